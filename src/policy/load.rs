@@ -1,0 +1,173 @@
+//! Policies from files: a folder of the user's over those embedded in the binary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::raw::RawPolicy;
+use super::validate::{self, Lists};
+use super::Policy;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
+use crate::system::{self, Kind, ReadError};
+
+/// Largest policy file read, in bytes.
+pub const POLICY_BYTES_MAX: u64 = 16 << 20;
+/// Largest prefix list read, in bytes: a million IPv6 prefixes.
+pub const LIST_BYTES_MAX: u64 = 64 << 20;
+
+include!(concat!(env!("OUT_DIR"), "/embedded_policies.rs"));
+
+/// Where a text is taken from; paths are relative to the policy folder.
+pub trait Library {
+    /// Names of the policy files, sorted.
+    fn policies(&self) -> Result<Vec<String>, ReadError>;
+    /// The text of a file of at most `bytes_max` bytes, under the name to show.
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Arc<SourceText>, ReadError>;
+    /// The name to show for a file that can't be read.
+    fn shown(&self, path: &str) -> String;
+}
+
+/// The policies in the binary.
+#[derive(Debug, Clone, Copy)]
+pub struct Embedded;
+
+impl Library for Embedded {
+    fn policies(&self) -> Result<Vec<String>, ReadError> {
+        Ok(EMBEDDED_POLICIES.iter().map(|(name, _)| (*name).to_owned()).collect())
+    }
+
+    fn read(&self, path: &str, _bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
+        let found = EMBEDDED_POLICIES.iter().find(|(name, _)| *name == path);
+        let (_, text) = found.ok_or_else(|| ReadError::Missing { path: self.shown(path) })?;
+        Ok(SourceText::new(self.shown(path), (*text).to_owned()))
+    }
+
+    fn shown(&self, path: &str) -> String {
+        format!("<embedded>/policies/{path}")
+    }
+}
+
+/// A folder of policies.
+#[derive(Debug, Clone)]
+pub struct Folder(pub PathBuf);
+
+impl Library for Folder {
+    fn policies(&self) -> Result<Vec<String>, ReadError> {
+        system::list_folder(&self.0, &["yaml", "yml"])
+    }
+
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
+        system::read_text(&self.0.join(path), bytes_max)
+    }
+
+    fn shown(&self, path: &str) -> String {
+        self.0.join(path).display().to_string()
+    }
+}
+
+/// Policies by provider, and which files they came from.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// By provider id.
+    pub by_provider: BTreeMap<String, Policy>,
+}
+
+/// Loads every policy of the library; faults go to `sink`, and what has errors is left out.
+pub fn load(library: &dyn Library, at: Timestamp, sink: &mut Diagnostics) -> Policies {
+    let mut policies = Policies::default();
+    add(library, &BTreeSet::new(), at, sink, &mut policies);
+    policies
+}
+
+/// Loads a folder over the embedded policies: a provider in the folder replaces the embedded one.
+pub fn load_over_embedded(folder: &Folder, at: Timestamp, sink: &mut Diagnostics) -> Policies {
+    let mut policies = Policies::default();
+    let own: BTreeSet<String> = folder.policies().unwrap_or_default().iter().map(|name| stem(name).to_owned()).collect();
+    add(folder, &BTreeSet::new(), at, sink, &mut policies);
+    add(&Embedded, &own, at, sink, &mut policies);
+    policies
+}
+
+fn add(library: &dyn Library, except: &BTreeSet<String>, at: Timestamp, sink: &mut Diagnostics, into: &mut Policies) {
+    let names = match library.policies() {
+        Ok(names) => names,
+        Err(error) => return sink.push(read_fault(&error)),
+    };
+    for name in names.iter().filter(|name| !except.contains(stem(name))) {
+        let mut found = Diagnostics::new();
+        if let Some(policy) = load_one(library, name, at, &mut found) {
+            keep(policy, name, &mut found, into);
+        }
+        sink.append(found);
+    }
+}
+
+fn keep(policy: Policy, name: &str, sink: &mut Diagnostics, into: &mut Policies) {
+    let provider = policy.provider.as_str().to_owned();
+    if provider != stem(name) {
+        let message = format!("provider `{provider}` in a file named `{name}`");
+        let mismatch = Diagnostic::new(Code::FileNameMismatch, message).help(format!("rename the file to `{provider}.yaml`"));
+        sink.push(mismatch.at(&policy.text, 0..0, "").about(provider.clone()));
+    }
+    if let Some(other) = into.by_provider.get(&provider) {
+        let message = format!("provider `{provider}` is also in `{}`", other.text.name);
+        let twice = Diagnostic::new(Code::DuplicateId, message).help("keep one file a provider");
+        sink.push(twice.at(&policy.text, 0..0, ""));
+        return;
+    }
+    into.by_provider.insert(provider, policy);
+}
+
+/// Loads one policy file and the lists it names.
+pub fn load_one(library: &dyn Library, name: &str, at: Timestamp, sink: &mut Diagnostics) -> Option<Policy> {
+    let text = match library.read(name, POLICY_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) => {
+            sink.push(read_fault(&error));
+            return None;
+        }
+    };
+    let raw = validate::parse_raw(&text, sink)?;
+    let lists = read_lists(library, &raw, &text, sink);
+    validate::validate(raw, &text, &lists, at, sink)
+}
+
+fn read_lists(library: &dyn Library, raw: &RawPolicy, text: &Arc<SourceText>, sink: &mut Diagnostics) -> Lists {
+    let mut lists = Lists::new();
+    for path in raw.sources.iter().flatten().filter_map(|source| source.prefixes_from.as_ref()) {
+        let inside = Path::new(&path.value).components().all(|part| matches!(part, Component::Normal(_)));
+        if !inside || path.value.is_empty() {
+            let message = format!("list `{}` is not beside the policy", path.value.escape_debug());
+            let outside = Diagnostic::new(Code::InvalidValue, message).at(text, path.span.clone(), "");
+            sink.push(outside.help("name a file in the policy's own folder, such as `lists/x.txt`"));
+            continue;
+        }
+        match library.read(&path.value, LIST_BYTES_MAX) {
+            Ok(list) => drop(lists.insert(path.value.clone(), list)),
+            Err(error) => sink.push(read_fault(&error).at(text, path.span.clone(), "named here")),
+        }
+    }
+    lists
+}
+
+/// A file that can't be read, as a diagnostic.
+pub fn read_fault(error: &ReadError) -> Diagnostic {
+    let (code, help) = match error {
+        ReadError::Missing { .. } => (Code::FileUnreadable, "check the path"),
+        ReadError::NotAFile { kind: Kind::Folder, .. } => (Code::FileUnreadable, "name a file, not a folder"),
+        ReadError::NotAFile { kind: Kind::Other, .. } => {
+            (Code::FileUnreadable, "name a regular file: pipes and devices are never read")
+        }
+        ReadError::NotAFolder { .. } => (Code::FileUnreadable, "name a folder"),
+        ReadError::TooLarge { .. } => (Code::FileTooLarge, "check what was written there; long prefix lists belong into `prefixes_from`"),
+        ReadError::NotUtf8 { .. } => (Code::NotUtf8, "save the file as UTF-8"),
+        ReadError::Io { .. } => (Code::FileUnreadable, "check the permissions"),
+    };
+    Diagnostic::new(code, error.to_string()).help(help)
+}
+
+fn stem(name: &str) -> &str {
+    name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or(name)
+}

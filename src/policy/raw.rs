@@ -1,0 +1,291 @@
+//! The policy file as written: shapes and places, nothing checked yet.
+//!
+//! These types are the format; their documentation becomes the JSON Schema. See `docs/policy-format.md`.
+
+use schemars::JsonSchema;
+
+use super::{Environment, Hosting, PageKind, Precision, Protocol, Role};
+use crate::yaml::decode::{At, Decode, Decoder, Named, record};
+use crate::yaml::{Node, Value};
+
+record! {
+    /// One payment provider's published sources, with lifecycle and evidence.
+    pub struct RawPolicy {
+        /// The number of this format: 1.
+        #[schemars(required)]
+        schema: required At<u32>,
+        /// The provider's id in lower-case kebab-case; the file is named after it.
+        #[schemars(required)]
+        provider: required At<String>,
+        /// The provider's name as people write it.
+        #[schemars(required)]
+        name: required At<String>,
+        /// Grows by one with every change of meaning.
+        #[schemars(required)]
+        revision: required At<u32>,
+        /// The zone in which a date is a whole day, such as Europe/Stockholm; UTC where it is left out.
+        zone: optional At<String>,
+        /// What the callbacks arrive at.
+        #[schemars(required)]
+        service: required RawService,
+        /// The widest prefixes that a source may hold.
+        widest: optional RawWidest,
+        /// What else is known, and what is not.
+        #[schemars(default)]
+        notes: list String,
+        /// The provider's pages, by a name used in evidence.
+        #[schemars(required)]
+        pages: required Named<RawPage>,
+        /// The published entries.
+        #[schemars(required)]
+        sources: required Vec<RawSource>,
+        /// Findings that are accepted, each for a reason and for a time.
+        #[schemars(default)]
+        waivers: list RawWaiver,
+    }
+}
+
+record! {
+    /// What the callbacks arrive at.
+    pub struct RawService {
+        /// The transport protocol.
+        #[schemars(required)]
+        protocol: required Protocol,
+        /// The ports that the provider calls.
+        #[schemars(required)]
+        ports: required Vec<At<u16>>,
+    }
+}
+
+record! {
+    /// Shortest prefix lengths allowed.
+    pub struct RawWidest {
+        /// For IPv4, 8 to 32; 16 where it is left out.
+        v4: optional At<u16>,
+        /// For IPv6, 16 to 128; 32 where it is left out.
+        v6: optional At<u16>,
+    }
+}
+
+record! {
+    /// A page on which the provider publishes.
+    pub struct RawPage {
+        /// Its address; https.
+        #[schemars(required)]
+        url: required At<String>,
+        /// How it is written.
+        #[schemars(required)]
+        kind: required PageKind,
+        /// The heading under which the addresses stand.
+        section: optional String,
+        /// Whether this page decides where pages disagree.
+        primary: optional bool,
+        /// Whether the page is expected to list addresses now; `false` keeps it as evidence only.
+        watched: optional bool,
+        /// The day on which somebody last held the page against this file.
+        verified: optional At<String>,
+        /// Addresses that the page had before.
+        #[schemars(default)]
+        moved_from: list String,
+        /// The public repository that holds the page's text.
+        repository: optional String,
+        /// The text's path in that repository.
+        path: optional String,
+        /// Anything else.
+        note: optional String,
+    }
+}
+
+record! {
+    /// One published entry.
+    pub struct RawSource {
+        /// Its id in lower-case kebab-case, never used again for something else.
+        #[schemars(required)]
+        id: required At<String>,
+        /// Addresses and prefixes.
+        #[schemars(default)]
+        prefixes: list At<String>,
+        /// A list of prefixes in a file beside this one, one a line, `#` starts a comment.
+        prefixes_from: optional At<String>,
+        /// The provider's own word for it.
+        label: optional String,
+        /// What it is; `callback` where it is left out.
+        role: optional At<Role>,
+        /// Whose address space it is; `dedicated` where it is left out.
+        hosting: optional At<Hosting>,
+        /// Which of the provider's environments call from it; both where it is left out.
+        environments: optional RawEnvironments,
+        /// When it holds.
+        lifecycle: optional RawLifecycle,
+        /// Where and when it was read.
+        #[schemars(default)]
+        evidence: list RawEvidence,
+        /// The source that takes its place.
+        replaced_by: optional At<String>,
+        /// Anything else.
+        #[schemars(default)]
+        notes: list String,
+    }
+}
+
+record! {
+    /// When a source holds. Every instant is RFC 3339, a civil time with a zone, or a date.
+    pub struct RawLifecycle {
+        /// The provider made it known; admitted from here on.
+        announced: optional RawInstant,
+        /// Callbacks come from it.
+        valid_from: optional RawInstant,
+        /// The provider calls it legacy: still admitted, and reported.
+        legacy_since: optional RawInstant,
+        /// The merchant's duty to have acted; never ends a source.
+        deadline: optional RawInstant,
+        /// Callbacks no longer come from it; `unknown` where the provider published no end.
+        valid_until: optional RawInstant,
+        /// The pages no longer list it.
+        withdrawn: optional RawInstant,
+        /// The day by which somebody looks again; required where the end is unknown.
+        review_by: optional RawInstant,
+    }
+}
+
+record! {
+    /// Lifecycle instants of one environment that differ from the source's.
+    pub struct RawEnvironmentLifecycle {
+        /// As in the lifecycle.
+        announced: optional RawInstant,
+        /// As in the lifecycle.
+        valid_from: optional RawInstant,
+        /// As in the lifecycle.
+        legacy_since: optional RawInstant,
+        /// As in the lifecycle.
+        valid_until: optional RawInstant,
+        /// As in the lifecycle.
+        withdrawn: optional RawInstant,
+    }
+}
+
+record! {
+    /// An instant with what is known of it.
+    pub struct RawInstantDetails {
+        /// The instant.
+        #[schemars(required)]
+        at: required At<String>,
+        /// How exactly it is known.
+        precision: optional Precision,
+        /// Why it is our inference, where the provider does not say it.
+        inferred: optional String,
+    }
+}
+
+/// An instant: its text alone, or a mapping with `at`, `precision` and `inferred`.
+#[derive(Debug, Clone)]
+pub struct RawInstant {
+    /// The text of the instant.
+    pub at: At<String>,
+    /// How exactly it is known.
+    pub precision: Option<Precision>,
+    /// Why it is our inference.
+    pub inferred: Option<String>,
+}
+
+impl Decode for RawInstant {
+    fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Mapping(..) => {
+                let details = RawInstantDetails::decode(node, decoder)?;
+                Some(Self { at: details.at?, precision: details.precision, inferred: details.inferred })
+            }
+            Value::Scalar(..) | Value::Sequence(_) => {
+                Some(Self { at: At::decode(node, decoder)?, precision: None, inferred: None })
+            }
+        }
+    }
+}
+
+impl JsonSchema for RawInstant {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Instant".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let details = generator.subschema_for::<RawInstantDetails>();
+        schemars::json_schema!({
+            "description": "RFC 3339 with offset, a civil time with a zone, a date (a whole day in the policy's zone), or a mapping",
+            "anyOf": [{ "type": "string", "minLength": 7 }, details]
+        })
+    }
+}
+
+/// Environments: a list, or a mapping from environment to what differs there.
+#[derive(Debug, Clone)]
+pub struct RawEnvironments(pub Vec<(Environment, Option<RawEnvironmentLifecycle>)>);
+
+impl Decode for RawEnvironments {
+    fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        if let Value::Sequence(_) = &node.value {
+            let listed: Vec<Environment> = Vec::decode(node, decoder)?;
+            return Some(Self(listed.into_iter().map(|environment| (environment, None)).collect()));
+        }
+        let Value::Mapping(entries, _) = &node.value else {
+            Vec::<Environment>::decode(node, decoder);
+            return None;
+        };
+        let _repeated = crate::yaml::decode::Fields::of(node, decoder);
+        let read = entries.iter().filter_map(|(key, value)| {
+            Some((Environment::decode(key, decoder)?, RawEnvironmentLifecycle::decode(value, decoder)))
+        });
+        Some(Self(read.collect()))
+    }
+}
+
+impl JsonSchema for RawEnvironments {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Environments".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let environment = generator.subschema_for::<Environment>();
+        let lifecycle = generator.subschema_for::<RawEnvironmentLifecycle>();
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "array", "items": environment },
+                { "type": "object", "propertyNames": environment, "additionalProperties": lifecycle }
+            ]
+        })
+    }
+}
+
+record! {
+    /// Where and when an entry was read.
+    pub struct RawEvidence {
+        /// The page's name under `pages`.
+        #[schemars(required)]
+        page: required At<String>,
+        /// The heading under which it stood.
+        section: optional String,
+        /// The provider's own words.
+        says: optional String,
+        /// The day on which it was read.
+        #[schemars(required)]
+        read: required At<String>,
+        /// The page's version, where the provider keeps versions.
+        version: optional String,
+        /// Our own words.
+        note: optional String,
+    }
+}
+
+record! {
+    /// A finding that is accepted for a time.
+    pub struct RawWaiver {
+        /// The finding's code.
+        #[schemars(required)]
+        code: required At<String>,
+        /// The source it is about; all of the file where it is left out.
+        source: optional At<String>,
+        /// Why.
+        #[schemars(required)]
+        reason: required String,
+        /// The last day on which it holds.
+        #[schemars(required)]
+        until: required At<String>,
+    }
+}

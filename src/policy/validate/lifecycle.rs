@@ -1,0 +1,149 @@
+//! Lifecycles: instants read, in order, and with an end that somebody looks at.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::Checker;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::policy::raw::{RawEnvironmentLifecycle, RawInstant, RawLifecycle, RawSource};
+use crate::policy::{Dated, End, Environment, Lifecycle, Precision};
+
+impl Checker<'_> {
+    /// The lifecycle of each environment that calls from a source.
+    pub(super) fn environments(&mut self, raw: &RawSource, subject: &str) -> BTreeMap<Environment, Lifecycle> {
+        let base = raw.lifecycle.as_ref().map(|lifecycle| self.lifecycle(lifecycle)).unwrap_or_default();
+        let place = raw.lifecycle.as_ref().map_or(&raw.span, |lifecycle| &lifecycle.span);
+        self.check_end(&base, place, subject);
+        let Some(listed) = &raw.environments else {
+            self.check_order(&base, subject);
+            return Environment::ALL.iter().map(|environment| (*environment, base.clone())).collect();
+        };
+        if listed.0.is_empty() {
+            let message = format!("source `{subject}` is in no environment");
+            self.fault(Code::EmptySource, &raw.span, message, "write `environments: [test, production]` or leave it out");
+        }
+        let mut all = BTreeMap::new();
+        for (environment, differing) in &listed.0 {
+            let mut own = base.clone();
+            if let Some(differing) = differing {
+                self.overlay(&mut own, differing);
+            }
+            self.check_order(&own, subject);
+            if all.insert(*environment, own).is_some() {
+                let message = format!("environment `{environment}` is written twice");
+                self.fault(Code::DuplicateId, &raw.span, message, "write each environment once");
+            }
+        }
+        all
+    }
+
+    fn lifecycle(&mut self, raw: &RawLifecycle) -> Lifecycle {
+        Lifecycle {
+            announced: self.dated(raw.announced.as_ref()),
+            valid_from: self.dated(raw.valid_from.as_ref()),
+            legacy_since: self.dated(raw.legacy_since.as_ref()),
+            deadline: self.dated(raw.deadline.as_ref()),
+            valid_until: raw.valid_until.as_ref().map_or(End::Open, |end| self.end(end)),
+            withdrawn: self.dated(raw.withdrawn.as_ref()),
+            review_by: self.dated(raw.review_by.as_ref()),
+        }
+    }
+
+    fn overlay(&mut self, own: &mut Lifecycle, raw: &RawEnvironmentLifecycle) {
+        let mut put = |field: &mut Option<Dated>, instant: &Option<RawInstant>| {
+            if instant.is_some() {
+                *field = self.dated(instant.as_ref());
+            }
+        };
+        put(&mut own.announced, &raw.announced);
+        put(&mut own.valid_from, &raw.valid_from);
+        put(&mut own.legacy_since, &raw.legacy_since);
+        put(&mut own.withdrawn, &raw.withdrawn);
+        if let Some(end) = &raw.valid_until {
+            own.valid_until = self.end(end);
+        }
+    }
+
+    fn end(&mut self, raw: &RawInstant) -> End {
+        if raw.at.value == "unknown" { End::Unknown } else { self.dated(Some(raw)).map_or(End::Unknown, End::At) }
+    }
+
+    fn dated(&mut self, raw: Option<&RawInstant>) -> Option<Dated> {
+        let raw = raw?;
+        let moment = self.day(&raw.at)?;
+        let precision = raw.precision.unwrap_or(if moment.is_day() { Precision::Date } else { Precision::Instant });
+        if moment.is_day() != (precision == Precision::Date) {
+            let message = format!("precision `{precision}` does not fit `{moment}`");
+            let help = "a date has precision `date`, a time of day `minute` or `instant`";
+            self.fault(Code::InvalidValue, &raw.at.span, message, help);
+        }
+        Some(Dated { moment, precision, inferred: raw.inferred.clone(), place: raw.at.span.clone() })
+    }
+
+    fn check_end(&mut self, lifecycle: &Lifecycle, place: &Range<usize>, subject: &str) {
+        if lifecycle.review_by.is_some() || lifecycle.valid_until.moment().is_some() {
+            return;
+        }
+        let (code, message) = match (&lifecycle.legacy_since, &lifecycle.valid_until) {
+            (Some(_), _) => (Code::GraceWithoutEnd, "a grace period with neither an end nor a review"),
+            (None, End::Unknown) => (Code::MissingReview, "an unknown end without a review"),
+            (None, End::Open | End::At(_)) => return,
+        };
+        let at = lifecycle.legacy_since.as_ref().map_or(place, |dated| &dated.place);
+        let help = "add `review_by:` with the day on which somebody looks again, or `valid_until:` where it is published";
+        self.sink.push(Diagnostic::new(code, message).at(self.text, at.clone(), "").help(help).about(subject));
+    }
+
+    fn check_order(&mut self, lifecycle: &Lifecycle, subject: &str) {
+        let end = match &lifecycle.valid_until {
+            End::At(dated) => Some(dated),
+            End::Open | End::Unknown => None,
+        };
+        let named = [
+            ("announced", lifecycle.announced.as_ref()),
+            ("valid_from", lifecycle.valid_from.as_ref()),
+            ("legacy_since", lifecycle.legacy_since.as_ref()),
+            ("valid_until", end),
+        ];
+        let given: Vec<(&str, &Dated)> = named.into_iter().filter_map(|(name, dated)| Some((name, dated?))).collect();
+        let mut pairs: Vec<_> = given.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect();
+        for (name, after) in [("withdrawn", &lifecycle.withdrawn), ("deadline", &lifecycle.deadline)] {
+            let start = given.iter().find(|(name, _)| *name == "announced").or(given.first());
+            pairs.extend(start.copied().zip(after.as_ref().map(|after| (name, after))));
+        }
+        for ((early_name, early), (late_name, late)) in pairs {
+            if late.moment.ends() < early.moment.starts() || (late_name == "valid_until" && late.moment.ends() <= early.moment.starts()) {
+                let order = Diagnostic::new(Code::InstantsOutOfOrder, format!("`{late_name}` is before `{early_name}`"))
+                    .at(self.text, late.place.clone(), late_name)
+                    .at(self.text, early.place.clone(), early_name)
+                    .help("the order is announced, valid_from, legacy_since, valid_until")
+                    .about(subject);
+                self.sink.push(order);
+            }
+        }
+    }
+}
+
+/// All instants of a lifecycle as one line, for the digest.
+pub(super) fn canonical(lifecycle: &Lifecycle) -> String {
+    let shown = |dated: &Option<Dated>| dated.as_ref().map(span_of);
+    let end = match &lifecycle.valid_until {
+        End::Open => "open".to_owned(),
+        End::Unknown => "unknown".to_owned(),
+        End::At(dated) => span_of(dated),
+    };
+    let rest = [
+        &lifecycle.announced,
+        &lifecycle.valid_from,
+        &lifecycle.legacy_since,
+        &lifecycle.deadline,
+        &lifecycle.withdrawn,
+        &lifecycle.review_by,
+    ];
+    let rest: Vec<String> = rest.into_iter().map(|dated| shown(dated).unwrap_or_else(|| "-".to_owned())).collect();
+    format!("{end} {}", rest.join(" "))
+}
+
+fn span_of(dated: &Dated) -> String {
+    format!("{}..{}", dated.moment.starts(), dated.moment.ends())
+}

@@ -1,0 +1,360 @@
+//! Prefixes: canonical network addresses with their length, and sets of addresses.
+//!
+//! A [`Prefix`] has no host bits, so two prefixes are equal when they cover the same addresses.
+//! Reading is strict where other readers are kind: leading zeros, host bits, and IPv4 addresses in IPv6
+//! clothes are errors that name what was probably meant.
+#![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+pub mod set;
+mod special;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+pub use set::PrefixSet;
+pub use special::{Space, special_space};
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+impl Family {
+    /// Both, IPv4 first.
+    pub const ALL: [Family; 2] = [Family::V4, Family::V6];
+
+    /// Bits in an address.
+    pub fn bits(self) -> u8 {
+        match self {
+            Family::V4 => 32,
+            Family::V6 => 128,
+        }
+    }
+
+    /// The name in identifiers and file names: `v4` or `v6`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Family::V4 => "v4",
+            Family::V6 => "v6",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::V4 => "IPv4",
+            Family::V6 => "IPv6",
+        })
+    }
+}
+
+/// A network address without host bits, and its length; a single address is a /32 or a /128.
+///
+/// Prefixes order by family, then address, then length, so a covering prefix comes before what it covers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix(IpNet);
+
+/// Why a text is no [`Prefix`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrefixError {
+    /// Bits are set to the right of the length.
+    #[error("prefix `{given}` has host bits set")]
+    HostBits {
+        /// The text as given.
+        given: String,
+        /// The prefix of that length that covers the address.
+        meant: Prefix,
+        /// The single address itself.
+        address: Prefix,
+    },
+    /// A number starts with a zero, which some tools read as octal.
+    #[error("`{given}` has a number with a leading zero")]
+    LeadingZeros {
+        /// The text as given.
+        given: String,
+        /// The same without leading zeros, where that is a prefix.
+        decimal: Option<Prefix>,
+    },
+    /// An IPv4-mapped IPv6 address, which no packet on the wire carries.
+    #[error("`{given}` is an IPv4 address written as IPv6")]
+    V4Mapped {
+        /// The text as given.
+        given: String,
+        /// The IPv4 prefix, where the length leaves one.
+        meant: Option<Prefix>,
+    },
+    /// A host name.
+    #[error("`{0}` is a host name, not an address")]
+    HostName(String),
+    /// A length that the family does not have.
+    #[error("length of `{given}` is above {bits_max}")]
+    LengthTooLong {
+        /// The text as given.
+        given: String,
+        /// The longest length of the family.
+        bits_max: u8,
+    },
+    /// A from–to range, a wildcard or a netmask.
+    #[error("`{0}` is a range or a mask, not a prefix")]
+    OtherNotation(String),
+    /// Anything else.
+    #[error("`{0}` is not an address or prefix")]
+    Unreadable(String),
+}
+
+impl Prefix {
+    /// The prefix of one address.
+    pub fn single(address: IpAddr) -> Self {
+        Self(IpNet::from(address))
+    }
+
+    /// The prefix of this length that covers `address`; `None` where the family has no such length.
+    pub fn covering(address: IpAddr, length: u8) -> Option<Self> {
+        IpNet::new(address, length).ok().map(|net| Self(net.trunc()))
+    }
+
+    /// Its family.
+    pub fn family(&self) -> Family {
+        match self.0 {
+            IpNet::V4(_) => Family::V4,
+            IpNet::V6(_) => Family::V6,
+        }
+    }
+
+    /// Its length in bits.
+    pub fn length(&self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// The first address it covers, which is its network address.
+    pub fn first(&self) -> IpAddr {
+        self.0.network()
+    }
+
+    /// The last address it covers.
+    pub fn last(&self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// Whether it covers one address only.
+    pub fn is_single(&self) -> bool {
+        self.length() == self.family().bits()
+    }
+
+    /// Whether every address of `other` is covered by this prefix.
+    pub fn covers(&self, other: &Prefix) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// Whether `address` is covered by this prefix.
+    pub fn contains(&self, address: &IpAddr) -> bool {
+        self.0.contains(address)
+    }
+
+    /// The prefix twice as wide whose halves are this prefix and `other`, where there is one.
+    pub fn joined(&self, other: &Prefix) -> Option<Prefix> {
+        let wider = Prefix::covering(self.first(), self.length().checked_sub(1)?)?;
+        let halves = self.length() == other.length() && self != other;
+        (halves && wider.covers(other)).then_some(wider)
+    }
+
+    /// The address alone where it is single, else address and length: how people write it.
+    pub fn short(&self) -> Short {
+        Short(*self)
+    }
+
+    pub(crate) fn net(&self) -> IpNet {
+        self.0
+    }
+}
+
+impl From<Ipv4Net> for Prefix {
+    fn from(net: Ipv4Net) -> Self {
+        Self(IpNet::V4(net.trunc()))
+    }
+}
+
+impl From<Ipv6Net> for Prefix {
+    fn from(net: Ipv6Net) -> Self {
+        Self(IpNet::V6(net.trunc()))
+    }
+}
+
+/// Always with the length: `192.0.2.1/32`.
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A prefix shown without the length of a single address.
+#[derive(Debug, Clone, Copy)]
+pub struct Short(Prefix);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_single() { self.0.first().fmt(f) } else { self.0.fmt(f) }
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    /// Reads `a.b.c.d`, `a.b.c.d/len` or the same for IPv6, strictly.
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let Ok(ip) = address.parse::<IpAddr>() else { return Err(explain_address(text, address)) };
+        let bits_max = if ip.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            None => bits_max,
+            Some(digits) => parse_length(text, digits, bits_max)?,
+        };
+        if let IpAddr::V6(v6) = ip
+            && let Some(v4) = v6.to_ipv4_mapped()
+        {
+            let meant = length.checked_sub(96).and_then(|length| Prefix::covering(IpAddr::V4(v4), length));
+            return Err(PrefixError::V4Mapped { given: text.to_owned(), meant });
+        }
+        let unreadable = || PrefixError::Unreadable(text.to_owned());
+        let prefix = Prefix::covering(ip, length).ok_or_else(unreadable)?;
+        if prefix.first() == ip {
+            return Ok(prefix);
+        }
+        Err(PrefixError::HostBits { given: text.to_owned(), meant: prefix, address: Prefix::single(ip) })
+    }
+}
+
+fn parse_length(text: &str, digits: &str, bits_max: u8) -> Result<u8, PrefixError> {
+    if digits.contains('.') {
+        return Err(PrefixError::OtherNotation(text.to_owned()));
+    }
+    if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(PrefixError::Unreadable(text.to_owned()));
+    }
+    if digits.len() > 1 && digits.starts_with('0') {
+        return Err(leading_zeros(text));
+    }
+    match digits.parse::<u8>() {
+        Ok(length) if length <= bits_max => Ok(length),
+        _ => Err(PrefixError::LengthTooLong { given: text.to_owned(), bits_max }),
+    }
+}
+
+/// Tells what a text that is no address looks like, so that the message can say what to write.
+fn explain_address(text: &str, address: &str) -> PrefixError {
+    let numeric = |c: char| c.is_ascii_digit() || c == '.';
+    if !address.is_empty() && address.chars().all(numeric) && strip_zeros(address).parse::<Ipv4Addr>().is_ok() {
+        return leading_zeros(text);
+    }
+    let ranged = |c: char| c.is_ascii_hexdigit() || ".:-–—* ".contains(c);
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    if has_digit && text.chars().all(ranged) && text.contains(['-', '–', '—', '*']) {
+        return PrefixError::OtherNotation(text.to_owned());
+    }
+    let label = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 63
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let host = address.strip_suffix('.').unwrap_or(address);
+    let lettered = host.bytes().any(|byte| byte.is_ascii_alphabetic());
+    if lettered && host.len() <= 253 && host.split('.').all(label) {
+        return PrefixError::HostName(text.to_owned());
+    }
+    PrefixError::Unreadable(text.to_owned())
+}
+
+fn leading_zeros(text: &str) -> PrefixError {
+    let (address, length) = text.split_once('/').unwrap_or((text, ""));
+    let plain = if length.is_empty() {
+        strip_zeros(address)
+    } else {
+        format!("{}/{}", strip_zeros(address), strip_zeros(length))
+    };
+    let decimal = if plain == text { None } else { plain.parse().ok() };
+    PrefixError::LeadingZeros { given: text.to_owned(), decimal }
+}
+
+fn strip_zeros(dotted: &str) -> String {
+    let stripped = dotted.split('.').map(|number| match number.trim_start_matches('0') {
+        "" if !number.is_empty() => "0",
+        rest => rest,
+    });
+    stripped.collect::<Vec<_>>().join(".")
+}
+
+/// The address as a number, for interval arithmetic.
+pub(crate) fn v6_number(address: Ipv6Addr) -> u128 {
+    u128::from(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> PrefixError {
+        text.parse::<Prefix>().unwrap_err()
+    }
+
+    #[test]
+    fn canonical_texts_are_read() {
+        for (text, shown) in [
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("20.91.170.120/29", "20.91.170.120/29"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("2001:DB8::", "2001:db8::/128"),
+            ("2001:db8:0:0:0:0:0:0/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(text.parse::<Prefix>().unwrap().to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn host_bits_name_what_was_meant() {
+        let PrefixError::HostBits { meant, address, .. } = error("10.0.0.1/24") else { panic!() };
+        assert_eq!((meant.to_string(), address.to_string()), ("10.0.0.0/24".into(), "10.0.0.1/32".into()));
+    }
+
+    #[test]
+    fn each_kind_of_bad_text_has_its_own_error() {
+        assert!(matches!(error("010.0.0.0/8"), PrefixError::LeadingZeros { decimal: Some(_), .. }));
+        assert!(matches!(error("10.0.0.0/08"), PrefixError::LeadingZeros { decimal: Some(_), .. }));
+        assert!(matches!(error("::ffff:1.2.3.4"), PrefixError::V4Mapped { meant: Some(_), .. }));
+        assert!(matches!(error("::ffff:0:0/96"), PrefixError::V4Mapped { .. }));
+        assert!(matches!(error("callback-1.vipps.no"), PrefixError::HostName(_)));
+        assert!(matches!(error("10.0.0.0/33"), PrefixError::LengthTooLong { bits_max: 32, .. }));
+        assert!(matches!(error("20.91.170.120–127"), PrefixError::OtherNotation(_)));
+        assert!(matches!(error("192.121.110.*"), PrefixError::OtherNotation(_)));
+        assert!(matches!(error("10.0.0.0/255.0.0.0"), PrefixError::OtherNotation(_)));
+        for text in ["", "/", "10.0.0.0/", "10.0.0/8", "91.220.121./25", "1.2.3.4/+8", "1.2.3.4 ", "fe80::1%eth0"] {
+            let found = error(text);
+            assert!(matches!(found, PrefixError::Unreadable(_)), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn halves_join_and_others_do_not() {
+        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
+        assert_eq!(prefix("10.0.0.0/25").joined(&prefix("10.0.0.128/25")), Some(prefix("10.0.0.0/24")));
+        assert_eq!(prefix("10.0.0.128/25").joined(&prefix("10.0.1.0/25")), None);
+        assert_eq!(prefix("0.0.0.0/0").joined(&prefix("0.0.0.0/0")), None);
+    }
+}

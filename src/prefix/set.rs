@@ -1,0 +1,243 @@
+//! Sets of addresses as sorted, disjoint, non-touching closed intervals, and their algebra.
+//!
+//! Every operation is linear in the number of intervals (building sorts first), and no address is ever
+//! looked at by itself. The ends of the address space need no special care: arithmetic is checked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Subnets, Ipv6Subnets};
+
+use super::{Family, Prefix, v6_number};
+
+/// An address as a number.
+trait Number: Copy + Ord {
+    const MAX: Self;
+    const MIN: Self;
+    /// The next number, `None` at the end.
+    fn next(self) -> Option<Self>;
+    /// The number before, `None` at the start.
+    fn before(self) -> Option<Self>;
+}
+
+impl Number for u32 {
+    const MAX: Self = u32::MAX;
+    const MIN: Self = 0;
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn before(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+}
+
+impl Number for u128 {
+    const MAX: Self = u128::MAX;
+    const MIN: Self = 0;
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn before(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+}
+
+type Span<N> = (N, N);
+
+/// Sorts and joins whatever overlaps or touches.
+fn normalise<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
+    if !spans.is_sorted() {
+        spans.sort_unstable();
+    }
+    let mut joined: Vec<Span<N>> = Vec::with_capacity(spans.len());
+    for (first, last) in spans {
+        match joined.last_mut() {
+            // `next` is `None` only at the end of the space, where everything that follows is covered.
+            Some(open) if open.1.next().is_none_or(|next| first <= next) => open.1 = open.1.max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
+fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
+    let mut gaps = Vec::with_capacity(spans.len().saturating_add(1));
+    let mut start = Some(N::MIN);
+    for (first, last) in spans {
+        if let (Some(from), Some(to)) = (start, first.before())
+            && from <= to
+        {
+            gaps.push((from, to));
+        }
+        start = last.next();
+    }
+    gaps.extend(start.map(|from| (from, N::MAX)));
+    gaps
+}
+
+fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
+    let mut common = Vec::new();
+    let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
+    while let (Some(&&a), Some(&&b)) = (lefts.peek(), rights.peek()) {
+        let (first, last) = (a.0.max(b.0), a.1.min(b.1));
+        if first <= last {
+            common.push((first, last));
+        }
+        if a.1 < b.1 { lefts.next() } else { rights.next() };
+    }
+    common
+}
+
+/// A set of IPv4 and IPv6 addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct PrefixSet {
+    v4: Vec<Span<u32>>,
+    v6: Vec<Span<u128>>,
+}
+
+impl PrefixSet {
+    /// No address.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Every address of both families.
+    pub fn everything() -> Self {
+        Self { v4: vec![(u32::MIN, u32::MAX)], v6: vec![(u128::MIN, u128::MAX)] }
+    }
+
+    /// Whether it has no address.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Whether it has no address of this family.
+    pub fn is_family_empty(&self, family: Family) -> bool {
+        match family {
+            Family::V4 => self.v4.is_empty(),
+            Family::V6 => self.v6.is_empty(),
+        }
+    }
+
+    /// Whether it has this address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => holds(&self.v4, u32::from(v4)),
+            IpAddr::V6(v6) => holds(&self.v6, v6_number(v6)),
+        }
+    }
+
+    /// Addresses in either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            v4: normalise([self.v4.as_slice(), &other.v4].concat()),
+            v6: normalise([self.v6.as_slice(), &other.v6].concat()),
+        }
+    }
+
+    /// Addresses in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self { v4: intersection(&self.v4, &other.v4), v6: intersection(&self.v6, &other.v6) }
+    }
+
+    /// Addresses in neither.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        Self { v4: complement(&self.v4), v6: complement(&self.v6) }
+    }
+
+    /// Addresses of this one that are not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        self.intersection(&other.complement())
+    }
+
+    /// The fewest prefixes that cover exactly these addresses, in order.
+    pub fn to_prefixes(&self) -> Vec<Prefix> {
+        let v4 = self.v4.iter().flat_map(|(first, last)| {
+            Ipv4Subnets::new(Ipv4Addr::from(*first), Ipv4Addr::from(*last), 0).map(Prefix::from)
+        });
+        let v6 = self.v6.iter().flat_map(|(first, last)| {
+            Ipv6Subnets::new(Ipv6Addr::from(*first), Ipv6Addr::from(*last), 0).map(Prefix::from)
+        });
+        v4.chain(v6).collect()
+    }
+}
+
+fn holds<N: Number>(spans: &[Span<N>], number: N) -> bool {
+    let after = spans.partition_point(|(first, _)| *first <= number);
+    after.checked_sub(1).and_then(|at| spans.get(at)).is_some_and(|(_, last)| number <= *last)
+}
+
+impl FromIterator<Prefix> for PrefixSet {
+    fn from_iter<I: IntoIterator<Item = Prefix>>(prefixes: I) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for prefix in prefixes {
+            match (prefix.first(), prefix.last()) {
+                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((u32::from(first), u32::from(last))),
+                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((v6_number(first), v6_number(last))),
+                // A prefix has one family, so its ends do too.
+                (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+            }
+        }
+        Self { v4: normalise(v4), v6: normalise(v6) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The last 64 addresses of both spaces: small enough for a naive model, and at the ends.
+    fn any_prefix() -> impl Strategy<Value = Prefix> {
+        (0u8..64, 0u8..7, any::<bool>(), any::<bool>()).prop_map(|(host, bits, v4, top)| {
+            let address = match (v4, top) {
+                (true, true) => IpAddr::from(Ipv4Addr::from(u32::MAX - u32::from(host))),
+                (true, false) => IpAddr::from(Ipv4Addr::from(u32::from(host))),
+                (false, true) => IpAddr::from(Ipv6Addr::from(u128::MAX - u128::from(host))),
+                (false, false) => IpAddr::from(Ipv6Addr::from(u128::from(host))),
+            };
+            Prefix::covering(address, if v4 { 32 - bits } else { 128 - bits }).unwrap()
+        })
+    }
+
+    fn model(prefixes: &[Prefix]) -> BTreeSet<IpAddr> {
+        prefixes.iter().flat_map(|prefix| prefix.net().subnets(prefix.family().bits()).unwrap()).map(|net| net.addr()).collect()
+    }
+
+    fn check(set: &PrefixSet, wanted: &BTreeSet<IpAddr>) {
+        assert_eq!(&model(&set.to_prefixes()), wanted);
+    }
+
+    proptest! {
+        #[test]
+        fn the_algebra_agrees_with_a_naive_model(
+            left in prop::collection::vec(any_prefix(), 0..12),
+            right in prop::collection::vec(any_prefix(), 0..12),
+        ) {
+            let (a, b): (PrefixSet, PrefixSet) = (left.iter().copied().collect(), right.iter().copied().collect());
+            let (x, y) = (model(&left), model(&right));
+            check(&a.union(&b), &x.union(&y).copied().collect());
+            check(&a.intersection(&b), &x.intersection(&y).copied().collect());
+            check(&a.difference(&b), &x.difference(&y).copied().collect());
+            prop_assert_eq!(a.complement().complement(), a.clone());
+            prop_assert!(a.union(&a.complement()) == PrefixSet::everything());
+            for address in x.union(&y) {
+                prop_assert_eq!(a.contains(*address), x.contains(address));
+            }
+        }
+
+        #[test]
+        fn prefixes_are_as_few_as_the_reference_says(prefixes in prop::collection::vec(any_prefix(), 0..20)) {
+            let nets: Vec<_> = prefixes.iter().map(Prefix::net).collect();
+            let reference: BTreeSet<Prefix> = ipnet::IpNet::aggregate(&nets).into_iter().map(Prefix).collect();
+            let ours: BTreeSet<Prefix> = prefixes.into_iter().collect::<PrefixSet>().to_prefixes().into_iter().collect();
+            prop_assert_eq!(ours, reference);
+        }
+    }
+}

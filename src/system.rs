@@ -1,0 +1,188 @@
+//! The outside: files and commands. Nothing else in the library touches them.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use crate::diagnostic::SourceText;
+
+/// What stands at a path instead of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A pipe, socket or device.
+    Other,
+}
+
+/// Why a file can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is nothing.
+    #[error("`{path}` does not exist")]
+    Missing {
+        /// The path.
+        path: String,
+    },
+    /// There is something else.
+    #[error("`{path}` is not a regular file")]
+    NotAFile {
+        /// The path.
+        path: String,
+        /// What it is.
+        kind: Kind,
+    },
+    /// A folder was wanted.
+    #[error("`{path}` is not a folder")]
+    NotAFolder {
+        /// The path.
+        path: String,
+    },
+    /// It is larger than callgate reads.
+    #[error("`{path}` is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The path.
+        path: String,
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// It is not UTF-8.
+    #[error("`{path}` is not UTF-8 text: byte {at} does not belong")]
+    NotUtf8 {
+        /// The path.
+        path: String,
+        /// Offset of the first byte that is wrong.
+        at: usize,
+    },
+    /// The operating system refused.
+    #[error("`{path}` can't be read: {cause}")]
+    Io {
+        /// The path.
+        path: String,
+        /// Its words.
+        cause: io::Error,
+    },
+}
+
+/// Reads a regular file of at most `bytes_max` bytes as UTF-8; a byte order mark is dropped.
+///
+/// Pipes, devices and folders are refused before they are opened, so nothing here can block.
+pub fn read_text(path: &Path, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
+    let shown = || path.display().to_string();
+    let bytes = read_bytes(path, bytes_max)?;
+    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
+    Ok(SourceText::new(shown(), text))
+}
+
+fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+    let shown = || path.display().to_string();
+    let failed = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::NotFound => ReadError::Missing { path: shown() },
+        _ => ReadError::Io { path: shown(), cause },
+    };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { Kind::Folder } else { Kind::Other };
+        return Err(ReadError::NotAFile { path: shown(), kind });
+    }
+    if metadata.len() > bytes_max {
+        return Err(ReadError::TooLarge { path: shown(), bytes_max });
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    File::open(path).map_err(failed)?.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(ReadError::TooLarge { path: shown(), bytes_max });
+    }
+    Ok(bytes)
+}
+
+/// Names of the files in a folder that have one of these extensions, sorted; a missing folder has none.
+pub fn list_folder(folder: &Path, extensions: &[&str]) -> Result<Vec<String>, ReadError> {
+    let shown = || folder.display().to_string();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(ReadError::Missing { path: shown() }),
+        Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => return Err(ReadError::NotAFolder { path: shown() }),
+        Err(cause) => return Err(ReadError::Io { path: shown(), cause }),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|cause| ReadError::Io { path: shown(), cause })?.file_name();
+        let Some(name) = name.to_str().map(str::to_owned) else { continue };
+        let wanted = name.rsplit_once('.').is_some_and(|(stem, found)| !stem.is_empty() && extensions.contains(&found));
+        if wanted {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Replaces a file whole: written beside it, flushed to disk, then renamed over it. The folder is made where
+/// it is missing. A file that already has these bytes is left alone; the answer says whether it was written.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    if read_bytes(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
+        return Ok(false);
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".callgate-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    set_mode(file.as_file(), path)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(true)
+}
+
+/// A replaced file keeps its mode; a new one is readable by all, as an editor would make it.
+fn set_mode(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).map_or(0o644, |found| found.permissions().mode() & 0o7777);
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// Why a command gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It could not be started.
+    #[error("`{program}` can't be started: {cause}")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// The operating system's words.
+        cause: io::Error,
+    },
+    /// It ended with a status other than 0.
+    #[error("`{command}` failed: {stderr}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// What it said.
+        stderr: String,
+    },
+}
+
+/// Runs a command to its end and gives what it printed; standard input is empty.
+pub fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
+    let started = command(program).args(arguments).stdin(Stdio::null()).output();
+    let Output { status, stdout, stderr } =
+        started.map_err(|cause| CommandError::NotStarted { program: program.to_owned(), cause })?;
+    if status.success() {
+        return Ok(stdout);
+    }
+    let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
+    Err(CommandError::Failed { command: format!("{program} {}", arguments.join(" ")), stderr })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where commands start")]
+fn command(program: &str) -> Command {
+    Command::new(program)
+}
