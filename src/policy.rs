@@ -4,6 +4,7 @@
 //! for an instant that is passed in, never stored.
 
 pub mod due;
+pub mod format;
 pub mod history;
 pub mod load;
 pub mod raw;

@@ -124,8 +124,8 @@ pub fn list_folder(folder: &Path, extensions: &[&str]) -> Result<Vec<String>, Re
     Ok(names)
 }
 
-/// Replaces a file whole: written beside it, flushed to disk, then renamed over it. The folder is made where
-/// it is missing. A file that already has these bytes is left alone; the answer says whether it was written.
+/// Replaces a file whole: written beside it, then renamed over it, so that a reader sees the old bytes or
+/// the new ones. The folder is made where it is missing. A file that already has these bytes is left alone; the answer says whether it was written.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     if read_bytes(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
         return Ok(false);

@@ -1,6 +1,6 @@
-//! Policies from files: a folder of the user's over those embedded in the binary.
+//! Policies from files: those embedded in the binary, or a folder that takes their place whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,31 +77,21 @@ pub struct Policies {
 /// Loads every policy of the library; faults go to `sink`, and what has errors is left out.
 pub fn load(library: &dyn Library, at: Timestamp, sink: &mut Diagnostics) -> Policies {
     let mut policies = Policies::default();
-    add(library, &BTreeSet::new(), at, sink, &mut policies);
-    policies
-}
-
-/// Loads a folder over the embedded policies: a provider in the folder replaces the embedded one.
-pub fn load_over_embedded(folder: &Folder, at: Timestamp, sink: &mut Diagnostics) -> Policies {
-    let mut policies = Policies::default();
-    let own: BTreeSet<String> = folder.policies().unwrap_or_default().iter().map(|name| stem(name).to_owned()).collect();
-    add(folder, &BTreeSet::new(), at, sink, &mut policies);
-    add(&Embedded, &own, at, sink, &mut policies);
-    policies
-}
-
-fn add(library: &dyn Library, except: &BTreeSet<String>, at: Timestamp, sink: &mut Diagnostics, into: &mut Policies) {
     let names = match library.policies() {
         Ok(names) => names,
-        Err(error) => return sink.push(read_fault(&error)),
+        Err(error) => {
+            sink.push(read_fault(&error));
+            return policies;
+        }
     };
-    for name in names.iter().filter(|name| !except.contains(stem(name))) {
+    for name in names {
         let mut found = Diagnostics::new();
-        if let Some(policy) = load_one(library, name, at, &mut found) {
-            keep(policy, name, &mut found, into);
+        if let Some(policy) = load_one(library, &name, at, &mut found) {
+            keep(policy, &name, &mut found, &mut policies);
         }
         sink.append(found);
     }
+    policies
 }
 
 fn keep(policy: Policy, name: &str, sink: &mut Diagnostics, into: &mut Policies) {

@@ -278,6 +278,11 @@ macro_rules! record {
             $($(#[$field_meta])* pub $field: $crate::yaml::decode::record!(@type $kind $type),)*
         }
 
+        impl $name {
+            /// Its keys in canonical order.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($field),)*];
+        }
+
         impl $crate::yaml::decode::Decode for $name {
             fn decode(
                 node: &$crate::yaml::Node<'_>,

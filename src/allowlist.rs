@@ -1,0 +1,328 @@
+//! The allowlist: what is wanted for a site at an instant, each entry with its origin.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::instant::Moment;
+use crate::policy::load::Policies;
+use crate::policy::{Digest, Environment, Policy, ProviderId, Role, Source, SourceId, State};
+use crate::prefix::{Family, Prefix, PrefixSet};
+use crate::site::{Action, Exception, Selection, Service, Site};
+
+/// Prefixes to admit, none inside another, ascending, with their origins.
+#[derive(Debug, Clone)]
+pub struct Allowlist {
+    /// The instant it holds for.
+    pub instant: Timestamp,
+    /// Where callbacks arrive.
+    pub service: Service,
+    /// The policies it was made from, by ascending provider.
+    pub policies: Vec<Stamp>,
+    /// Sources that an entry can come from.
+    pub origins: Vec<Origin>,
+    /// Selected sources that are not admitted, with why.
+    pub excluded: Vec<Excluded>,
+    entries: Vec<Entry>,
+}
+
+/// Which policy, in which revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The provider's id.
+    pub provider: ProviderId,
+    /// The provider's name, free text.
+    pub name: String,
+    /// The revision.
+    pub revision: u32,
+    /// The digest of its meaning.
+    pub digest: Digest,
+}
+
+/// A source that is admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The provider's id.
+    pub provider: ProviderId,
+    /// The source's id.
+    pub source: SourceId,
+    /// The provider's own word for it, free text.
+    pub label: Option<String>,
+    /// Its state; where environments differ, the furthest.
+    pub state: State,
+    /// Environments in which it is admitted.
+    pub environments: Vec<Environment>,
+    /// Whether it is admitted only because the site holds it.
+    pub held: bool,
+}
+
+/// A prefix to admit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The prefix.
+    pub prefix: Prefix,
+    origins: Origins,
+}
+
+/// Indices into [`Allowlist::origins`]; nearly every entry has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origins {
+    One(u32),
+    Many(Box<[u32]>),
+}
+
+impl Origins {
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Origins::One(one) => std::slice::from_ref(one),
+            Origins::Many(many) => many,
+        }
+    }
+
+    fn joined(&self, other: &Origins) -> Origins {
+        let mut all = [self.as_slice(), other.as_slice()].concat();
+        all.sort_unstable();
+        all.dedup();
+        match all.as_slice() {
+            [one] => Origins::One(*one),
+            _ => Origins::Many(all.into()),
+        }
+    }
+}
+
+/// A selected source that is not admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excluded {
+    /// The provider's id.
+    pub provider: ProviderId,
+    /// The source's id.
+    pub source: SourceId,
+    /// What it would have admitted.
+    pub prefixes: Vec<Prefix>,
+    /// Why it is not.
+    pub why: Exclusion,
+}
+
+/// Why a source is not admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Its published end has passed.
+    Expired(Moment),
+    /// The site retired it.
+    Retired(Moment, String),
+    /// It is not made known yet at this instant.
+    NotYet,
+    /// It is withdrawn.
+    Tombstone,
+    /// Its role is not selected.
+    Role(Role),
+    /// Its environments are not selected.
+    Environment,
+}
+
+/// How a site treats a source in one environment at an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The provider's word.
+    pub state: State,
+    /// Whether it is admitted here.
+    pub admitted: bool,
+    /// Whether that is because the site holds it.
+    pub held: bool,
+    /// Since when and why the site has retired it.
+    pub retired: Option<(Moment, String)>,
+}
+
+/// A source's standing at a site; `None` where the environment does not call from it.
+pub fn standing(
+    source: &Source,
+    exceptions: &[&Exception],
+    environment: Environment,
+    at: Timestamp,
+) -> Option<Standing> {
+    let state = source.state(environment, at)?;
+    let mut standing = Standing { state, admitted: state.is_admitted(), held: false, retired: None };
+    for exception in exceptions {
+        match &exception.action {
+            Action::Retire(since) if since.starts() <= at => {
+                standing.admitted = false;
+                standing.retired = Some((since.clone(), exception.reason.clone()));
+            }
+            Action::HoldUntil(until) if state == State::Expired && at < until.ends() => {
+                standing.admitted = standing.retired.is_none();
+                standing.held = standing.admitted;
+            }
+            Action::Retire(_) | Action::HoldUntil(_) => {}
+        }
+    }
+    Some(standing)
+}
+
+/// The exceptions of a site that are about a source.
+pub fn exceptions_of<'s>(site: &'s Site, policy: &Policy, source: &Source) -> Vec<&'s Exception> {
+    let about = |exception: &&Exception| {
+        exception.provider == policy.provider.as_str() && exception.source == source.id.as_str()
+    };
+    site.exceptions.iter().filter(about).collect()
+}
+
+/// What a site wants at an instant. Findings about it go to `sink`.
+pub fn resolve(policies: &Policies, site: &Site, at: Timestamp, sink: &mut Diagnostics) -> Allowlist {
+    let mut resolver = Resolver { site, at, origins: Vec::new(), excluded: Vec::new(), entries: Vec::new() };
+    let mut stamps = Vec::new();
+    for selection in &site.selections {
+        let Some(policy) = policies.by_provider.get(&selection.provider) else { continue };
+        stamps.push(Stamp {
+            provider: policy.provider.clone(),
+            name: policy.name.clone(),
+            revision: policy.revision,
+            digest: policy.digest,
+        });
+        for source in &policy.sources {
+            resolver.source(policy, source, selection);
+        }
+    }
+    let Resolver { origins, excluded, mut entries, .. } = resolver;
+    entries.sort_by(|left, right| left.prefix.cmp(&right.prefix));
+    let service = site.service.clone();
+    let allowlist = Allowlist { instant: at, service, policies: stamps, origins, excluded, entries: fold(entries) };
+    report_tombstones(&allowlist, policies, sink);
+    allowlist
+}
+
+struct Resolver<'a> {
+    site: &'a Site,
+    at: Timestamp,
+    origins: Vec<Origin>,
+    excluded: Vec<Excluded>,
+    entries: Vec<Entry>,
+}
+
+impl Resolver<'_> {
+    fn source(&mut self, policy: &Policy, source: &Source, selection: &Selection) {
+        let exclude = |why: Exclusion| Excluded {
+            provider: policy.provider.clone(),
+            source: source.id.clone(),
+            prefixes: source.prefixes.clone(),
+            why,
+        };
+        if source.role == Role::Tombstone {
+            return self.excluded.push(exclude(Exclusion::Tombstone));
+        }
+        if !selection.roles.contains(&source.role) {
+            return self.excluded.push(exclude(Exclusion::Role(source.role)));
+        }
+        let exceptions = exceptions_of(self.site, policy, source);
+        let standings: BTreeMap<Environment, Standing> = selection
+            .environments
+            .iter()
+            .filter_map(|environment| Some((*environment, standing(source, &exceptions, *environment, self.at)?)))
+            .collect();
+        let admitted: Vec<Environment> =
+            standings.iter().filter(|(_, standing)| standing.admitted).map(|(environment, _)| *environment).collect();
+        if admitted.is_empty() {
+            return self.excluded.push(exclude(exclusion(source, &standings)));
+        }
+        let of_admitted = || standings.values().filter(|standing| standing.admitted);
+        let origin = Origin {
+            provider: policy.provider.clone(),
+            source: source.id.clone(),
+            label: source.label.clone(),
+            state: of_admitted().map(|standing| standing.state).max().unwrap_or(State::Active),
+            environments: admitted,
+            held: of_admitted().all(|standing| standing.held),
+        };
+        // More than 2^32 sources do not fit into memory.
+        let index = u32::try_from(self.origins.len()).unwrap_or(u32::MAX);
+        self.origins.push(origin);
+        self.entries.extend(source.prefixes.iter().map(|prefix| Entry { prefix: *prefix, origins: Origins::One(index) }));
+    }
+}
+
+fn exclusion(source: &Source, standings: &BTreeMap<Environment, Standing>) -> Exclusion {
+    if let Some((since, reason)) = standings.values().find_map(|standing| standing.retired.clone()) {
+        return Exclusion::Retired(since, reason);
+    }
+    let expired = standings.iter().find(|(_, standing)| standing.state == State::Expired);
+    let end = expired.and_then(|(environment, _)| source.environments.get(environment)?.valid_until.moment().cloned());
+    match end {
+        Some(end) => Exclusion::Expired(end),
+        None if standings.is_empty() => Exclusion::Environment,
+        None => Exclusion::NotYet,
+    }
+}
+
+/// Folds what lies inside another entry into it, so that no target sees an overlap.
+fn fold(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut folded: Vec<Entry> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match folded.last_mut() {
+            Some(wider) if wider.prefix.covers(&entry.prefix) => wider.origins = wider.origins.joined(&entry.origins),
+            _ => folded.push(entry),
+        }
+    }
+    folded
+}
+
+/// Says which admitted prefix covers a withdrawn address.
+fn report_tombstones(allowlist: &Allowlist, policies: &Policies, sink: &mut Diagnostics) {
+    for excluded in allowlist.excluded.iter().filter(|excluded| excluded.why == Exclusion::Tombstone) {
+        let Some(policy) = policies.by_provider.get(excluded.provider.as_str()) else { continue };
+        for prefix in &excluded.prefixes {
+            let Some(cover) = allowlist.entries.iter().find(|entry| entry.prefix.covers(prefix)) else { continue };
+            let by: Vec<String> = allowlist.origins_of(cover).map(|origin| origin.source.to_string()).collect();
+            let message = format!("withdrawn `{}` is admitted by {} of `{}`", prefix.short(), cover.prefix, by.join(", "));
+            let place = policy.source(&excluded.source).map_or(0..0, |source| source.place.clone());
+            let found = Diagnostic::new(Code::TombstoneAdmitted, message).at(&policy.text, place, "");
+            sink.push(found.help("leave the wider source out, or accept that the withdrawn address gets in").about(excluded.source.as_str()));
+        }
+    }
+}
+
+impl Allowlist {
+    /// All entries, IPv4 first, ascending.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entries of one family.
+    pub fn family(&self, family: Family) -> &[Entry] {
+        let split = self.entries.partition_point(|entry| entry.prefix.family() == Family::V4);
+        let (v4, v6) = self.entries.split_at(split);
+        match family {
+            Family::V4 => v4,
+            Family::V6 => v6,
+        }
+    }
+
+    /// The sources that an entry comes from.
+    pub fn origins_of<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Origin> {
+        entry.origins.as_slice().iter().filter_map(|index| self.origins.get(usize::try_from(*index).ok()?))
+    }
+
+    /// Indices into [`Allowlist::origins`] of the sources that an entry comes from, at least one.
+    pub fn origin_indices(entry: &Entry) -> &[u32] {
+        entry.origins.as_slice()
+    }
+
+    /// The addresses it admits.
+    pub fn to_set(&self) -> PrefixSet {
+        self.entries.iter().map(|entry| entry.prefix).collect()
+    }
+
+    /// The same addresses in the fewest prefixes; joined entries have the origins of both.
+    #[must_use]
+    pub fn aggregated(&self) -> Allowlist {
+        let mut joined: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let mut open = entry.clone();
+            while let Some(wider) = joined.last().and_then(|before| before.prefix.joined(&open.prefix)) {
+                let Some(before) = joined.pop() else { break };
+                open = Entry { prefix: wider, origins: before.origins.joined(&open.origins) };
+            }
+            joined.push(open);
+        }
+        Allowlist { entries: joined, ..self.clone() }
+    }
+}

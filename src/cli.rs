@@ -1,0 +1,224 @@
+//! The command line: arguments in, library calls, report and exit status out.
+//!
+//! This is the only module that knows exit codes, reads the clock, and prints.
+
+mod check;
+mod explain;
+mod fmt;
+mod init;
+mod inputs;
+mod render;
+mod schema;
+mod timeline;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::diagnostic::Diagnostics;
+use crate::instant::parse_moment;
+use crate::report::text;
+
+/// How a run ended; the numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// As wanted.
+    Ok = 0,
+    /// Drift or findings.
+    Findings = 1,
+    /// Wrong usage, bad input or failure.
+    Failure = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Ok => 0,
+            Exit::Findings => 1,
+            Exit::Failure => 2,
+        })
+    }
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 as wanted, 1 drift or findings, 2 wrong usage, bad input or failure.
+
+An address list is not authentication: verify each callback as well.";
+
+/// Payment callback allowlists as a versioned policy: checked, rendered, explained.
+#[derive(Debug, Parser)]
+#[command(name = "callgate", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+/// Options that every command has.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The folder of policies; `policies` beside the site file where it holds any, else the embedded ones
+    #[arg(long, global = true, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// The site file; `callgate.yaml` in this folder where there is one, else the built-in site
+    #[arg(long, global = true, value_name = "FILE")]
+    site: Option<PathBuf>,
+    /// The instant to judge at: RFC 3339, `2025-03-12T12:00[Europe/Stockholm]`, or a date (its start in UTC)
+    #[arg(long, global = true, value_name = "INSTANT", value_parser = parse_at)]
+    at: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Check policies, site and templates: all faults in one run
+    Check(check::Check),
+    /// Render the allowlist for every target
+    Render(render::Render),
+    /// Say for one address whether it is admitted, since when, and how we know
+    Explain(explain::Explain),
+    /// List what opened, became legacy, will close or fall due
+    Timeline(timeline::Timeline),
+    /// Write a commented callgate.yaml
+    Init(init::Init),
+    /// Bring policy files into their canonical form, comments kept
+    Fmt(fmt::Fmt),
+    /// Print the JSON Schema of policy or site files
+    Schema(schema::Schema),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one a command into a folder
+    Man {
+        /// The folder to write to
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For machines, versioned
+    Json,
+    /// For pull requests and tickets
+    Markdown,
+}
+
+/// What a command answers.
+type Outcome = anyhow::Result<Exit>;
+
+/// Runs with these arguments, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing is left to do where even this can't be printed.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Failure } else { Exit::Ok };
+        }
+    };
+    match dispatch(arguments) {
+        Ok(exit) => exit,
+        Err(error) if is_closed_pipe(&error) => Exit::Ok,
+        Err(error) => {
+            complain(&format!("error: {error:#}\n"));
+            Exit::Failure
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Outcome {
+    let Arguments { global, command } = arguments;
+    match command {
+        Subcommands::Check(check) => check.run(&global),
+        Subcommands::Render(render) => render.run(&global),
+        Subcommands::Explain(explain) => explain.run(&global),
+        Subcommands::Timeline(timeline) => timeline.run(&global),
+        Subcommands::Init(init) => init.run(),
+        Subcommands::Fmt(fmt) => fmt.run(&global),
+        Subcommands::Schema(schema) => schema.run(),
+        Subcommands::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "callgate", &mut text);
+            print_bytes(&text)
+        }
+        Subcommands::Man { out } => man(out),
+    }
+}
+
+fn man(out: Option<PathBuf>) -> Outcome {
+    if let Some(folder) = out {
+        std::fs::create_dir_all(&folder)?;
+        clap_mangen::generate_to(Arguments::command(), &folder)?;
+        return Ok(Exit::Ok);
+    }
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+    print_bytes(&text)
+}
+
+/// The clock is read here, once a run, and only where no `--at` was given.
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+fn instant(global: &Global) -> Timestamp {
+    global.at.unwrap_or_else(Timestamp::now)
+}
+
+fn parse_at(text: &str) -> Result<Timestamp, String> {
+    parse_moment(text, &TimeZone::UTC).map(|moment| moment.starts()).map_err(|error| format!("{error}: {}", error.help()))
+}
+
+/// Prints data. A reader that has gone away is no fault of ours.
+fn print(text: &str) -> Outcome {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Outcome {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()?;
+    Ok(Exit::Ok)
+}
+
+/// Prints text with colour escapes as data, leaving them out where nobody wants them.
+fn print_styled(text: &str) -> Outcome {
+    let mut stdout = anstream::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(Exit::Ok)
+}
+
+/// Prints to standard error; nothing is left to do where that fails.
+fn complain(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// Shows diagnostics on standard error.
+fn show(diagnostics: &Diagnostics) {
+    if !diagnostics.is_empty() {
+        complain(&text::diagnostics(diagnostics));
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,245 @@
+//! `callgate check`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::inputs;
+use super::render::render_all;
+use super::{Exit, Format, Global, Outcome, print, print_styled};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
+use crate::instant::parse_duration;
+use crate::policy::due;
+use crate::policy::history::{self, Change};
+use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_one};
+use crate::report::{json_v1, markdown, prefixes, text};
+use crate::site::Site;
+use crate::system::{self, CommandError, ReadError};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// Check these policy files or folders only
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// How far ahead ends, deadlines and reviews are findings: hours, days or weeks
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_within)]
+    within: SignedDuration,
+    /// Judge the change from this git revision or folder
+    #[arg(long, value_name = "REV|DIR")]
+    against: Option<String>,
+    /// The form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+fn parse_within(text: &str) -> Result<SignedDuration, String> {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is no duration: write hours, days or weeks, such as 36h, 30d or 4w"))
+}
+
+impl Check {
+    pub(super) fn run(self, global: &Global) -> Outcome {
+        let mut sink = Diagnostics::new();
+        let (policies, at, changes) = if self.paths.is_empty() {
+            let inputs = inputs::read(global, &mut sink);
+            // Rendering finds what only a target knows: quotas, templates, an empty allowlist.
+            drop(render_all(&inputs, &[], &mut sink));
+            if let Some(site) = &inputs.site {
+                due_exceptions(site, inputs.at, self.within, &mut sink);
+            }
+            let changes = self.changes(global, &inputs.policies, inputs.at, &mut sink)?;
+            (inputs.policies, inputs.at, changes)
+        } else {
+            let at = super::instant(global);
+            let policies = load_paths(&self.paths, at, &mut sink);
+            let changes = self.changes(global, &policies, at, &mut sink)?;
+            (policies, at, changes)
+        };
+        for policy in policies.by_provider.values() {
+            sink.append(due::findings(policy, at, self.within));
+        }
+        self.report(&policies, at, &sink, changes.as_deref())?;
+        Ok(if sink.has_errors() {
+            Exit::Failure
+        } else if sink.has_findings() {
+            Exit::Findings
+        } else {
+            Exit::Ok
+        })
+    }
+
+    fn changes(&self, global: &Global, new: &Policies, at: Timestamp, sink: &mut Diagnostics) -> anyhow::Result<Option<Vec<Change>>> {
+        let Some(against) = &self.against else { return Ok(None) };
+        // A policy with errors is missing from `new`: it would be judged as deleted.
+        if sink.has_errors() {
+            return Ok(None);
+        }
+        let library = base_library(against, global)?;
+        let mut found = Diagnostics::new();
+        let old = load(library.as_ref(), at, &mut found);
+        if found.has_errors() {
+            // What stands there cannot be mended any more; it only can't be compared with.
+            let message = format!("the policies at `{against}` have errors, so the change can't be judged");
+            sink.push(Diagnostic::new(Code::FileUnreadable, message).help("compare with a revision whose policies are sound"));
+            return Ok(None);
+        }
+        Ok(Some(history::compare(&old, new, at, sink)))
+    }
+
+    fn report(&self, policies: &Policies, at: Timestamp, sink: &Diagnostics, changes: Option<&[Change]>) -> Outcome {
+        match self.format {
+            Format::Json => print(&json_v1::to_text(&json_v1::CheckReport::new(at, sink, changes))),
+            Format::Markdown => {
+                let mut shown = format!("**callgate check**: {}\n\n", text::summary(sink));
+                shown.push_str(&markdown::diagnostics(sink));
+                if let Some(changes) = changes {
+                    shown.push('\n');
+                    shown.push_str(&markdown::changes(changes));
+                }
+                print(&shown)
+            }
+            Format::Text => {
+                let mut shown = text::diagnostics(sink);
+                if let Some(changes) = changes {
+                    shown.push_str(&text_changes(changes, at));
+                }
+                for policy in policies.by_provider.values() {
+                    shown.push_str(&format!(
+                        "{} revision {}: {}, digest {}\n",
+                        policy.provider,
+                        policy.revision,
+                        text::counted(policy.sources.len(), "source"),
+                        policy.digest.short()
+                    ));
+                }
+                shown.push_str(&format!("{}\n", text::summary(sink)));
+                print_styled(&shown)
+            }
+        }
+    }
+}
+
+fn text_changes(changes: &[Change], at: Timestamp) -> String {
+    if changes.is_empty() {
+        return "the change opens and closes no address\n\n".to_owned();
+    }
+    let lines = changes.iter().map(|change| {
+        let from = if change.from == at { "now".to_owned() } else { format!("from {}", change.from) };
+        format!(
+            "{} {from}: {} ({}/{}, {}, {})\n",
+            change.effect.as_str(),
+            prefixes(&change.prefixes, 10),
+            change.provider,
+            change.sources.join("+"),
+            change.role,
+            change.environment
+        )
+    });
+    lines.collect::<String>() + "\n"
+}
+
+fn due_exceptions(site: &Site, at: Timestamp, within: SignedDuration, sink: &mut Diagnostics) {
+    let horizon = at.checked_add(within).unwrap_or(Timestamp::MAX);
+    for exception in &site.exceptions {
+        let due = exception.review_by.ends();
+        let (code, verb) = if due <= at {
+            (Code::ReviewOverdue, "was")
+        } else if due <= horizon {
+            (Code::DueSoon, "is")
+        } else {
+            continue;
+        };
+        let message = format!("the review of the exception for `{}/{}` {verb} {}", exception.provider, exception.source, exception.review_by);
+        let found = Diagnostic::new(code, message).at(&site.text, exception.place.clone(), "");
+        sink.push(found.help("look whether the reason still holds, then renew or remove it").about(exception.source.as_str()));
+    }
+}
+
+/// Loads policy files and folders named one by one.
+fn load_paths(paths: &[PathBuf], at: Timestamp, sink: &mut Diagnostics) -> Policies {
+    let mut policies = Policies::default();
+    for path in paths {
+        if path.is_dir() {
+            policies.by_provider.extend(load(&Folder(path.clone()), at, sink).by_provider);
+            continue;
+        }
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if let Some(policy) = load_one(&Folder(folder), &name, at, sink) {
+            policies.by_provider.insert(policy.provider.to_string(), policy);
+        }
+    }
+    policies
+}
+
+/// The policies at a git revision, in a folder, or, where the revision has none, those embedded.
+fn base_library(against: &str, global: &Global) -> anyhow::Result<Box<dyn Library>> {
+    let path = Path::new(against);
+    if path.is_dir() {
+        return Ok(Box::new(Folder(path.to_path_buf())));
+    }
+    let folder = inputs::policy_folder(global).map_or_else(|| inputs::base(global).join("policies"), |folder| folder.0);
+    let tree = GitTree::new(against, &folder)?;
+    if tree.names.is_empty() { Ok(Box::new(Embedded)) } else { Ok(Box::new(tree)) }
+}
+
+/// The policy folder as it was at a git revision.
+struct GitTree {
+    repository: String,
+    revision: String,
+    folder: String,
+    names: Vec<String>,
+}
+
+impl GitTree {
+    fn new(revision: &str, folder: &Path) -> anyhow::Result<Self> {
+        if revision.starts_with('-') {
+            anyhow::bail!("`{revision}` is neither a folder nor a git revision");
+        }
+        let (parent, name) = match (folder.parent(), folder.file_name()) {
+            (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => (parent.display().to_string(), name.to_string_lossy()),
+            (_, Some(name)) => (".".to_owned(), name.to_string_lossy()),
+            (_, None) => anyhow::bail!("`{}` is not a policy folder in a git repository", folder.display()),
+        };
+        let spec = format!("{revision}^{{commit}}");
+        let commit = git(&parent, &["rev-parse", "--verify", "--quiet", "--end-of-options", &spec])
+            .map_err(|error| anyhow::anyhow!("`{revision}` is neither a folder nor a git revision here ({error})"))?;
+        let commit = String::from_utf8_lossy(&commit).trim().to_owned();
+        let listed = git(&parent, &["ls-tree", "-z", "--name-only", &commit, &format!("./{name}/")])?;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let files = listed.split('\0').filter_map(|path| path.rsplit('/').next());
+        let names: Vec<String> = files.filter(|file| file.ends_with(".yaml") || file.ends_with(".yml")).map(str::to_owned).collect();
+        Ok(Self { repository: parent, revision: commit, folder: name.into_owned(), names })
+    }
+}
+
+impl Library for GitTree {
+    fn policies(&self) -> Result<Vec<String>, ReadError> {
+        Ok(self.names.clone())
+    }
+
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
+        let shown = || self.shown(path);
+        let object = format!("{}:./{}/{path}", self.revision, self.folder);
+        let failed = |error: CommandError| ReadError::Io { path: shown(), cause: std::io::Error::other(error.to_string()) };
+        let size = git(&self.repository, &["cat-file", "-s", &object]).map_err(failed)?;
+        let size: u64 = String::from_utf8_lossy(&size).trim().parse().unwrap_or(u64::MAX);
+        if size > bytes_max {
+            return Err(ReadError::TooLarge { path: shown(), bytes_max });
+        }
+        let bytes = git(&self.repository, &["cat-file", "blob", &object]).map_err(failed)?;
+        let text = String::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
+        Ok(SourceText::new(shown(), text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
+    }
+
+    fn shown(&self, path: &str) -> String {
+        let short: String = self.revision.chars().take(12).collect();
+        format!("{short}:{}/{path}", self.folder)
+    }
+}
+
+fn git(repository: &str, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
+    let mut all = vec!["-C", repository];
+    all.extend(arguments);
+    system::run("git", &all)
+}

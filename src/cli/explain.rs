@@ -1,0 +1,294 @@
+//! `callgate explain`
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::inputs::{self, Inputs};
+use super::{Exit, Global, Outcome, print, show};
+use crate::allowlist::{exceptions_of, standing};
+use crate::diagnostic::Diagnostics;
+use crate::policy::{Dated, End, Evidence, Lifecycle, Policy, Role, Source};
+use crate::prefix::Prefix;
+use crate::report::json_v1;
+use crate::site::Site;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    /// The address
+    address: IpAddr,
+    /// The form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Forms of this report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For machines, versioned
+    Json,
+}
+
+/// What is known of one address.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: u32,
+    address: String,
+    at: String,
+    admitted: bool,
+    /// The targets of the site that admit it, as rendered.
+    targets: Vec<String>,
+    sources: Vec<Match>,
+}
+
+/// A source that covers the address.
+#[derive(Debug, Serialize)]
+struct Match {
+    provider: String,
+    name: String,
+    revision: u32,
+    source: String,
+    label: Option<String>,
+    prefix: String,
+    role: &'static str,
+    hosting: &'static str,
+    admitted: bool,
+    /// Why it is admitted or not, in words.
+    reason: String,
+    environments: Vec<InEnvironment>,
+    replaced_by: Option<String>,
+    evidence: Vec<Shown>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct InEnvironment {
+    environment: &'static str,
+    selected: bool,
+    state: &'static str,
+    admitted: bool,
+    instants: Vec<Instant>,
+}
+
+#[derive(Debug, Serialize, PartialEq)]
+struct Instant {
+    what: &'static str,
+    at: String,
+    inferred: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    page: String,
+    url: String,
+    section: Option<String>,
+    says: Option<String>,
+    read: String,
+    version: Option<String>,
+    note: Option<String>,
+}
+
+impl Explain {
+    pub(super) fn run(self, global: &Global) -> Outcome {
+        let mut sink = Diagnostics::new();
+        let inputs = inputs::read(global, &mut sink);
+        show(&sink);
+        let Some(site) = inputs.site.as_ref().filter(|_| !sink.has_errors()) else { return Ok(Exit::Failure) };
+        let report = report(self.address, &inputs, site);
+        match self.format {
+            Format::Json => print(&json_v1::to_text(&report)),
+            Format::Text => print(&as_text(&report, &inputs)),
+        }
+    }
+}
+
+fn report(address: IpAddr, inputs: &Inputs, site: &Site) -> Report {
+    // A caller seen on a dual-stack listener may be written as IPv6.
+    let address = address.to_canonical();
+    let mut sources = Vec::new();
+    for policy in inputs.policies.by_provider.values() {
+        for source in &policy.sources {
+            let covering = source.prefixes.iter().filter(|prefix| prefix.contains(&address)).max_by_key(|prefix| prefix.length());
+            if let Some(prefix) = covering {
+                sources.push(matched(policy, source, prefix, site, inputs.at));
+            }
+        }
+    }
+    // The most telling first: what admits it, then the narrowest.
+    sources.sort_by_key(|found| (!found.admitted, std::cmp::Reverse(found.prefix.len())));
+    let admitted = sources.iter().any(|found| found.admitted);
+    let targets = if admitted { site.targets.iter().map(|target| target.name.clone()).collect() } else { Vec::new() };
+    Report { version: json_v1::VERSION, address: address.to_string(), at: inputs.at.to_string(), admitted, targets, sources }
+}
+
+fn matched(policy: &Policy, source: &Source, prefix: &Prefix, site: &Site, at: Timestamp) -> Match {
+    let selection = site.selections.iter().find(|selection| selection.provider == policy.provider.as_str());
+    let exceptions = exceptions_of(site, policy, source);
+    let mut environments = Vec::new();
+    let mut retired = None;
+    let mut held = false;
+    for (environment, lifecycle) in &source.environments {
+        let selected = selection.is_some_and(|selection| {
+            selection.environments.contains(environment) && selection.roles.contains(&source.role)
+        });
+        let Some(standing) = standing(source, &exceptions, *environment, at) else { continue };
+        retired = retired.or(standing.retired);
+        held |= standing.held && selected;
+        environments.push(InEnvironment {
+            environment: environment.as_str(),
+            selected,
+            state: standing.state.as_str(),
+            admitted: selected && standing.admitted,
+            instants: instants(lifecycle),
+        });
+    }
+    let admitted = environments.iter().any(|environment| environment.admitted);
+    let reason = match retired {
+        Some((since, reason)) if !admitted => format!("this site retired it on {since}: {reason}"),
+        _ if held => "it has expired, and this site holds it".to_owned(),
+        _ if selection.is_none() => "this site does not select its provider".to_owned(),
+        _ => reason(source, &environments, admitted, at),
+    };
+    Match {
+        provider: policy.provider.to_string(),
+        name: policy.name.clone(),
+        revision: policy.revision,
+        source: source.id.to_string(),
+        label: source.label.clone(),
+        prefix: prefix.short().to_string(),
+        role: source.role.as_str(),
+        hosting: source.hosting.as_str(),
+        admitted,
+        reason,
+        environments,
+        replaced_by: source.replaced_by.as_ref().map(ToString::to_string),
+        evidence: source.evidence.iter().map(|evidence| shown(policy, evidence)).collect(),
+        notes: source.notes.clone(),
+    }
+}
+
+fn reason(source: &Source, environments: &[InEnvironment], admitted: bool, at: Timestamp) -> String {
+    let state = environments.iter().find(|found| found.admitted == admitted).map_or("unknown", |found| found.state);
+    match (source.role, admitted) {
+        (Role::Tombstone, _) => match withdrawn(source) {
+            Some(since) => format!("withdrawn: the provider's pages no longer list it since {since}"),
+            None => "withdrawn: the provider's pages no longer list it".to_owned(),
+        },
+        (Role::OwnerNetwork, false) if environments.iter().all(|found| !found.selected) => {
+            "the provider's own network, which this site did not opt in to with `roles:`".to_owned()
+        }
+        (_, false) if environments.iter().all(|found| !found.selected) => "this site does not select its environments".to_owned(),
+        (Role::Callback | Role::OwnerNetwork, _) => match state {
+            "announced" => "announced: admitted before callbacks come from it".to_owned(),
+            "grace" => "the provider calls it legacy, and it is still admitted".to_owned(),
+            "expired" => "its published end has passed".to_owned(),
+            "unknown" => format!("the provider had not made it known at {at}"),
+            _ => "callbacks come from it".to_owned(),
+        },
+    }
+}
+
+fn withdrawn(source: &Source) -> Option<String> {
+    let last = source.environments.values().filter_map(|lifecycle| {
+        let end = lifecycle.valid_until.moment();
+        lifecycle.withdrawn.as_ref().map(|dated| &dated.moment).or(end)
+    });
+    last.max_by_key(|moment| moment.ends()).map(ToString::to_string)
+}
+
+fn instants(lifecycle: &Lifecycle) -> Vec<Instant> {
+    let one = |what: &'static str, dated: &Option<Dated>| {
+        dated.as_ref().map(|dated| Instant { what, at: dated.moment.to_string(), inferred: dated.inferred.clone() })
+    };
+    let end = match &lifecycle.valid_until {
+        End::Open => None,
+        End::Unknown => Some(Instant { what: "valid until", at: "unknown".to_owned(), inferred: None }),
+        End::At(dated) => one("valid until", &Some(dated.clone())),
+    };
+    let all = [
+        one("announced", &lifecycle.announced),
+        one("valid from", &lifecycle.valid_from),
+        one("legacy since", &lifecycle.legacy_since),
+        one("deadline", &lifecycle.deadline),
+        end,
+        one("withdrawn", &lifecycle.withdrawn),
+        one("review by", &lifecycle.review_by),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn shown(policy: &Policy, evidence: &Evidence) -> Shown {
+    Shown {
+        page: evidence.page.clone(),
+        url: policy.pages.get(&evidence.page).map(|page| page.url.clone()).unwrap_or_default(),
+        section: evidence.section.clone(),
+        says: evidence.says.clone(),
+        read: evidence.read.to_string(),
+        version: evidence.version.clone(),
+        note: evidence.note.clone(),
+    }
+}
+
+// Writing into a String can't fail, so the results below are dropped.
+fn as_text(report: &Report, inputs: &Inputs) -> String {
+    let mut text = String::new();
+    let verdict = if report.admitted { "is admitted" } else { "is not admitted" };
+    let _ = writeln!(text, "{} {verdict} (at {})", report.address, report.at);
+    if report.sources.is_empty() {
+        let known: Vec<String> = inputs.policies.by_provider.values().map(|policy| format!("{} revision {}", policy.provider, policy.revision)).collect();
+        let _ = writeln!(text, "\nNo source of any policy covers it ({}).", known.join(", "));
+        text.push_str("If it says it calls for a provider, hold it against that provider's page: callgate will not guess.\n");
+    }
+    for found in &report.sources {
+        let _ = writeln!(text, "\n{}/{} ({}, policy revision {})", found.provider, found.source, found.name, found.revision);
+        let label = found.label.as_ref().map(|label| format!(", the provider's label: {label}")).unwrap_or_default();
+        let _ = writeln!(text, "  {:12} {} ({}, {}{label})", "prefix", found.prefix, found.role, found.hosting);
+        let _ = writeln!(text, "  {:12} {}", if found.admitted { "admitted" } else { "not admitted" }, found.reason);
+        states(found, &mut text);
+        if let Some(successor) = &found.replaced_by {
+            let _ = writeln!(text, "  {:12} {successor}", "replaced by");
+        }
+        for evidence in &found.evidence {
+            shown_text(evidence, &mut text);
+        }
+        for note in &found.notes {
+            let _ = writeln!(text, "  {:12} {note}", "note");
+        }
+    }
+    if report.admitted {
+        let _ = writeln!(text, "\nRendered into: {}. What is deployed may differ.", report.targets.join(", "));
+    }
+    text
+}
+
+fn states(found: &Match, text: &mut String) {
+    let mut before: Option<&[Instant]> = None;
+    for state in &found.environments {
+        let selected = if state.selected { "" } else { " (not selected here)" };
+        let _ = writeln!(text, "  {:12} {}{selected}", state.environment, state.state);
+        if before.is_some_and(|before| before == state.instants) {
+            continue;
+        }
+        for instant in &state.instants {
+            let inferred = instant.inferred.as_ref().map(|why| format!(" (our inference: {why})")).unwrap_or_default();
+            let _ = writeln!(text, "    {:12} {}{inferred}", instant.what, instant.at);
+        }
+        before = Some(&state.instants);
+    }
+}
+
+fn shown_text(evidence: &Shown, text: &mut String) {
+    let section = evidence.section.as_ref().map(|section| format!(", section {section}")).unwrap_or_default();
+    let version = evidence.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    let _ = writeln!(text, "  {:12} {}{section}, read {}{version}", "evidence", evidence.url, evidence.read);
+    if let Some(says) = &evidence.says {
+        let _ = writeln!(text, "  {:12} \"{says}\"", "");
+    }
+    if let Some(note) = &evidence.note {
+        let _ = writeln!(text, "  {:12} {}", "", note.trim());
+    }
+}

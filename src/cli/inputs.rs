@@ -1,0 +1,98 @@
+//! What a command works on: policies, site and templates, from files or built in.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Global;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
+use crate::policy::load::{Embedded, Folder, Library, Policies, load, read_fault};
+use crate::site::{self, Site};
+use crate::system;
+use crate::target::template::{self, Templates};
+
+/// Largest template read, in bytes.
+const TEMPLATE_BYTES_MAX: u64 = 1 << 20;
+
+/// Everything that was read, and the instant to judge at.
+pub(super) struct Inputs {
+    pub(super) policies: Policies,
+    /// `None` where it has errors.
+    pub(super) site: Option<Site>,
+    pub(super) templates: Templates,
+    pub(super) at: Timestamp,
+}
+
+/// Reads everything; faults go to `sink`.
+pub(super) fn read(global: &Global, sink: &mut Diagnostics) -> Inputs {
+    let at = super::instant(global);
+    let policies = load(library(global).as_ref(), at, sink);
+    let site = read_site(global, &policies, sink);
+    let templates = read_templates(&base(global).join("templates"), sink);
+    Inputs { policies, site, templates, at }
+}
+
+/// The folder that `policies` and `templates` are looked for in: the site file's.
+pub(super) fn base(global: &Global) -> PathBuf {
+    let parent = global.site.as_deref().and_then(Path::parent);
+    parent.map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The user's folder of policies, named or found.
+pub(super) fn policy_folder(global: &Global) -> Option<Folder> {
+    if let Some(folder) = &global.policies {
+        return Some(Folder(folder.clone()));
+    }
+    let beside = Folder(base(global).join("policies"));
+    let holds_any = beside.policies().is_ok_and(|names| !names.is_empty());
+    holds_any.then_some(beside)
+}
+
+/// The policies in force: the user's folder whole, or else the embedded ones.
+pub(super) fn library(global: &Global) -> Box<dyn Library> {
+    match policy_folder(global) {
+        Some(folder) => Box::new(folder),
+        None => Box::new(Embedded),
+    }
+}
+
+fn read_site(global: &Global, policies: &Policies, sink: &mut Diagnostics) -> Option<Site> {
+    let text = match site_text(global) {
+        Ok(text) => text,
+        Err(error) => {
+            sink.push(read_fault(&error));
+            return None;
+        }
+    };
+    site::read(&text, policies, sink)
+}
+
+fn site_text(global: &Global) -> Result<Arc<SourceText>, system::ReadError> {
+    match &global.site {
+        Some(path) => system::read_text(path, site::BYTES_MAX),
+        None => match system::read_text(Path::new(site::FILE_NAME), site::BYTES_MAX) {
+            Err(system::ReadError::Missing { .. }) => Ok(SourceText::new("<built-in site>", site::BUILT_IN.to_owned())),
+            found => found,
+        },
+    }
+}
+
+fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
+    let mut found = BTreeMap::new();
+    for kind in template::folders() {
+        let place = folder.join(&kind);
+        let Ok(names) = system::list_folder(&place, &["tera"]) else { continue };
+        for name in names {
+            match system::read_text(&place.join(&name), TEMPLATE_BYTES_MAX) {
+                Ok(text) => drop(found.insert(format!("{kind}/{name}"), text.text.clone())),
+                Err(error) => sink.push(read_fault(&error)),
+            }
+        }
+    }
+    Templates::new(found).unwrap_or_else(|error| {
+        sink.push(Diagnostic::new(Code::TemplateError, error.to_string()).help(error.help()));
+        Templates::default()
+    })
+}

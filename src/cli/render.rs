@@ -1,0 +1,260 @@
+//! `callgate render`
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use similar::TextDiff;
+
+use super::inputs::{self, Inputs};
+use super::{Exit, Global, Outcome, complain, print, show};
+use crate::allowlist::{self, Allowlist, Exclusion};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::prefix::Family;
+use crate::site::Site;
+use crate::system;
+use crate::target::{self, Artifact, ArtifactFile, Mode, Target};
+
+/// The list of what was rendered, written beside it.
+const MANIFEST: &str = "callgate.manifest.json";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Render {
+    /// Render these targets only; may be repeated
+    #[arg(long, value_name = "NAME")]
+    target: Vec<String>,
+    /// Write the files into this folder instead of printing them
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Change nothing: compare the folder with what would be rendered; status 1 where it is stale
+    #[arg(long, requires = "out")]
+    check: bool,
+}
+
+/// A rendered target.
+pub(super) struct Rendered {
+    pub(super) name: String,
+    pub(super) mode: Mode,
+    pub(super) artifact: Artifact,
+}
+
+impl Render {
+    pub(super) fn run(self, global: &Global) -> Outcome {
+        let mut sink = Diagnostics::new();
+        let inputs = inputs::read(global, &mut sink);
+        let Some((allowlist, rendered)) = render_all(&inputs, &self.target, &mut sink) else {
+            show(&sink);
+            return Ok(Exit::Failure);
+        };
+        show(&sink);
+        if sink.has_errors() {
+            return Ok(Exit::Failure);
+        }
+        let mut files: Vec<ArtifactFile> = rendered.iter().flat_map(|target| target.artifact.files.iter().cloned()).collect();
+        let Some(out) = &self.out else { return print_files(&files) };
+        // A part of the targets must not make the manifest forget the others.
+        if self.target.is_empty() {
+            files.push(ArtifactFile { path: MANIFEST.to_owned(), text: manifest(&allowlist, &rendered) });
+        }
+        if self.check { check(out, &files) } else { write(out, &files, &allowlist, &rendered) }
+    }
+}
+
+/// Renders the site's targets, or those named; `None` where nothing can be rendered.
+pub(super) fn render_all(inputs: &Inputs, only: &[String], sink: &mut Diagnostics) -> Option<(Allowlist, Vec<Rendered>)> {
+    // Without sound policies an allowlist would be shorter than what is wanted.
+    if sink.has_errors() {
+        return None;
+    }
+    let site = inputs.site.as_ref()?;
+    let targets = selected(site, only, sink);
+    let allowlist = allowlist::resolve(&inputs.policies, site, inputs.at, sink);
+    let mut rendered = Vec::new();
+    for target in targets {
+        match target.render(&allowlist, &inputs.templates) {
+            Ok(mut artifact) => {
+                artifact.findings.drain(..).for_each(|found| sink.push(found));
+                rendered.push(Rendered { name: target.name().to_owned(), mode: target.mode(), artifact });
+            }
+            Err(error) => sink.push(error.diagnostic(target.name())),
+        }
+    }
+    Some((allowlist, rendered))
+}
+
+fn selected(site: &Site, only: &[String], sink: &mut Diagnostics) -> Vec<Box<dyn Target>> {
+    for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
+        let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
+        let message = format!("the site has no target `{}`", name.escape_debug());
+        sink.push(Diagnostic::new(Code::InvalidValue, message).help(format!("it has: {}", known.join(", "))));
+    }
+    let wanted = site.targets.iter().filter(|target| only.is_empty() || only.contains(&target.name));
+    wanted.filter_map(|settings| target::build(settings, site, sink)).collect()
+}
+
+/// One file as it is, several with a line naming each.
+fn print_files(files: &[ArtifactFile]) -> Outcome {
+    if let [one] = files {
+        return print(&one.text);
+    }
+    let mut text = String::new();
+    for file in files {
+        // Writing into a String can't fail.
+        let _ = write!(text, "==> {} <==\n{}\n", file.path, file.text);
+    }
+    print(&text)
+}
+
+fn write(out: &Path, files: &[ArtifactFile], allowlist: &Allowlist, rendered: &[Rendered]) -> Outcome {
+    let (v4, v6) = (allowlist.family(Family::V4).len(), allowlist.family(Family::V6).len());
+    let mut text = String::new();
+    for stamp in &allowlist.policies {
+        // Writing into a String can't fail.
+        let _ = writeln!(text, "policy {} revision {} digest {}", stamp.provider, stamp.revision, stamp.digest.short());
+    }
+    let _ = writeln!(text, "{v4} IPv4 and {v6} IPv6 prefixes");
+    for excluded in &allowlist.excluded {
+        if let Exclusion::Expired(end) | Exclusion::Retired(end, _) = &excluded.why {
+            let _ = writeln!(text, "not admitted: {}/{} since {end}", excluded.provider, excluded.source);
+        }
+    }
+    let mode_of = |path: &str| {
+        let owner = rendered.iter().find(|target| target.artifact.files.iter().any(|file| file.path == path));
+        owner.map_or("", |target| target.mode.as_str())
+    };
+    for file in files {
+        let path = out.join(&file.path);
+        let changed = system::replace_file(&path, file.text.as_bytes()).with_context(|| format!("`{}` can't be written", path.display()))?;
+        let verb = if changed { "wrote" } else { "kept " };
+        let _ = writeln!(text, "{verb} {} {}", path.display(), mode_of(&file.path));
+    }
+    print(&text.replace(" \n", "\n"))
+}
+
+fn check(out: &Path, files: &[ArtifactFile]) -> Outcome {
+    let mut stale = String::new();
+    let mut count = 0;
+    for file in files {
+        let path = out.join(&file.path);
+        let shown = path.display().to_string();
+        let found = match system::read_text(&path, u64::MAX - 1) {
+            Ok(found) => found.text.clone(),
+            Err(system::ReadError::Missing { .. }) => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        if found != file.text {
+            count += 1;
+            stale.push_str(&unified(&found, &file.text, &shown));
+        }
+    }
+    for path in leftovers(out, files) {
+        count += 1;
+        // Writing into a String can't fail.
+        let _ = writeln!(stale, "left over: {} is rendered no more", out.join(path).display());
+    }
+    if count == 0 {
+        return Ok(Exit::Ok);
+    }
+    print(&stale)?;
+    complain(&format!("{count} of {} files are stale; render them with: callgate render --out {}\n", files.len(), out.display()));
+    Ok(Exit::Findings)
+}
+
+fn unified(found: &str, wanted: &str, path: &str) -> String {
+    let diff = TextDiff::configure().timeout(std::time::Duration::from_secs(5)).diff_lines(found, wanted);
+    diff.unified_diff().context_radius(3).header(path, &format!("{path} (rendered now)")).to_string()
+}
+
+/// Files that an earlier manifest names and nothing renders any more.
+fn leftovers(out: &Path, files: &[ArtifactFile]) -> Vec<String> {
+    // Only a whole rendering knows what is left over.
+    if !files.iter().any(|file| file.path == MANIFEST) {
+        return Vec::new();
+    }
+    let Ok(text) = system::read_text(&out.join(MANIFEST), 16 << 20) else { return Vec::new() };
+    let Ok(manifest) = serde_json::from_str::<serde_json::Value>(&text.text) else { return Vec::new() };
+    let targets = manifest.get("targets").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let named = targets.filter_map(|target| target.get("files")?.as_array()).flatten();
+    let paths = named.filter_map(|file| file.get("path")?.as_str()).filter(|path| !files.iter().any(|file| file.path == *path));
+    paths.filter(|path| out.join(path).exists()).map(str::to_owned).collect()
+}
+
+#[derive(Serialize)]
+struct Manifest<'a> {
+    version: u32,
+    policies: Vec<ManifestPolicy>,
+    prefixes: ManifestCount,
+    not_admitted: Vec<ManifestExcluded>,
+    targets: Vec<ManifestTarget<'a>>,
+}
+
+#[derive(Serialize)]
+struct ManifestPolicy {
+    provider: String,
+    revision: u32,
+    digest: String,
+}
+
+#[derive(Serialize)]
+struct ManifestCount {
+    v4: usize,
+    v6: usize,
+}
+
+#[derive(Serialize)]
+struct ManifestExcluded {
+    provider: String,
+    source: String,
+    why: &'static str,
+    since: String,
+}
+
+#[derive(Serialize)]
+struct ManifestTarget<'a> {
+    name: &'a str,
+    mode: &'static str,
+    files: Vec<ManifestFile<'a>>,
+}
+
+#[derive(Serialize)]
+struct ManifestFile<'a> {
+    path: &'a str,
+    sha256: String,
+}
+
+/// What was rendered from what; like every artifact, without the time of the run.
+fn manifest(allowlist: &Allowlist, rendered: &[Rendered]) -> String {
+    let excluded = allowlist.excluded.iter().filter_map(|excluded| {
+        let (why, since) = match &excluded.why {
+            Exclusion::Expired(end) => ("expired", end),
+            Exclusion::Retired(since, _) => ("retired", since),
+            Exclusion::NotYet | Exclusion::Tombstone | Exclusion::Role(_) | Exclusion::Environment => return None,
+        };
+        let (provider, source) = (excluded.provider.to_string(), excluded.source.to_string());
+        Some(ManifestExcluded { provider, source, why, since: since.to_string() })
+    });
+    let policies = allowlist.policies.iter().map(|stamp| ManifestPolicy {
+        provider: stamp.provider.to_string(),
+        revision: stamp.revision,
+        digest: stamp.digest.to_string(),
+    });
+    let targets = rendered.iter().map(|target| ManifestTarget {
+        name: &target.name,
+        mode: target.mode.as_str(),
+        files: target.artifact.files.iter().map(|file| ManifestFile { path: &file.path, sha256: sha256(&file.text) }).collect(),
+    });
+    let (v4, v6) = (allowlist.family(Family::V4).len(), allowlist.family(Family::V6).len());
+    crate::report::json_v1::to_text(&Manifest {
+        version: 1,
+        policies: policies.collect(),
+        prefixes: ManifestCount { v4, v6 },
+        not_admitted: excluded.collect(),
+        targets: targets.collect(),
+    })
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,449 @@
+//! The site: which policies, environments and roles are wanted here, at which service, in which targets.
+//!
+//! Read from `callgate.yaml`; without one, a built-in site takes every provider's callback sources for
+//! production to every kind of target.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
+use crate::instant::{InstantError, Moment, parse_moment, parse_zone};
+use crate::policy::load::Policies;
+use crate::policy::{Environment, Role};
+use crate::yaml::decode::{At, Decode, Decoder, Named, nearest, record};
+use crate::yaml::{Node, Value};
+
+/// The name of the site file.
+pub const FILE_NAME: &str = "callgate.yaml";
+/// The format number that this version reads.
+pub const SCHEMA: u32 = 1;
+/// Largest site file read, in bytes.
+pub const BYTES_MAX: u64 = 1 << 20;
+
+/// The site in force where there is no file.
+pub const BUILT_IN: &str = "\
+schema: 1
+environments: [production]
+roles: [callback]
+targets:
+  aws-security-group: { kind: aws-security-group }
+  iptables: { kind: iptables }
+  nftables: { kind: nftables }
+  nginx: { kind: nginx }
+  terraform: { kind: terraform }
+";
+
+record! {
+    /// What is wanted at one place.
+    pub struct RawSite {
+        /// The number of this format: 1.
+        #[schemars(required)]
+        schema: required At<u32>,
+        /// Which providers; all that have a policy where it is left out.
+        policies: optional Vec<RawSelection>,
+        /// Which of the providers' environments; production where it is left out.
+        environments: optional Vec<Environment>,
+        /// Which roles; callback where it is left out.
+        roles: optional Vec<At<Role>>,
+        /// The zone in which a date is a whole day; UTC where it is left out.
+        zone: optional At<String>,
+        /// Where the callbacks arrive.
+        service: optional RawSiteService,
+        /// Sources retired earlier or held longer than the provider says.
+        #[schemars(default)]
+        exceptions: list RawException,
+        /// Where the allowlist is enforced, by a name of your choice.
+        #[schemars(required)]
+        targets: required Named<RawTarget>,
+    }
+}
+
+record! {
+    /// Where the callbacks arrive.
+    pub struct RawSiteService {
+        /// Ports; the providers' own where it is left out.
+        ports: optional Vec<At<u16>>,
+        /// The network interface at which they arrive; any where it is left out.
+        interface: optional At<String>,
+        /// The addresses at which they arrive, at most one a family; any where it is left out.
+        #[schemars(default)]
+        addresses: list At<String>,
+    }
+}
+
+record! {
+    /// A provider with settings of its own.
+    pub struct RawSelectionDetails {
+        /// The provider's id.
+        #[schemars(required)]
+        provider: required At<String>,
+        /// Which roles for this provider.
+        roles: optional Vec<At<Role>>,
+        /// Which environments for this provider.
+        environments: optional Vec<Environment>,
+    }
+}
+
+/// A provider: its id alone, or a mapping with roles and environments of its own.
+#[derive(Debug, Clone)]
+pub struct RawSelection(RawSelectionDetails);
+
+impl Decode for RawSelection {
+    fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        if let Value::Mapping(..) = &node.value {
+            return RawSelectionDetails::decode(node, decoder).map(Self);
+        }
+        let provider = Some(At::decode(node, decoder)?);
+        Some(Self(RawSelectionDetails { span: node.span.clone(), provider, roles: None, environments: None }))
+    }
+}
+
+impl schemars::JsonSchema for RawSelection {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Selection".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let details = generator.subschema_for::<RawSelectionDetails>();
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, details] })
+    }
+}
+
+record! {
+    /// A source that this site retires earlier or holds longer than the provider says.
+    pub struct RawException {
+        /// The provider's id.
+        #[schemars(required)]
+        provider: required At<String>,
+        /// The source's id.
+        #[schemars(required)]
+        source: required At<String>,
+        /// From when it is no longer admitted here.
+        retire: optional At<String>,
+        /// Until when it is admitted here although it expired.
+        hold_until: optional At<String>,
+        /// Why.
+        #[schemars(required)]
+        reason: required String,
+        /// The day by which somebody looks again.
+        #[schemars(required)]
+        review_by: required At<String>,
+    }
+}
+
+/// A target's settings, read by the target itself.
+#[derive(Debug, Clone)]
+pub struct RawTarget(Node<'static>);
+
+impl Decode for RawTarget {
+    fn decode(node: &Node<'_>, _decoder: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self(node.clone().into_owned()))
+    }
+}
+
+impl schemars::JsonSchema for RawTarget {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Target".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::target::settings_schema(generator)
+    }
+}
+
+/// What is wanted at one place, checked against the policies.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// What is taken of each provider, by ascending id.
+    pub selections: Vec<Selection>,
+    /// Where the callbacks arrive.
+    pub service: Service,
+    /// Sources retired earlier or held longer.
+    pub exceptions: Vec<Exception>,
+    /// Settings of each target, by ascending name.
+    pub targets: Vec<TargetSettings>,
+    /// The text it was read from.
+    pub text: Arc<SourceText>,
+}
+
+/// What is taken of one provider.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The provider's id.
+    pub provider: String,
+    /// Which roles; never a tombstone.
+    pub roles: BTreeSet<Role>,
+    /// Which environments.
+    pub environments: BTreeSet<Environment>,
+}
+
+/// Where the callbacks arrive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Ports, ascending, at least one.
+    pub ports: Vec<u16>,
+    /// The interface.
+    pub interface: Option<String>,
+    /// The addresses, at most one a family.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A source that this site treats otherwise than the provider says.
+#[derive(Debug, Clone)]
+pub struct Exception {
+    /// The provider's id.
+    pub provider: String,
+    /// The source's id.
+    pub source: String,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// When somebody looks again.
+    pub review_by: Moment,
+    /// Its place in the site's text.
+    pub place: Range<usize>,
+}
+
+/// What a site does to a source.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// No longer admitted from here on.
+    Retire(Moment),
+    /// Admitted until here although it expired.
+    HoldUntil(Moment),
+}
+
+/// A target's name and settings as written.
+#[derive(Debug, Clone)]
+pub struct TargetSettings {
+    /// Its name, which its files are named after.
+    pub name: String,
+    /// What is written under the name.
+    pub node: Node<'static>,
+}
+
+/// Reads a site and checks it against the policies; `None` where an error was found.
+pub fn read(text: &Arc<SourceText>, policies: &Policies, sink: &mut Diagnostics) -> Option<Site> {
+    let mut found = Diagnostics::new();
+    let site = crate::yaml::parse(text, &mut found).and_then(|node| {
+        let raw = RawSite::decode(&node, &mut Decoder { source: text, sink: &mut found })?;
+        Reader { text, policies, sink: &mut found, zone: TimeZone::UTC }.site(raw)
+    });
+    let refused = found.has_errors();
+    sink.append(found);
+    site.filter(|_| !refused)
+}
+
+struct Reader<'a> {
+    text: &'a Arc<SourceText>,
+    policies: &'a Policies,
+    sink: &'a mut Diagnostics,
+    zone: TimeZone,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, code: Code, place: &Range<usize>, message: String, help: impl Into<String>) {
+        self.sink.push(Diagnostic::new(code, message).at(self.text, place.clone(), "").help(help));
+    }
+
+    fn site(mut self, raw: RawSite) -> Option<Site> {
+        if let Some(schema) = raw.schema.as_ref().filter(|schema| schema.value != SCHEMA) {
+            let message = format!("site format {} is not one this version reads", schema.value);
+            self.fault(Code::SchemaUnsupported, &schema.span, message, format!("write `schema: {SCHEMA}`, or upgrade callgate"));
+        }
+        if let Some(zone) = &raw.zone {
+            match parse_zone(&zone.value) {
+                Ok(found) => self.zone = found,
+                Err(error) => self.fault(Code::BadZone, &zone.span, error.to_string(), error.help()),
+            }
+        }
+        let selections = self.selections(&raw);
+        let service = self.service(raw.service, &selections, &raw.span);
+        let exceptions = raw.exceptions.into_iter().filter_map(|exception| self.exception(exception)).collect();
+        let targets = self.targets(raw.targets.map(|targets| targets.0).unwrap_or_default(), &raw.span);
+        Some(Site { selections, service, exceptions, targets, text: Arc::clone(self.text) })
+    }
+
+    fn selections(&mut self, raw: &RawSite) -> Vec<Selection> {
+        let common_roles = self.roles(raw.roles.as_deref());
+        let common_environments: BTreeSet<Environment> = match &raw.environments {
+            None => [Environment::Production].into(),
+            Some(listed) => listed.iter().copied().collect(),
+        };
+        if common_environments.is_empty() {
+            self.fault(Code::InvalidValue, &raw.span, "no environment is selected".to_owned(), "write `environments: [production]`");
+        }
+        let Some(listed) = &raw.policies else {
+            let every = self.policies.by_provider.keys().cloned();
+            let (roles, environments) = (&common_roles, &common_environments);
+            return every.map(|provider| Selection { provider, roles: roles.clone(), environments: environments.clone() }).collect();
+        };
+        let mut selections: Vec<Selection> = Vec::new();
+        for RawSelection(details) in listed {
+            let Some(provider) = &details.provider else { continue };
+            self.known_provider(provider);
+            if selections.iter().any(|before| before.provider == provider.value) {
+                let message = format!("provider `{}` is selected twice", provider.value);
+                self.fault(Code::DuplicateId, &provider.span, message, "keep one");
+            }
+            let roles = details.roles.as_deref().map_or_else(|| common_roles.clone(), |roles| self.roles(Some(roles)));
+            let environments = details.environments.as_ref();
+            let environments = environments.map_or_else(|| common_environments.clone(), |own| own.iter().copied().collect());
+            selections.push(Selection { provider: provider.value.clone(), roles, environments });
+        }
+        selections.sort_by(|left, right| left.provider.cmp(&right.provider));
+        selections
+    }
+
+    fn roles(&mut self, listed: Option<&[At<Role>]>) -> BTreeSet<Role> {
+        let Some(listed) = listed else { return [Role::Callback].into() };
+        for role in listed.iter().filter(|role| role.value == Role::Tombstone) {
+            let message = "tombstones can't be admitted".to_owned();
+            self.fault(Code::InvalidValue, &role.span, message, "hold an expired source with `exceptions:` instead");
+        }
+        listed.iter().map(|role| role.value).collect()
+    }
+
+    fn known_provider(&mut self, provider: &At<String>) -> bool {
+        let known: Vec<&str> = self.policies.by_provider.keys().map(String::as_str).collect();
+        if known.contains(&provider.value.as_str()) {
+            return true;
+        }
+        let help = match nearest(&provider.value, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("policies are here for: {}", known.join(", ")),
+        };
+        let message = format!("no policy describes provider `{}`", provider.value.escape_debug());
+        self.fault(Code::UnknownProvider, &provider.span, message, help);
+        false
+    }
+
+    fn service(&mut self, raw: Option<RawSiteService>, selections: &[Selection], site: &Range<usize>) -> Service {
+        let Some(raw) = raw else {
+            return Service { ports: self.common_ports(selections, site), ..Service::default() };
+        };
+        let interface = raw.interface.as_ref().and_then(|interface| self.interface(interface));
+        let addresses = self.addresses(&raw.addresses);
+        let ports = match &raw.ports {
+            Some(ports) => self.ports(ports, selections, &raw.span),
+            None => self.common_ports(selections, site),
+        };
+        Service { ports, interface, addresses }
+    }
+
+    /// The ports of all selected providers, which must be the same where the site names none.
+    fn common_ports(&mut self, selections: &[Selection], place: &Range<usize>) -> Vec<u16> {
+        let selected = selections.iter().filter_map(|selection| self.policies.by_provider.get(&selection.provider));
+        let all: BTreeSet<Vec<u16>> = selected.map(|policy| policy.ports.clone()).collect();
+        if all.len() > 1 {
+            let message = "the selected providers call different ports".to_owned();
+            let start = place.start..place.start;
+            self.fault(Code::PortOutsideService, &start, message, "write `service: { ports: […] }` with the ports that are called here");
+        }
+        all.into_iter().next().unwrap_or_default()
+    }
+
+    fn ports(&mut self, ports: &[At<u16>], selections: &[Selection], place: &Range<usize>) -> Vec<u16> {
+        if ports.is_empty() {
+            self.fault(Code::PortOutsideService, place, "a service without ports".to_owned(), "write `ports: [443]`");
+        }
+        for port in ports {
+            let selected = selections.iter().filter_map(|selection| self.policies.by_provider.get(&selection.provider));
+            let strangers: Vec<&str> =
+                selected.filter(|policy| !policy.ports.contains(&port.value)).map(|policy| policy.provider.as_str()).collect();
+            if !strangers.is_empty() {
+                let message = format!("port {} is not one that {} calls", port.value, strangers.join(", "));
+                self.fault(Code::PortOutsideService, &port.span, message, "name the port that the provider calls, before any translation");
+            }
+        }
+        ports.iter().map(|port| port.value).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn interface(&mut self, interface: &At<String>) -> Option<String> {
+        let name = &interface.value;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+        if !name.is_empty() && name.len() <= 15 && name.bytes().all(plain) {
+            return Some(name.clone());
+        }
+        let message = format!("`{}` is no interface name", name.escape_debug());
+        self.fault(Code::InvalidValue, &interface.span, message, "at most 15 letters, digits, `.`, `_`, `-`; no wildcards");
+        None
+    }
+
+    fn addresses(&mut self, listed: &[At<String>]) -> Vec<IpAddr> {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for text in listed {
+            match text.value.parse::<IpAddr>() {
+                Ok(address) if addresses.iter().any(|other| other.is_ipv4() == address.is_ipv4()) => {
+                    let message = format!("a second address of one family: `{address}`");
+                    self.fault(Code::InvalidValue, &text.span, message, "give at most one IPv4 and one IPv6 address");
+                }
+                Ok(address) => addresses.push(address),
+                Err(_) => {
+                    let message = format!("`{}` is not an address", text.value.escape_debug());
+                    self.fault(Code::NotAPrefix, &text.span, message, "write one address without a length");
+                }
+            }
+        }
+        addresses.sort();
+        addresses
+    }
+
+    fn moment(&mut self, text: &At<String>) -> Option<Moment> {
+        match parse_moment(&text.value, &self.zone) {
+            Ok(moment) => Some(moment),
+            Err(error) => {
+                let code = if matches!(error, InstantError::Zone(_)) { Code::BadZone } else { Code::BadInstant };
+                self.fault(code, &text.span, error.to_string(), error.help());
+                None
+            }
+        }
+    }
+
+    fn exception(&mut self, raw: RawException) -> Option<Exception> {
+        let review_by = raw.review_by.as_ref().and_then(|review| self.moment(review));
+        let retire = raw.retire.as_ref().map(|retire| self.moment(retire));
+        let hold = raw.hold_until.as_ref().map(|hold| self.moment(hold));
+        let action = match (retire, hold) {
+            (Some(retire), None) => retire.map(Action::Retire),
+            (None, Some(hold)) => hold.map(Action::HoldUntil),
+            (Some(_), Some(_)) | (None, None) => {
+                let message = "an exception either retires a source or holds it".to_owned();
+                self.fault(Code::InvalidValue, &raw.span, message, "write one of `retire:` and `hold_until:`");
+                None
+            }
+        };
+        let (provider, source) = raw.provider.zip(raw.source)?;
+        self.known_provider(&provider).then_some(())?;
+        let policies = self.policies;
+        let policy = policies.by_provider.get(&provider.value)?;
+        let known: Vec<&str> = policy.sources.iter().map(|source| source.id.as_str()).collect();
+        if !known.contains(&source.value.as_str()) {
+            let message = format!("`{}` has no source `{}`", provider.value, source.value.escape_debug());
+            self.fault(Code::UnknownSource, &source.span, message, format!("it has: {}", known.join(", ")));
+            return None;
+        }
+        let (provider, source) = (provider.value, source.value);
+        Some(Exception { provider, source, action: action?, reason: raw.reason?, review_by: review_by?, place: raw.span })
+    }
+
+    fn targets(&mut self, raw: Vec<(At<String>, RawTarget)>, place: &Range<usize>) -> Vec<TargetSettings> {
+        if raw.is_empty() {
+            let start = place.start..place.start;
+            self.fault(Code::MissingKey, &start, "no target".to_owned(), "name at least one target");
+        }
+        let mut targets = Vec::new();
+        for (name, RawTarget(node)) in raw {
+            if crate::policy::SourceId::new(&name.value).is_none() {
+                let message = format!("`{}` is not a target name", name.value.escape_debug());
+                self.fault(Code::BadId, &name.span, message, "use lower-case letters, digits and single hyphens: files are named after it");
+            }
+            targets.push(TargetSettings { name: name.value, node });
+        }
+        targets.sort_by(|left, right| left.name.cmp(&right.name));
+        targets
+    }
+}

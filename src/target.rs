@@ -1,0 +1,216 @@
+//! Targets: the places where an allowlist is enforced, each with its own syntax and quoting.
+//!
+//! A target writes the whole allowlist or refuses; it never weakens it. What a target can't express is a
+//! [`RenderError`]. Targets do not know each other.
+
+mod aws_security_group;
+mod comment;
+mod iptables;
+mod nftables;
+mod nginx;
+pub mod template;
+mod terraform;
+
+use schemars::{Schema, SchemaGenerator};
+
+use crate::allowlist::Allowlist;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::site::{Site, TargetSettings};
+use crate::yaml::Value;
+use crate::yaml::decode::{Decode, Decoder, choices};
+use template::{TemplateError, Templates};
+
+choices! {
+    /// The kinds of target; adding one makes the compiler list what is missing.
+    pub enum TargetKind {
+        /// Rules of AWS security groups, as JSON for the AWS command line.
+        AwsSecurityGroup = "aws-security-group",
+        /// `iptables-restore` input, optionally with ipset.
+        Iptables = "iptables",
+        /// An `nft -f` file.
+        Nftables = "nftables",
+        /// An nginx snippet.
+        Nginx = "nginx",
+        /// A Terraform module.
+        Terraform = "terraform",
+    }
+}
+
+choices! {
+    /// What becomes of everyone who is not on the allowlist.
+    pub enum Mode {
+        /// Refused.
+        Exclusive = "exclusive",
+        /// Left to the rules that are there already.
+        Permit = "permit",
+    }
+}
+
+/// What a target renders.
+#[derive(Debug, Default)]
+pub struct Artifact {
+    /// Its files.
+    pub files: Vec<ArtifactFile>,
+    /// What somebody should know before it is put to work.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// One file of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactFile {
+    /// Its path below the output folder.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Why a target can't be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// There is nothing to admit.
+    #[error("the allowlist is empty: rendered, it would refuse every callback")]
+    Empty,
+    /// The target has no way to say it.
+    #[error("{what}")]
+    Cannot {
+        /// What it can't do.
+        what: String,
+        /// What to do instead.
+        help: String,
+    },
+    /// A template is broken.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+impl RenderError {
+    /// As a diagnostic about a target.
+    pub fn diagnostic(&self, target: &str) -> Diagnostic {
+        let (code, help) = match self {
+            RenderError::Empty => (Code::EmptyAllowlist, "check policies, roles, environments and `--at`".to_owned()),
+            RenderError::Cannot { help, .. } => (Code::TargetCannot, help.clone()),
+            RenderError::Template(error) => (Code::TemplateError, error.help()),
+        };
+        Diagnostic::new(code, format!("target `{target}`: {self}")).help(help).about(target)
+    }
+}
+
+/// A configured place where an allowlist is enforced.
+pub trait Target {
+    /// Its name, which its files are named after.
+    fn name(&self) -> &str;
+    /// Its kind.
+    fn kind(&self) -> TargetKind;
+    /// What becomes of everyone else.
+    fn mode(&self) -> Mode;
+    /// Writes the allowlist in the target's syntax. Pure: the same allowlist gives the same bytes.
+    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError>;
+}
+
+/// Settings that every target has.
+#[derive(Debug, Clone)]
+struct Common {
+    name: String,
+    mode: Mode,
+    aggregate: bool,
+}
+
+impl Common {
+    /// The allowlist in the form asked for; an empty one is refused.
+    fn wanted<'a>(&self, allowlist: &'a Allowlist) -> Result<std::borrow::Cow<'a, Allowlist>, RenderError> {
+        if allowlist.entries().is_empty() {
+            return Err(RenderError::Empty);
+        }
+        Ok(if self.aggregate {
+            std::borrow::Cow::Owned(allowlist.aggregated())
+        } else {
+            std::borrow::Cow::Borrowed(allowlist)
+        })
+    }
+}
+
+/// Makes a target out of its settings; `None` where they have a fault, which goes to `sink`.
+pub fn build(settings: &TargetSettings, site: &Site, sink: &mut Diagnostics) -> Option<Box<dyn Target>> {
+    let mut found = Diagnostics::new();
+    let mut decoder = Decoder { source: &site.text, sink: &mut found };
+    let target = kind_of(settings, &mut decoder).and_then(|kind| -> Option<Box<dyn Target>> {
+        let name = settings.name.clone();
+        Some(match kind {
+            TargetKind::AwsSecurityGroup => {
+                Box::new(aws_security_group::AwsSecurityGroup::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
+            }
+            TargetKind::Iptables => {
+                Box::new(iptables::Iptables::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
+            }
+            TargetKind::Nftables => {
+                Box::new(nftables::Nftables::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
+            }
+            TargetKind::Nginx => Box::new(nginx::Nginx::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder)),
+            TargetKind::Terraform => {
+                Box::new(terraform::Terraform::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
+            }
+        })
+    });
+    let refused = found.has_errors();
+    sink.append(found);
+    target.filter(|_| !refused)
+}
+
+fn kind_of(settings: &TargetSettings, decoder: &mut Decoder<'_>) -> Option<TargetKind> {
+    let Value::Mapping(entries, _) = &settings.node.value else {
+        let message = format!("target `{}` has no settings", settings.name);
+        decoder.fault(Code::WrongType, &settings.node.span, message, "write `{ kind: nginx }`");
+        return None;
+    };
+    let kind = entries.iter().find(|(key, _)| matches!(&key.value, Value::Scalar(text, _) if text == "kind"));
+    let Some((_, kind)) = kind else {
+        let start = settings.node.span.start;
+        let message = format!("target `{}` has no kind", settings.name);
+        decoder.fault(Code::MissingKey, &(start..start), message, "add `kind:` with one of nginx, iptables, nftables, aws-security-group, terraform");
+        return None;
+    };
+    TargetKind::decode(kind, decoder)
+}
+
+/// The schema of a target: one shape a kind.
+pub(crate) fn settings_schema(generator: &mut SchemaGenerator) -> Schema {
+    let shapes = [
+        generator.subschema_for::<aws_security_group::RawSettings>(),
+        generator.subschema_for::<iptables::RawSettings>(),
+        generator.subschema_for::<nftables::RawSettings>(),
+        generator.subschema_for::<nginx::RawSettings>(),
+        generator.subschema_for::<terraform::RawSettings>(),
+    ];
+    schemars::json_schema!({ "anyOf": shapes })
+}
+
+/// A word of `kind:` for the schema: each target's settings know their own kind only.
+macro_rules! kind_word {
+    ($name:ident, $word:literal) => {
+        /// The kind of target.
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) struct $name;
+
+        impl $crate::yaml::decode::Decode for $name {
+            fn decode(
+                _: &$crate::yaml::Node<'_>,
+                _: &mut $crate::yaml::decode::Decoder<'_>,
+            ) -> Option<Self> {
+                Some(Self)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "const": $word })
+            }
+        }
+    };
+}
+use kind_word;

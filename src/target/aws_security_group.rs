@@ -1,0 +1,239 @@
+//! AWS security groups: `--ip-permissions` for the AWS command line, or entries of managed prefix lists.
+//!
+//! A security group admits nobody that no rule names, so the rules are the same in both modes; whether
+//! another rule admits more is for a comparison with what is deployed.
+
+use std::fmt::Write as _;
+
+use super::comment::{Comments, ascii_word};
+use super::template::Templates;
+use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::allowlist::{Allowlist, Entry};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::prefix::Family;
+use crate::yaml::decode::{At, Decoder, record};
+
+/// Inbound rules a group and family by default.
+const RULES_MAX: u32 = 60;
+/// Rules on all groups of one network interface, which no request raises.
+const INTERFACE_RULES_MAX: u32 = 1_000;
+/// Entries of a prefix list, which no request raises.
+const PREFIX_LIST_MAX: u32 = 1_000;
+
+kind_word!(Kind, "aws-security-group");
+
+record! {
+    /// Rules of an AWS security group.
+    pub struct RawSettings {
+        /// `aws-security-group`
+        #[schemars(required)]
+        kind: required Kind,
+        /// `exclusive` where it is left out; the rules are the same in both modes.
+        mode: optional Mode,
+        /// Whether neighbouring prefixes are joined; `false` where it is left out.
+        aggregate: optional bool,
+        /// Managed prefix lists in place of a rule a prefix.
+        prefix_lists: optional RawPrefixLists,
+        /// The account's quota of inbound rules a group; 60 where it is left out.
+        rules_max: optional At<u32>,
+        /// Groups on one network interface; 5 where it is left out.
+        groups: optional At<u32>,
+    }
+}
+
+record! {
+    /// Managed prefix lists, one a family.
+    pub struct RawPrefixLists {
+        /// The size that the IPv4 list is made with: it counts in full against the group's quota.
+        v4_max_entries: optional At<u32>,
+        /// The size that the IPv6 list is made with.
+        v6_max_entries: optional At<u32>,
+        /// The IPv4 list's id, once it exists.
+        v4_id: optional At<String>,
+        /// The IPv6 list's id, once it exists.
+        v6_id: optional At<String>,
+    }
+}
+
+/// The AWS security group target.
+#[derive(Debug)]
+pub(super) struct AwsSecurityGroup {
+    common: Common,
+    prefix_lists: Option<PrefixLists>,
+    rules_max: u32,
+    groups: u32,
+}
+
+#[derive(Debug)]
+struct PrefixLists {
+    v4: PrefixList,
+    v6: PrefixList,
+}
+
+#[derive(Debug)]
+struct PrefixList {
+    entries_max: u32,
+    id: Option<String>,
+}
+
+impl PrefixLists {
+    fn of(&self, family: Family) -> &PrefixList {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+}
+
+impl AwsSecurityGroup {
+    pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
+        let common = Common { name, mode: raw.mode.unwrap_or(Mode::Exclusive), aggregate: raw.aggregate.unwrap_or(false) };
+        let prefix_lists = raw.prefix_lists.map(|lists| PrefixLists {
+            v4: checked_list(lists.v4_max_entries, lists.v4_id, decoder),
+            v6: checked_list(lists.v6_max_entries, lists.v6_id, decoder),
+        });
+        let rules_max = positive(raw.rules_max.as_ref(), RULES_MAX, INTERFACE_RULES_MAX, decoder);
+        let groups = positive(raw.groups.as_ref(), 5, 16, decoder);
+        Self { common, prefix_lists, rules_max, groups }
+    }
+
+    /// Rules that one group needs for a family, as AWS counts them.
+    fn rules(&self, allowlist: &Allowlist, family: Family) -> u64 {
+        let ports = allowlist.service.ports.len() as u64;
+        let entries = allowlist.family(family).len() as u64;
+        match &self.prefix_lists {
+            Some(_) if entries == 0 => 0,
+            Some(lists) => ports.saturating_mul(u64::from(lists.of(family).entries_max)),
+            None => ports.saturating_mul(entries),
+        }
+    }
+
+    fn findings(&self, allowlist: &Allowlist) -> Vec<Diagnostic> {
+        let name = &self.common.name;
+        let ports = allowlist.service.ports.len();
+        let found = |code: Code, message: String| Diagnostic::new(code, format!("target `{name}`: {message}")).about(name.as_str());
+        let mut findings = Vec::new();
+        for family in Family::ALL {
+            let (rules, entries) = (self.rules(allowlist, family), allowlist.family(family).len());
+            if let Some(lists) = &self.prefix_lists
+                && entries as u64 > u64::from(lists.of(family).entries_max)
+            {
+                let message = format!("{entries} {family} prefixes do not fit into a list of {}", lists.of(family).entries_max);
+                let help = "raise `max_entries` here and with modify-managed-prefix-list, or set `aggregate: true`";
+                findings.push(found(Code::QuotaPrefixList, message).help(help));
+            }
+            if rules > u64::from(self.rules_max) {
+                let counted = if self.prefix_lists.is_some() { "entries of the list's size" } else { "prefixes" };
+                let message = format!("{rules} {family} rules ({ports} ports x {counted}) are above the group's {}", self.rules_max);
+                findings.push(found(Code::QuotaRules, message).help("aggregate, split over groups, or ask AWS for more and set `rules_max:`"));
+            }
+            let on_interface = u64::from(self.rules_max.max(u32::try_from(rules).unwrap_or(u32::MAX))).saturating_mul(u64::from(self.groups));
+            if on_interface > u64::from(INTERFACE_RULES_MAX) {
+                let message = format!("{family}: {} groups of {} rules make {on_interface}, above an interface's {INTERFACE_RULES_MAX}", self.groups, self.rules_max.max(u32::try_from(rules).unwrap_or(u32::MAX)));
+                findings.push(found(Code::QuotaInterface, message).help("set `groups:` to the number of groups on one interface, or lower the rules quota"));
+            }
+        }
+        findings
+    }
+
+    fn permissions(&self, allowlist: &Allowlist, templates: &Templates) -> Result<String, RenderError> {
+        let comments = Comments::new(allowlist, ascii_word);
+        let mut all = Vec::new();
+        for port in &allowlist.service.ports {
+            let mut text = format!("  {{\n    \"IpProtocol\": \"tcp\",\n    \"FromPort\": {port},\n    \"ToPort\": {port}");
+            for (family, key, address) in [(Family::V4, "IpRanges", "CidrIp"), (Family::V6, "Ipv6Ranges", "CidrIpv6")] {
+                let entries = allowlist.family(family);
+                if entries.is_empty() || self.prefix_lists.is_some() {
+                    continue;
+                }
+                // Writing into a String can't fail.
+                let _ = write!(text, ",\n    \"{key}\": [\n{}\n    ]", ranges(entries, address, "Description", &comments));
+            }
+            if let Some(lists) = &self.prefix_lists {
+                let ids = Family::ALL.into_iter().filter(|family| !allowlist.family(*family).is_empty());
+                let ids: Vec<String> = ids
+                    .filter_map(|family| lists.of(family).id.as_ref())
+                    .map(|id| format!("      {{ \"PrefixListId\": \"{id}\", \"Description\": \"payment callbacks, callgate\" }}"))
+                    .collect();
+                let _ = write!(text, ",\n    \"PrefixListIds\": [\n{}\n    ]", ids.join(",\n"));
+            }
+            text.push_str("\n  }");
+            all.push(text);
+        }
+        let entries = all.join(",\n") + "\n";
+        Ok(templates.render(TargetKind::AwsSecurityGroup, "permissions", &[("entries", &entries)])?)
+    }
+
+    fn list_entries(allowlist: &Allowlist, family: Family, templates: &Templates) -> Result<String, RenderError> {
+        let comments = Comments::new(allowlist, ascii_word);
+        let entries = ranges(allowlist.family(family), "Cidr", "Description", &comments) + "\n";
+        let entries = entries.replace("      {", "  {");
+        Ok(templates.render(TargetKind::AwsSecurityGroup, "prefix_list", &[("entries", &entries)])?)
+    }
+}
+
+/// JSON objects of address and description, one a line.
+fn ranges(entries: &[Entry], address: &str, description: &str, comments: &Comments) -> String {
+    let line = |entry: &Entry| {
+        let comment = comments.of(entry);
+        // 255 characters are what AWS takes; what ascii_word leaves is allowed there and needs no JSON escape.
+        let comment = comment.get(..250).unwrap_or(&comment);
+        format!("      {{ \"{address}\": \"{}\", \"{description}\": \"callgate {comment}\" }}", entry.prefix)
+    };
+    entries.iter().map(line).collect::<Vec<_>>().join(",\n")
+}
+
+fn positive(given: Option<&At<u32>>, default: u32, max: u32, decoder: &mut Decoder<'_>) -> u32 {
+    let Some(given) = given else { return default };
+    if given.value == 0 || given.value > max {
+        let message = format!("{} is not between 1 and {max}", given.value);
+        decoder.fault(Code::InvalidValue, &given.span, message, "write what the AWS account has");
+    }
+    given.value
+}
+
+fn checked_list(entries_max: Option<At<u32>>, id: Option<At<String>>, decoder: &mut Decoder<'_>) -> PrefixList {
+    if let Some(id) = &id {
+        let digits = id.value.strip_prefix("pl-").unwrap_or("");
+        if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let message = format!("`{}` is no prefix list id", id.value.escape_debug());
+            decoder.fault(Code::InvalidValue, &id.span, message, "write `pl-` and its hexadecimal digits");
+        }
+    }
+    PrefixList { entries_max: positive(entries_max.as_ref(), 20, PREFIX_LIST_MAX, decoder), id: id.map(|id| id.value) }
+}
+
+impl Target for AwsSecurityGroup {
+    fn name(&self) -> &str {
+        &self.common.name
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::AwsSecurityGroup
+    }
+
+    fn mode(&self) -> Mode {
+        self.common.mode
+    }
+
+    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
+        let allowlist = self.common.wanted(allowlist)?;
+        let name = &self.common.name;
+        let mut files = Vec::new();
+        let filled: Vec<Family> = Family::ALL.into_iter().filter(|family| !allowlist.family(*family).is_empty()).collect();
+        if let Some(lists) = &self.prefix_lists {
+            for family in &filled {
+                let text = Self::list_entries(&allowlist, *family, templates)?;
+                files.push(ArtifactFile { path: format!("{name}.{}.entries.json", family.as_str()), text });
+            }
+            // The group can only name lists that exist: until their ids are in the site, there is no rule file.
+            if filled.iter().all(|family| lists.of(*family).id.is_some()) {
+                let text = self.permissions(&allowlist, templates)?;
+                files.push(ArtifactFile { path: format!("{name}.json"), text });
+            }
+        } else {
+            files.push(ArtifactFile { path: format!("{name}.json"), text: self.permissions(&allowlist, templates)? });
+        }
+        Ok(Artifact { files, findings: self.findings(&allowlist) })
+    }
+}

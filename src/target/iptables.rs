@@ -1,0 +1,255 @@
+//! iptables and ip6tables: input for `iptables-restore --noflush`, with a chain of its own for each family,
+//! and optionally sets for `ipset restore`.
+//!
+//! Both families are always rendered: a family without prefixes gets a chain that admits nobody.
+
+use std::fmt::Write as _;
+
+use super::comment::{Comments, ascii_word, header};
+use super::template::Templates;
+use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::allowlist::Allowlist;
+use crate::diagnostic::Code;
+use crate::prefix::Family;
+use crate::site::Service;
+use crate::yaml::decode::{At, Decoder, choices, record};
+
+/// The kernel's default for `maxelem` of a hash set.
+const SET_ENTRIES_DEFAULT: usize = 65_536;
+
+kind_word!(Kind, "iptables");
+
+choices! {
+    /// The built-in or foreign chain that packets come from.
+    pub enum Parent {
+        /// Packets to the host itself.
+        Input = "INPUT",
+        /// Packets to published container ports.
+        DockerUser = "DOCKER-USER",
+    }
+}
+
+choices! {
+    /// Whether the artifact also puts in the jump to its own chain.
+    pub enum Jump {
+        /// It does.
+        Insert = "insert",
+        /// The user has put it in.
+        None = "none",
+    }
+}
+
+choices! {
+    /// How addresses are matched.
+    pub enum Matching {
+        /// A rule a prefix.
+        Rules = "rules",
+        /// One rule and an ipset a family.
+        Ipset = "ipset",
+    }
+}
+
+record! {
+    /// iptables-restore input.
+    pub struct RawSettings {
+        /// `iptables`
+        #[schemars(required)]
+        kind: required Kind,
+        /// `exclusive` where it is left out.
+        mode: optional Mode,
+        /// Whether neighbouring prefixes are joined; `false` where it is left out.
+        aggregate: optional bool,
+        /// The chain that jumps to ours; `INPUT` where it is left out.
+        parent: optional Parent,
+        /// Our chain; `CALLGATE` where it is left out.
+        chain: optional At<String>,
+        /// Whether the files insert the jump; `insert` where it is left out.
+        jump: optional Jump,
+        /// How addresses are matched; `rules` where it is left out.
+        matching: optional Matching,
+    }
+}
+
+/// The iptables target.
+#[derive(Debug)]
+pub(super) struct Iptables {
+    common: Common,
+    parent: Parent,
+    chain: String,
+    jump: Jump,
+    matching: Matching,
+}
+
+impl Iptables {
+    pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
+        let common = Common { name, mode: raw.mode.unwrap_or(Mode::Exclusive), aggregate: raw.aggregate.unwrap_or(false) };
+        let chain = raw.chain.map_or_else(|| "CALLGATE".to_owned(), |chain| checked_chain(&chain, decoder));
+        Self {
+            common,
+            parent: raw.parent.unwrap_or(Parent::Input),
+            chain,
+            jump: raw.jump.unwrap_or(Jump::Insert),
+            matching: raw.matching.unwrap_or(Matching::Rules),
+        }
+    }
+
+    fn set_name(&self, family: Family) -> String {
+        format!("{}-{}", self.chain.to_lowercase(), family.as_str())
+    }
+
+    fn rules(&self, allowlist: &Allowlist, family: Family, templates: &Templates) -> Result<String, RenderError> {
+        let consequence = match self.common.mode {
+            Mode::Exclusive => format!("everyone else is dropped at {}, shoppers too", ports_words(&allowlist.service)),
+            Mode::Permit => "everyone else is left to your own rules".to_owned(),
+        };
+        let mut header = header(allowlist, TargetKind::Iptables, self.common.mode, &consequence);
+        let tool = match family {
+            Family::V4 => "iptables-restore",
+            Family::V6 => "ip6tables-restore",
+        };
+        // Writing into a String can't fail.
+        let _ = writeln!(header, "# Load with: {tool} --noflush FILE");
+        let closing = match self.common.mode {
+            Mode::Exclusive => format!("-A {}-ALLOW -j DROP\n", self.chain),
+            Mode::Permit => String::new(),
+        };
+        let jump = match self.jump {
+            Jump::None => String::new(),
+            Jump::Insert => format!(
+                "# The first load only: leave this line out of later ones, or the jump is there twice, which is harmless.\n\
+                 -I {} -j {}\n",
+                self.parent, self.chain
+            ),
+        };
+        let values = [
+            ("header", header.as_str()),
+            ("chain", &self.chain),
+            ("dispatch", &self.dispatch(&allowlist.service, family)),
+            ("entries", &self.entries(allowlist, family)),
+            ("closing", &closing),
+            ("jump", &jump),
+        ];
+        Ok(templates.render(TargetKind::Iptables, "rules", &values)?)
+    }
+
+    /// Rules that send packets to the service on to the list; everything else returns.
+    fn dispatch(&self, service: &Service, family: Family) -> String {
+        let chain = &self.chain;
+        let mut text = String::new();
+        let interface = service.interface.as_ref().map_or_else(String::new, |interface| format!(" -i {interface}"));
+        let address = service.addresses.iter().find(|address| address.is_ipv4() == (family == Family::V4));
+        for port in &service.ports {
+            // Writing into a String can't fail.
+            let _ = match self.parent {
+                Parent::Input => {
+                    let address = address.map_or_else(String::new, |address| format!(" -d {address}"));
+                    writeln!(text, "-A {chain}{address}{interface} -p tcp -m tcp --dport {port} -j {chain}-ALLOW")
+                }
+                // After translation the port is the container's: the one that was called is in the connection,
+                // and only packets in its original direction come from the caller.
+                Parent::DockerUser => {
+                    let address = address.map_or_else(String::new, |address| format!(" --ctorigdst {address}"));
+                    writeln!(text, "-A {chain}{interface} -p tcp -m conntrack{address} --ctorigdstport {port} --ctdir ORIGINAL -j {chain}-ALLOW")
+                }
+            };
+        }
+        text
+    }
+
+    fn entries(&self, allowlist: &Allowlist, family: Family) -> String {
+        let chain = &self.chain;
+        if self.matching == Matching::Ipset {
+            return format!("-A {chain}-ALLOW -m set --match-set {} src -j ACCEPT\n", self.set_name(family));
+        }
+        let comments = Comments::new(allowlist, ascii_word);
+        let entries = allowlist.family(family);
+        let mut text = String::with_capacity(entries.len() * 110);
+        for entry in entries {
+            let comment = comments.of(entry);
+            let _ = writeln!(text, "-A {chain}-ALLOW -s {} -m comment --comment \"{}\" -j ACCEPT", entry.prefix, cut(&comment));
+        }
+        text
+    }
+
+    /// Both sets, each filled beside the one in use and then swapped in.
+    fn sets(&self, allowlist: &Allowlist, templates: &Templates) -> Result<String, RenderError> {
+        let mut header = header(allowlist, TargetKind::Iptables, self.common.mode, "the sets that the rules name");
+        header.push_str("# Load before the rules with: ipset -exist restore -file FILE\n");
+        let comments = Comments::new(allowlist, ascii_word);
+        let mut text = String::with_capacity(allowlist.entries().len() * 48);
+        for family in Family::ALL {
+            let (set, entries) = (self.set_name(family), allowlist.family(family));
+            let word = match family {
+                Family::V4 => "inet",
+                Family::V6 => "inet6",
+            };
+            let room = entries.len().next_power_of_two().max(SET_ENTRIES_DEFAULT);
+            let create = |name: &str| format!("create {name} hash:net family {word} maxelem {room}\n");
+            text.push_str(&create(&set));
+            text.push_str(&create(&format!("{set}-new")));
+            let _ = writeln!(text, "flush {set}-new");
+            let mut said = String::new();
+            for entry in entries {
+                let comment = comments.of(entry);
+                if comment != said {
+                    let _ = writeln!(text, "# {comment}");
+                    said = comment.into_owned();
+                }
+                let _ = writeln!(text, "add {set}-new {}", entry.prefix.short());
+            }
+            let _ = writeln!(text, "swap {set} {set}-new\ndestroy {set}-new");
+        }
+        Ok(templates.render(TargetKind::Iptables, "ipset", &[("header", &header), ("entries", &text)])?)
+    }
+}
+
+/// The kernel keeps 255 bytes of a comment.
+fn cut(comment: &str) -> &str {
+    comment.get(..250).unwrap_or(comment)
+}
+
+fn ports_words(service: &Service) -> String {
+    let ports: Vec<String> = service.ports.iter().map(|port| format!("tcp/{port}")).collect();
+    ports.join(", ")
+}
+
+fn checked_chain(chain: &At<String>, decoder: &mut Decoder<'_>) -> String {
+    // 28 characters are what the kernel takes; `-ALLOW` is added to it, and `-v4-new` to the sets.
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    let name = &chain.value;
+    let reserved = ["INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING", "DOCKER-USER", "DOCKER"];
+    let sound = name.len() <= 20 && name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(plain);
+    if !sound || reserved.contains(&name.as_str()) {
+        let message = format!("`{}` is no name for a chain of our own", name.escape_debug());
+        decoder.fault(Code::InvalidValue, &chain.span, message, "upper-case letters, digits, `-`, `_`, at most 20; not a built-in chain");
+    }
+    name.clone()
+}
+
+impl Target for Iptables {
+    fn name(&self) -> &str {
+        &self.common.name
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Iptables
+    }
+
+    fn mode(&self) -> Mode {
+        self.common.mode
+    }
+
+    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
+        let allowlist = self.common.wanted(allowlist)?;
+        let name = &self.common.name;
+        let mut files = Vec::with_capacity(3);
+        if self.matching == Matching::Ipset {
+            files.push(ArtifactFile { path: format!("{name}.ipset"), text: self.sets(&allowlist, templates)? });
+        }
+        for family in Family::ALL {
+            let text = self.rules(&allowlist, family, templates)?;
+            files.push(ArtifactFile { path: format!("{name}.{}.rules", family.as_str()), text });
+        }
+        Ok(Artifact { files, findings: Vec::new() })
+    }
+}

@@ -1,0 +1,212 @@
+//! nginx: an `allow`/`deny` snippet for a server or location, or a `geo` block.
+
+use super::comment::{Comments, header, plain};
+use super::template::Templates;
+use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::allowlist::Allowlist;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::prefix::Prefix;
+use crate::yaml::decode::{At, Decoder, choices, record};
+
+/// From this many entries on, a list that nginx walks at each request costs more than a tree.
+const LINEAR_MAX: usize = 10_000;
+
+kind_word!(Kind, "nginx");
+
+choices! {
+    /// How nginx is told.
+    pub enum Variant {
+        /// `allow` and `deny` lines.
+        Access = "access",
+        /// A `geo` block that gives a variable the source's name.
+        Geo = "geo",
+    }
+}
+
+record! {
+    /// An nginx snippet.
+    pub struct RawSettings {
+        /// `nginx`
+        #[schemars(required)]
+        kind: required Kind,
+        /// `exclusive` where it is left out.
+        mode: optional Mode,
+        /// Whether neighbouring prefixes are joined; `false` where it is left out.
+        aggregate: optional bool,
+        /// `access` where it is left out.
+        variant: optional Variant,
+        /// The variable that `geo` sets; `$callgate` where it is left out.
+        variable: optional At<String>,
+        /// The proxy in front of nginx, where there is one.
+        behind_proxy: optional RawProxy,
+    }
+}
+
+record! {
+    /// A proxy in front of nginx.
+    pub struct RawProxy {
+        /// The header in which it tells the client's address.
+        #[schemars(required)]
+        header: required At<String>,
+        /// The proxy's own addresses.
+        #[schemars(required)]
+        trusted: required Vec<At<String>>,
+    }
+}
+
+/// The nginx target.
+#[derive(Debug)]
+pub(super) struct Nginx {
+    common: Common,
+    variant: Variant,
+    variable: String,
+    proxy: Option<Proxy>,
+}
+
+#[derive(Debug)]
+struct Proxy {
+    header: String,
+    trusted: Vec<Prefix>,
+}
+
+impl Nginx {
+    pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
+        let mode = raw.mode.unwrap_or(Mode::Exclusive);
+        let common = Common { name, mode, aggregate: raw.aggregate.unwrap_or(false) };
+        let variable = raw.variable.map_or_else(|| "$callgate".to_owned(), |variable| checked_variable(&variable, decoder));
+        let proxy = raw.behind_proxy.and_then(|proxy| checked_proxy(proxy, decoder));
+        Self { common, variant: raw.variant.unwrap_or(Variant::Access), variable, proxy }
+    }
+
+    fn note(&self) -> String {
+        use std::fmt::Write as _;
+        let mut note = String::new();
+        // Writing into a String can't fail.
+        let _ = match (self.variant, self.common.mode) {
+            (Variant::Access, Mode::Exclusive) => writeln!(
+                note,
+                "# Include it in the location of the callbacks. It replaces every allow and deny of outer levels, and\n\
+                 # does nothing in a location that answers with `return`, which nginx does before it looks here."
+            ),
+            (Variant::Access, Mode::Permit) => writeln!(
+                note,
+                "# Include it before your own allow and deny lines of the same level: the first match decides. Without\n\
+                 # a deny of your own everybody is admitted, as allow lines here replace those of outer levels."
+            ),
+            (Variant::Geo, Mode::Exclusive) => writeln!(
+                note,
+                "# Include it in `http`, and in the location of the callbacks write:\n\
+                 #     if ({} = \"\") {{ return 403; }}",
+                self.variable
+            ),
+            (Variant::Geo, Mode::Permit) => writeln!(
+                note,
+                "# Include it in `http`. {} is empty for everybody else: for use in map, log_format and limit_req.",
+                self.variable
+            ),
+        };
+        if let Some(proxy) = &self.proxy {
+            let _ = writeln!(note, "# Behind a proxy nginx sees the proxy's address. These lines belong into `server` or `http`:");
+            for prefix in &proxy.trusted {
+                let _ = writeln!(note, "#     set_real_ip_from {};", prefix.short());
+            }
+            let _ = writeln!(note, "#     real_ip_header {};\n#     real_ip_recursive on;", proxy.header);
+        }
+        note
+    }
+}
+
+fn checked_variable(variable: &At<String>, decoder: &mut Decoder<'_>) -> String {
+    let name = variable.value.strip_prefix('$').unwrap_or("");
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.len() > 60 || !name.bytes().all(word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        let message = format!("`{}` is no nginx variable", variable.value.escape_debug());
+        decoder.fault(Code::InvalidValue, &variable.span, message, "write `$` and letters, digits or `_`");
+    }
+    variable.value.clone()
+}
+
+fn checked_proxy(raw: RawProxy, decoder: &mut Decoder<'_>) -> Option<Proxy> {
+    let header = raw.header?;
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if header.value.is_empty() || header.value.len() > 60 || !header.value.bytes().all(token) {
+        let message = format!("`{}` is no header name", header.value.escape_debug());
+        decoder.fault(Code::InvalidValue, &header.span, message, "write a name such as `X-Forwarded-For`, or `proxy_protocol`");
+    }
+    let mut trusted = Vec::new();
+    for text in raw.trusted? {
+        match text.value.parse::<Prefix>() {
+            Ok(prefix) if prefix.length() == 0 => {
+                let message = format!("trusting `{prefix}` lets anybody name any address");
+                decoder.fault(Code::Everything, &text.span, message, "name the proxy's own addresses");
+            }
+            Ok(prefix) => trusted.push(prefix),
+            Err(error) => decoder.fault(Code::NotAPrefix, &text.span, error.to_string(), "write an address or prefix"),
+        }
+    }
+    Some(Proxy { header: header.value, trusted })
+}
+
+impl Target for Nginx {
+    fn name(&self) -> &str {
+        &self.common.name
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Nginx
+    }
+
+    fn mode(&self) -> Mode {
+        self.common.mode
+    }
+
+    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
+        let allowlist = self.common.wanted(allowlist)?;
+        let comments = Comments::new(&allowlist, plain);
+        let consequence = match self.common.mode {
+            Mode::Exclusive => "everyone else is refused with status 403",
+            Mode::Permit => "everyone else is left to your own rules",
+        };
+        let header = header(&allowlist, TargetKind::Nginx, self.common.mode, consequence);
+        let note = self.note();
+        let mut entries = String::with_capacity(allowlist.entries().len() * 64);
+        for entry in allowlist.entries() {
+            use std::fmt::Write as _;
+            let comment = comments.of(entry);
+            // Writing into a String can't fail.
+            let _ = match self.variant {
+                Variant::Access => writeln!(entries, "allow {}; # {comment}", entry.prefix.short()),
+                Variant::Geo => {
+                    let source = allowlist.origins_of(entry).next();
+                    let (provider, source) = source.map_or(("", ""), |origin| (origin.provider.as_str(), origin.source.as_str()));
+                    writeln!(entries, "    {} {provider}/{source}; # {comment}", entry.prefix.short())
+                }
+            };
+        }
+        let mut values = vec![("header", header.as_str()), ("note", &note), ("entries", &entries)];
+        let text = match self.variant {
+            Variant::Access => {
+                let closing = if self.common.mode == Mode::Exclusive { "deny all;\n" } else { "" };
+                values.push(("closing", closing));
+                templates.render(TargetKind::Nginx, "access", &values)?
+            }
+            Variant::Geo => {
+                values.push(("variable", &self.variable));
+                templates.render(TargetKind::Nginx, "geo", &values)?
+            }
+        };
+        let files = vec![ArtifactFile { path: format!("{}.conf", self.common.name), text }];
+        Ok(Artifact { files, findings: self.findings(allowlist.entries().len()) })
+    }
+}
+
+impl Nginx {
+    fn findings(&self, entries: usize) -> Vec<Diagnostic> {
+        if self.variant == Variant::Geo || entries <= LINEAR_MAX {
+            return Vec::new();
+        }
+        let message = format!("target `{}`: nginx walks {entries} allow lines at each request", self.common.name);
+        let found = Diagnostic::new(Code::LinearList, message).about(self.common.name.as_str());
+        vec![found.help("set `variant: geo`: a tree, as fast for a million entries as for ten")]
+    }
+}

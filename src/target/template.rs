@@ -1,0 +1,97 @@
+//! Templates: fixed text around values that are finished; those of the user's folder over the embedded ones.
+
+use std::collections::BTreeMap;
+
+use tera::{Context, Tera};
+
+use super::TargetKind;
+
+include!(concat!(env!("OUT_DIR"), "/embedded_templates.rs"));
+
+/// A template that can't be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// The template engine's report: template, line, column and what is wrong or missing.
+    #[error("template `{name}`: {report}")]
+    Broken {
+        /// Its name, `<target>/<name>.tera`.
+        name: String,
+        /// What the engine says.
+        report: String,
+        /// The values that this template may use.
+        values: Vec<String>,
+    },
+    /// A file in the user's folder that no target renders.
+    #[error("template `{name}` is not one that a target renders")]
+    Unknown {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl TemplateError {
+    /// What to do next.
+    pub fn help(&self) -> String {
+        match self {
+            TemplateError::Broken { values, .. } => format!("values of this template: {}", values.join(", ")),
+            TemplateError::Unknown { .. } => {
+                let names: Vec<&str> = EMBEDDED_TEMPLATES.iter().map(|(name, _)| *name).collect();
+                format!("templates that can be overridden: {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// The templates in force.
+#[derive(Debug, Default)]
+pub struct Templates {
+    overrides: BTreeMap<String, String>,
+}
+
+impl Templates {
+    /// Takes the user's templates by name (`nginx/access.tera`); names that no target renders are refused.
+    pub fn new(overrides: BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let known = |name: &String| EMBEDDED_TEMPLATES.iter().any(|(known, _)| known == name);
+        match overrides.keys().find(|name| !known(name)) {
+            Some(name) => Err(TemplateError::Unknown { name: name.clone() }),
+            None => Ok(Self { overrides }),
+        }
+    }
+
+    /// Renders a template of a target with finished values; every value is text that the target has quoted.
+    pub(crate) fn render(&self, kind: TargetKind, name: &str, values: &[(&'static str, &str)]) -> Result<String, TemplateError> {
+        let name = format!("{}/{name}.tera", kind.as_str().replace('-', "_"));
+        let embedded = EMBEDDED_TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        let text = self.overrides.get(&name).map(String::as_str).or(embedded).unwrap_or("");
+        let broken = |error: &tera::Error| TemplateError::Broken {
+            name: name.clone(),
+            report: report(error),
+            values: values.iter().map(|(key, _)| (*key).to_owned()).collect(),
+        };
+        let mut tera = Tera::default();
+        // Targets quote by themselves; HTML escapes would damage rules.
+        tera.autoescape_on(Vec::<&str>::new());
+        tera.add_raw_template(&name, text).map_err(|error| broken(&error))?;
+        let mut context = Context::new();
+        for (key, value) in values {
+            context.insert(*key, value);
+        }
+        tera.render(&name, &context).map_err(|error| broken(&error))
+    }
+}
+
+/// The engine's message with its causes, on one line where it has one.
+fn report(error: &tera::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text.trim().to_owned()
+}
+
+/// Folder names below `templates/`, one a kind of target.
+pub fn folders() -> Vec<String> {
+    TargetKind::ALL.iter().map(|kind| kind.as_str().replace('-', "_")).collect()
+}

@@ -1,0 +1,199 @@
+//! Terraform: a module with one ingress rule a prefix, keyed by the prefix, or with managed prefix lists.
+//!
+//! As in [`super::aws_security_group`], a group admits nobody that no rule names, so both modes render the
+//! same rules. The output is what `terraform fmt` would make of it.
+
+use std::fmt::Write as _;
+
+use super::comment::{Comments, ascii_word, header};
+use super::template::Templates;
+use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::allowlist::Allowlist;
+use crate::diagnostic::Code;
+use crate::prefix::Family;
+use crate::yaml::decode::{At, Decoder, choices, record};
+
+kind_word!(Kind, "terraform");
+
+choices! {
+    /// Which resources are rendered.
+    pub enum Resource {
+        /// `aws_vpc_security_group_ingress_rule`, one a prefix and port.
+        Rules = "rules",
+        /// `aws_ec2_managed_prefix_list`, one a family, and one rule a port.
+        PrefixLists = "prefix-lists",
+    }
+}
+
+record! {
+    /// A Terraform module.
+    pub struct RawSettings {
+        /// `terraform`
+        #[schemars(required)]
+        kind: required Kind,
+        /// `exclusive` where it is left out; the rules are the same in both modes.
+        mode: optional Mode,
+        /// Whether neighbouring prefixes are joined; `false` where it is left out.
+        aggregate: optional bool,
+        /// Which resources; `rules` where it is left out.
+        resource: optional Resource,
+        /// The security group's id; a variable of the module where it is left out.
+        security_group_id: optional At<String>,
+        /// `prefix-lists`: the size of each list, which counts in full against the group's quota; 20 where it
+        /// is left out.
+        max_entries: optional At<u32>,
+    }
+}
+
+/// The Terraform target.
+#[derive(Debug)]
+pub(super) struct Terraform {
+    common: Common,
+    resource: Resource,
+    security_group_id: Option<String>,
+    entries_max: u32,
+}
+
+impl Terraform {
+    pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
+        let common = Common { name, mode: raw.mode.unwrap_or(Mode::Exclusive), aggregate: raw.aggregate.unwrap_or(false) };
+        if let Some(group) = &raw.security_group_id {
+            let digits = group.value.strip_prefix("sg-").unwrap_or("");
+            if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let message = format!("`{}` is no security group id", group.value.escape_debug());
+                decoder.fault(Code::InvalidValue, &group.span, message, "write `sg-` and its hexadecimal digits, or leave it out and pass the variable");
+            }
+        }
+        if let Some(size) = raw.max_entries.as_ref().filter(|size| size.value == 0 || size.value > 1_000) {
+            let message = format!("{} is not between 1 and 1000", size.value);
+            decoder.fault(Code::InvalidValue, &size.span, message, "a prefix list takes up to 1000 entries");
+        }
+        Self {
+            common,
+            resource: raw.resource.unwrap_or(Resource::Rules),
+            security_group_id: raw.security_group_id.map(|group| group.value),
+            entries_max: raw.max_entries.map_or(20, |size| size.value),
+        }
+    }
+
+    fn group(&self) -> String {
+        self.security_group_id.as_ref().map_or_else(|| "var.security_group_id".to_owned(), |id| format!("\"{id}\""))
+    }
+
+    fn resources(&self, allowlist: &Allowlist, family: Family) -> String {
+        let version = family.as_str();
+        let mut text = String::new();
+        if self.resource == Resource::PrefixLists {
+            let address_family = match family {
+                Family::V4 => "IPv4",
+                Family::V6 => "IPv6",
+            };
+            // Writing into a String can't fail.
+            let _ = write!(
+                text,
+                "\nresource \"aws_ec2_managed_prefix_list\" \"callbacks_{version}\" {{\n\
+                 \x20 name           = \"callgate-callbacks-{version}\"\n\
+                 \x20 address_family = \"{address_family}\"\n\
+                 \x20 max_entries    = {}\n\n\
+                 \x20 dynamic \"entry\" {{\n\
+                 \x20   for_each = local.callbacks_{version}\n\
+                 \x20   content {{\n\
+                 \x20     cidr        = entry.key\n\
+                 \x20     description = entry.value\n\
+                 \x20   }}\n\
+                 \x20 }}\n\
+                 }}\n",
+                self.entries_max
+            );
+        }
+        for port in &allowlist.service.ports {
+            let _ = write!(text, "\nresource \"aws_vpc_security_group_ingress_rule\" \"callbacks_{version}_{port}\" {{\n");
+            let rows = match self.resource {
+                Resource::Rules => {
+                    let _ = write!(text, "  for_each = local.callbacks_{version}\n\n");
+                    let key = if family == Family::V4 { "cidr_ipv4" } else { "cidr_ipv6" };
+                    vec![
+                        ("security_group_id", self.group()),
+                        (key, "each.key".to_owned()),
+                        ("from_port", port.to_string()),
+                        ("to_port", port.to_string()),
+                        ("ip_protocol", "\"tcp\"".to_owned()),
+                        ("description", "each.value".to_owned()),
+                    ]
+                }
+                Resource::PrefixLists => vec![
+                    ("security_group_id", self.group()),
+                    ("prefix_list_id", format!("aws_ec2_managed_prefix_list.callbacks_{version}.id")),
+                    ("from_port", port.to_string()),
+                    ("to_port", port.to_string()),
+                    ("ip_protocol", "\"tcp\"".to_owned()),
+                    ("description", "\"payment callbacks, callgate\"".to_owned()),
+                ],
+            };
+            for (key, value) in rows {
+                let _ = writeln!(text, "  {key:17} = {value}");
+            }
+            text.push_str("}\n");
+        }
+        text
+    }
+}
+
+/// The prefixes of one family as a local map, aligned as `terraform fmt` aligns.
+fn locals(allowlist: &Allowlist, family: Family) -> String {
+    let comments = Comments::new(allowlist, ascii_word);
+    let entries = allowlist.family(family);
+    let keys: Vec<String> = entries.iter().map(|entry| format!("\"{}\"", entry.prefix)).collect();
+    let width = keys.iter().map(String::len).max().unwrap_or(0);
+    let mut text = String::with_capacity(entries.len() * 80);
+    // Writing into a String can't fail.
+    let _ = write!(text, "\nlocals {{\n  callbacks_{} = {{\n", family.as_str());
+    for (key, entry) in keys.iter().zip(entries) {
+        let comment = comments.of(entry);
+        let comment = comment.get(..240).unwrap_or(&comment);
+        let _ = writeln!(text, "    {key:width$} = \"callgate {comment}\"");
+    }
+    text.push_str("  }\n}\n");
+    text
+}
+
+impl Target for Terraform {
+    fn name(&self) -> &str {
+        &self.common.name
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Terraform
+    }
+
+    fn mode(&self) -> Mode {
+        self.common.mode
+    }
+
+    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
+        let allowlist = self.common.wanted(allowlist)?;
+        let consequence = "a security group admits nobody that no rule of it names";
+        let header = header(&allowlist, TargetKind::Terraform, self.common.mode, consequence);
+        let variable = if self.security_group_id.is_some() {
+            String::new()
+        } else {
+            "\nvariable \"security_group_id\" {\n  description = \"The security group that receives the callbacks\"\n  type        = string\n}\n".to_owned()
+        };
+        let (mut entries, mut resources) = (String::new(), String::new());
+        for family in Family::ALL.into_iter().filter(|family| !allowlist.family(*family).is_empty()) {
+            let count = allowlist.family(family).len();
+            if self.resource == Resource::PrefixLists && count as u64 > u64::from(self.entries_max) {
+                return Err(RenderError::Cannot {
+                    what: format!("{count} {family} prefixes do not fit into a prefix list of {}", self.entries_max),
+                    help: "raise `max_entries:`, or set `aggregate: true`".to_owned(),
+                });
+            }
+            entries.push_str(&locals(&allowlist, family));
+            resources.push_str(&self.resources(&allowlist, family));
+        }
+        let values = [("header", header.as_str()), ("variable", &variable), ("entries", &entries), ("resources", &resources)];
+        let text = templates.render(TargetKind::Terraform, "rules", &values)?;
+        let files = vec![ArtifactFile { path: format!("{}/main.tf", self.common.name), text }];
+        Ok(Artifact { files, findings: Vec::new() })
+    }
+}
