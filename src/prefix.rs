@@ -191,7 +191,57 @@ impl From<Ipv6Net> for Prefix {
 /// Always with the length: `192.0.2.1/32`.
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.first() {
+            IpAddr::V4(v4) => f.write_str(Dotted::new(v4, Some(self.length())).as_str()),
+            IpAddr::V6(v6) => write!(f, "{v6}/{}", self.length()),
+        }
+    }
+}
+
+/// An IPv4 address as text, written by hand: renderings of long lists are made of little else.
+struct Dotted {
+    bytes: [u8; 18],
+    length: usize,
+}
+
+impl Dotted {
+    fn new(address: Ipv4Addr, length: Option<u8>) -> Self {
+        let mut dotted = Self { bytes: [0; 18], length: 0 };
+        let [a, b, c, d] = address.octets();
+        dotted.number(a);
+        for octet in [b, c, d] {
+            dotted.push(b'.');
+            dotted.number(octet);
+        }
+        if let Some(length) = length {
+            dotted.push(b'/');
+            dotted.number(length);
+        }
+        dotted
+    }
+
+    fn number(&mut self, number: u8) {
+        let (hundreds, rest) = (number.div_euclid(100), number.rem_euclid(100));
+        let (tens, ones) = (rest.div_euclid(10), rest.rem_euclid(10));
+        if hundreds > 0 {
+            self.push(b'0'.saturating_add(hundreds));
+        }
+        if hundreds > 0 || tens > 0 {
+            self.push(b'0'.saturating_add(tens));
+        }
+        self.push(b'0'.saturating_add(ones));
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length = self.length.saturating_add(1);
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        // Digits, dots and a slash: always UTF-8, and always within the bound.
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 
@@ -207,7 +257,11 @@ pub struct Short(Prefix);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_single() { self.0.first().fmt(f) } else { self.0.fmt(f) }
+        match self.0.first() {
+            IpAddr::V4(v4) if self.0.is_single() => f.write_str(Dotted::new(v4, None).as_str()),
+            IpAddr::V6(v6) if self.0.is_single() => write!(f, "{v6}"),
+            IpAddr::V4(_) | IpAddr::V6(_) => self.0.fmt(f),
+        }
     }
 }
 

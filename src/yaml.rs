@@ -165,6 +165,9 @@ impl<'a> Reader<'a, '_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_indirection(anchor != 0 || tag.is_some(), &range);
                 let quoting = if style == ScalarStyle::Plain { Quoting::Plain } else { Quoting::Quoted };
+                // A block's span runs on to the next thing; what was written ends with its last word.
+                let written = self.source.text.get(range.clone()).unwrap_or("").trim_end().len();
+                let range = range.start..range.start + written;
                 return self.add(Node { span: range, value: Value::Scalar(text, quoting) });
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {

@@ -295,13 +295,13 @@ fn digest(policy: &Policy) -> Digest {
         // Writing into a String can't fail.
         let _ = writeln!(line, "{} {} {} {:?}", source.id, source.role, source.hosting, source.replaced_by);
         for (environment, lifecycle) in &source.environments {
-            let _ = writeln!(line, "{environment} {}", lifecycle::canonical(lifecycle));
-        }
-        for prefix in &source.prefixes {
-            prefixes::write_canonical(prefix, &mut line);
+            let _ = writeln!(line, "{environment}{}", lifecycle::canonical(lifecycle));
         }
         hash.update(&line);
         line.clear();
+        for prefix in &source.prefixes {
+            prefixes::feed(prefix, &mut hash);
+        }
     }
     hash.update(&line);
     Digest(hash.finalize().into())

@@ -2,6 +2,7 @@
 //!
 //! The blocks are those of the IANA special-purpose address registries (RFC 6890 and its updates).
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use super::{Family, Prefix};
@@ -60,10 +61,26 @@ const GLOBAL_UNICAST: &str = "2000::/3";
 static PARSED: LazyLock<Vec<(Prefix, Space)>> = LazyLock::new(|| {
     BLOCKS.iter().filter_map(|(text, space)| Some((text.parse().ok()?, *space))).collect()
 });
+/// Which values of the first octet no IPv4 block has: most prefixes need no second look.
+static CLEAR_OCTETS: LazyLock<[bool; 256]> = LazyLock::new(|| {
+    let mut clear = [true; 256];
+    for (block, _) in PARSED.iter() {
+        if let (IpAddr::V4(first), IpAddr::V4(last)) = (block.first(), block.last()) {
+            let touched = clear.get_mut(usize::from(first.octets()[0])..=usize::from(last.octets()[0]));
+            touched.into_iter().flatten().for_each(|clear| *clear = false);
+        }
+    }
+    clear
+});
 static GLOBAL: LazyLock<Option<Prefix>> = LazyLock::new(|| GLOBAL_UNICAST.parse().ok());
 
 /// The special block that `prefix` lies in or reaches into, most particular first; `None` for global space.
 pub fn special_space(prefix: &Prefix) -> Option<(Prefix, Space)> {
+    if let (IpAddr::V4(first), 8..) = (prefix.first(), prefix.length())
+        && CLEAR_OCTETS.get(usize::from(first.octets()[0])) == Some(&true)
+    {
+        return None;
+    }
     let touched = |block: &Prefix| block.covers(prefix) || prefix.covers(block);
     if let Some(found) = PARSED.iter().find(|(block, _)| touched(block)) {
         return Some(*found);

@@ -1,5 +1,6 @@
 //! Templates: fixed text around values that are finished; those of the user's folder over the embedded ones.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use tera::{Context, Tera};
@@ -46,6 +47,8 @@ impl TemplateError {
 #[derive(Debug, Default)]
 pub struct Templates {
     overrides: BTreeMap<String, String>,
+    /// One engine for all: making one costs more than a template.
+    engine: RefCell<Option<Tera>>,
 }
 
 impl Templates {
@@ -54,7 +57,7 @@ impl Templates {
         let known = |name: &String| EMBEDDED_TEMPLATES.iter().any(|(known, _)| known == name);
         match overrides.keys().find(|name| !known(name)) {
             Some(name) => Err(TemplateError::Unknown { name: name.clone() }),
-            None => Ok(Self { overrides }),
+            None => Ok(Self { overrides, engine: RefCell::new(None) }),
         }
     }
 
@@ -68,10 +71,16 @@ impl Templates {
             report: report(error),
             values: values.iter().map(|(key, _)| (*key).to_owned()).collect(),
         };
-        let mut tera = Tera::default();
-        // Targets quote by themselves; HTML escapes would damage rules.
-        tera.autoescape_on(Vec::<&str>::new());
-        tera.add_raw_template(&name, text).map_err(|error| broken(&error))?;
+        let mut engine = self.engine.borrow_mut();
+        let tera = engine.get_or_insert_with(|| {
+            let mut tera = Tera::default();
+            // Targets quote by themselves; HTML escapes would damage rules.
+            tera.autoescape_on(Vec::<&str>::new());
+            tera
+        });
+        if !tera.contains_template(&name) {
+            tera.add_raw_template(&name, text).map_err(|error| broken(&error))?;
+        }
         let mut context = Context::new();
         for (key, value) in values {
             context.insert(*key, value);

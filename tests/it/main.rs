@@ -9,3 +9,4 @@ mod quoting;
 mod real;
 mod support;
 mod tidy;
+mod world;

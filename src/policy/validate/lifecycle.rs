@@ -126,24 +126,29 @@ impl Checker<'_> {
 
 /// All instants of a lifecycle as one line, for the digest.
 pub(super) fn canonical(lifecycle: &Lifecycle) -> String {
-    let shown = |dated: &Option<Dated>| dated.as_ref().map(span_of);
-    let end = match &lifecycle.valid_until {
-        End::Open => "open".to_owned(),
-        End::Unknown => "unknown".to_owned(),
-        End::At(dated) => span_of(dated),
+    use std::fmt::Write as _;
+    let mut line = String::new();
+    let mut put = |dated: Option<&Dated>| {
+        // Writing into a String can't fail.
+        let _ = match dated {
+            None => write!(line, " -"),
+            Some(dated) => write!(line, " {}..{}", dated.moment.starts().as_nanosecond(), dated.moment.ends().as_nanosecond()),
+        };
     };
-    let rest = [
+    for dated in [
         &lifecycle.announced,
         &lifecycle.valid_from,
         &lifecycle.legacy_since,
         &lifecycle.deadline,
         &lifecycle.withdrawn,
         &lifecycle.review_by,
-    ];
-    let rest: Vec<String> = rest.into_iter().map(|dated| shown(dated).unwrap_or_else(|| "-".to_owned())).collect();
-    format!("{end} {}", rest.join(" "))
-}
-
-fn span_of(dated: &Dated) -> String {
-    format!("{}..{}", dated.moment.starts(), dated.moment.ends())
+    ] {
+        put(dated.as_ref());
+    }
+    match &lifecycle.valid_until {
+        End::Open => line.push_str(" open"),
+        End::Unknown => line.push_str(" unknown"),
+        End::At(dated) => put(Some(dated)),
+    }
+    line
 }

@@ -1,10 +1,11 @@
 //! Prefixes: strictly read, global, no wider than allowed, each said once.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 use super::Checker;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
@@ -280,11 +281,11 @@ fn overlap_in_time(left: &Lifecycle, right: &Lifecycle) -> bool {
     !before(end(left), start(right)) && !before(end(right), start(left))
 }
 
-/// A prefix in few bytes, for the digest.
-pub(super) fn write_canonical(prefix: &Prefix, line: &mut String) {
-    // Writing into a String can't fail.
-    let _ = match prefix.first() {
-        IpAddr::V4(v4) => writeln!(line, "{:08x}/{}", u32::from(v4), prefix.length()),
-        IpAddr::V6(v6) => writeln!(line, "{:032x}/{}", u128::from(v6), prefix.length()),
-    };
+/// Feeds a prefix to the digest: its length, then the octets of its address.
+pub(super) fn feed(prefix: &Prefix, hash: &mut Sha256) {
+    hash.update([prefix.length()]);
+    match prefix.first() {
+        IpAddr::V4(v4) => hash.update(v4.octets()),
+        IpAddr::V6(v6) => hash.update(v6.octets()),
+    }
 }

@@ -1,0 +1,78 @@
+"""What the namespace tests send: probe.py serve PORT... | connect PORT TARGET4 TARGET6 SOURCE... | get PORT PATH TARGET4 TARGET6 SOURCE...
+
+serve    accepts connections on every port, both families, until killed; prints "ready".
+connect  tries one TCP connection from each source at the same time and prints the sources that got in.
+get      asks for PATH over HTTP from each source and prints "SOURCE STATUS" lines.
+"""
+import selectors
+import socket
+import sys
+import time
+
+DEADLINE_SECONDS = 0.6
+
+
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def serve(ports):
+    selector = selectors.DefaultSelector()
+    for port in ports:
+        for kind, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            listener = socket.socket(kind)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if kind == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address, int(port)))
+            listener.listen(256)
+            selector.register(listener, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in selector.select():
+            key.fileobj.accept()[0].close()
+
+
+def connect(port, targets, sources):
+    selector = selectors.DefaultSelector()
+    admitted, waiting = set(), 0
+    for source in sources:
+        client = socket.socket(family(source))
+        client.setblocking(False)
+        client.bind((source, 0))
+        client.connect_ex((targets[family(source)], int(port)))
+        selector.register(client, selectors.EVENT_WRITE, source)
+        waiting += 1
+    end = time.monotonic() + DEADLINE_SECONDS
+    while waiting and time.monotonic() < end:
+        for key, _ in selector.select(max(0.0, end - time.monotonic())):
+            if key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                admitted.add(key.data)
+            selector.unregister(key.fileobj)
+            key.fileobj.close()
+            waiting -= 1
+    for source in sources:
+        if source in admitted:
+            print(source)
+
+
+def get(port, path, targets, sources):
+    for source in sources:
+        client = socket.socket(family(source))
+        client.settimeout(5)
+        client.bind((source, 0))
+        client.connect((targets[family(source)], int(port)))
+        client.sendall(f"GET {path} HTTP/1.0\r\nHost: callbacks.test\r\n\r\n".encode())
+        print(source, client.recv(64).split()[1].decode())
+        client.close()
+
+
+what, *rest = sys.argv[1:]
+if what == "serve":
+    serve(rest)
+elif what == "connect":
+    port, target4, target6, *sources = rest
+    connect(port, {socket.AF_INET: target4, socket.AF_INET6: target6}, sources)
+else:
+    port, path, target4, target6, *sources = rest
+    get(port, path, {socket.AF_INET: target4, socket.AF_INET6: target6}, sources)
