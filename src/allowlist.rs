@@ -184,9 +184,10 @@ pub fn resolve(policies: &Policies, site: &Site, at: Timestamp, sink: &mut Diagn
         }
     }
     let Resolver { origins, excluded, mut entries, .. } = resolver;
-    entries.sort_by(|left, right| left.prefix.cmp(&right.prefix));
+    entries.sort_by_key(|left| left.prefix);
     let service = site.service.clone();
-    let allowlist = Allowlist { instant: at, service, policies: stamps, origins, excluded, entries: fold(entries) };
+    let allowlist =
+        Allowlist { instant: at, service, policies: stamps, origins, excluded, entries: fold(entries) };
     report_tombstones(&allowlist, policies, sink);
     allowlist
 }
@@ -217,10 +218,15 @@ impl Resolver<'_> {
         let standings: BTreeMap<Environment, Standing> = selection
             .environments
             .iter()
-            .filter_map(|environment| Some((*environment, standing(source, &exceptions, *environment, self.at)?)))
+            .filter_map(|environment| {
+                Some((*environment, standing(source, &exceptions, *environment, self.at)?))
+            })
             .collect();
-        let admitted: Vec<Environment> =
-            standings.iter().filter(|(_, standing)| standing.admitted).map(|(environment, _)| *environment).collect();
+        let admitted: Vec<Environment> = standings
+            .iter()
+            .filter(|(_, standing)| standing.admitted)
+            .map(|(environment, _)| *environment)
+            .collect();
         if admitted.is_empty() {
             return self.excluded.push(exclude(exclusion(source, &standings)));
         }
@@ -236,7 +242,9 @@ impl Resolver<'_> {
         // More than 2^32 sources do not fit into memory.
         let index = u32::try_from(self.origins.len()).unwrap_or(u32::MAX);
         self.origins.push(origin);
-        self.entries.extend(source.prefixes.iter().map(|prefix| Entry { prefix: *prefix, origins: Origins::One(index) }));
+        self.entries.extend(
+            source.prefixes.iter().map(|prefix| Entry { prefix: *prefix, origins: Origins::One(index) }),
+        );
     }
 }
 
@@ -245,7 +253,8 @@ fn exclusion(source: &Source, standings: &BTreeMap<Environment, Standing>) -> Ex
         return Exclusion::Retired(since, reason);
     }
     let expired = standings.iter().find(|(_, standing)| standing.state == State::Expired);
-    let end = expired.and_then(|(environment, _)| source.environments.get(environment)?.valid_until.moment().cloned());
+    let end = expired
+        .and_then(|(environment, _)| source.environments.get(environment)?.valid_until.moment().cloned());
     match end {
         Some(end) => Exclusion::Expired(end),
         None if standings.is_empty() => Exclusion::Environment,
@@ -258,7 +267,9 @@ fn fold(entries: Vec<Entry>) -> Vec<Entry> {
     let mut folded: Vec<Entry> = Vec::with_capacity(entries.len());
     for entry in entries {
         match folded.last_mut() {
-            Some(wider) if wider.prefix.covers(&entry.prefix) => wider.origins = wider.origins.joined(&entry.origins),
+            Some(wider) if wider.prefix.covers(&entry.prefix) => {
+                wider.origins = wider.origins.joined(&entry.origins);
+            }
             _ => folded.push(entry),
         }
     }
@@ -270,12 +281,24 @@ fn report_tombstones(allowlist: &Allowlist, policies: &Policies, sink: &mut Diag
     for excluded in allowlist.excluded.iter().filter(|excluded| excluded.why == Exclusion::Tombstone) {
         let Some(policy) = policies.by_provider.get(excluded.provider.as_str()) else { continue };
         for prefix in &excluded.prefixes {
-            let Some(cover) = allowlist.entries.iter().find(|entry| entry.prefix.covers(prefix)) else { continue };
-            let by: Vec<String> = allowlist.origins_of(cover).map(|origin| origin.source.to_string()).collect();
-            let message = format!("withdrawn `{}` is admitted by {} of `{}`", prefix.short(), cover.prefix, by.join(", "));
+            let Some(cover) = allowlist.entries.iter().find(|entry| entry.prefix.covers(prefix)) else {
+                continue;
+            };
+            let by: Vec<String> =
+                allowlist.origins_of(cover).map(|origin| origin.source.to_string()).collect();
+            let message = format!(
+                "withdrawn `{}` is admitted by {} of `{}`",
+                prefix.short(),
+                cover.prefix,
+                by.join(", ")
+            );
             let place = policy.source(&excluded.source).map_or(0..0, |source| source.place.clone());
             let found = Diagnostic::new(Code::TombstoneAdmitted, message).at(&policy.text, place, "");
-            sink.push(found.help("leave the wider source out, or accept that the withdrawn address gets in").about(excluded.source.as_str()));
+            sink.push(
+                found
+                    .help("leave the wider source out, or accept that the withdrawn address gets in")
+                    .about(excluded.source.as_str()),
+            );
         }
     }
 }
@@ -317,8 +340,10 @@ impl Allowlist {
         let mut joined: Vec<Entry> = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {
             let mut open = entry.clone();
-            while let Some(wider) = joined.last().and_then(|before| before.prefix.joined(&open.prefix)) {
-                let Some(before) = joined.pop() else { break };
+            while let Some((wider, before)) = joined
+                .pop_if(|before| before.prefix.joined(&open.prefix).is_some())
+                .and_then(|before| Some((before.prefix.joined(&open.prefix)?, before)))
+            {
                 open = Entry { prefix: wider, origins: before.origins.joined(&open.origins) };
             }
             joined.push(open);

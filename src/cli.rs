@@ -174,7 +174,9 @@ fn instant(global: &Global) -> Timestamp {
 }
 
 fn parse_at(text: &str) -> Result<Timestamp, String> {
-    parse_moment(text, &TimeZone::UTC).map(|moment| moment.starts()).map_err(|error| format!("{error}: {}", error.help()))
+    parse_moment(text, &TimeZone::UTC)
+        .map(|moment| moment.starts())
+        .map_err(|error| format!("{error}: {}", error.help()))
 }
 
 /// Prints data. A reader that has gone away is no fault of ours.

@@ -268,7 +268,15 @@ impl Diagnostic {
     /// A diagnostic of this code's own severity.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, severity: code.severity(), message, labels: Vec::new(), help: None, subject: None, waived: None }
+        Self {
+            code,
+            severity: code.severity(),
+            message,
+            labels: Vec::new(),
+            help: None,
+            subject: None,
+            waived: None,
+        }
     }
 
     /// Adds a place; the first one added is the place of the diagnostic.
@@ -357,8 +365,8 @@ impl Diagnostics {
     }
 
     /// Those that are kept, to mark as waived.
-    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Diagnostic> {
-        self.kept.iter_mut()
+    pub fn kept_mut(&mut self) -> &mut [Diagnostic] {
+        &mut self.kept
     }
 
     /// How many were only counted.

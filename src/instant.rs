@@ -64,10 +64,15 @@ impl InstantError {
             InstantError::NoOffset(text) => {
                 format!("say where: `{text}+01:00`, or `{text}[Europe/Stockholm]`")
             }
-            InstantError::Zone(_) => "name a place, such as Europe/Stockholm: abbreviations move with summer time".to_owned(),
-            InstantError::Ambiguous(_) => "write it with its offset, such as `2025-10-26T02:30:00+01:00`".to_owned(),
+            InstantError::Zone(_) => {
+                "name a place, such as Europe/Stockholm: abbreviations move with summer time".to_owned()
+            }
+            InstantError::Ambiguous(_) => {
+                "write it with its offset, such as `2025-10-26T02:30:00+01:00`".to_owned()
+            }
             InstantError::Unreadable(_) => {
-                "write `2025-03-12T12:00:00+01:00`, `2025-03-12T12:00[Europe/Stockholm]` or `2025-03-12`".to_owned()
+                "write `2025-03-12T12:00:00+01:00`, `2025-03-12T12:00[Europe/Stockholm]` or `2025-03-12`"
+                    .to_owned()
             }
         }
     }
@@ -96,7 +101,10 @@ pub fn parse_moment(text: &str, zone: &TimeZone) -> Result<Moment, InstantError>
         (None, None) => return Err(InstantError::NoOffset(text.to_owned())),
         (None, Some(name)) => {
             let ambiguous = parse_zone(name)?.into_ambiguous_zoned(local);
-            ambiguous.unambiguous().map_err(|_unreported| InstantError::Ambiguous(text.to_owned()))?.timestamp()
+            ambiguous
+                .unambiguous()
+                .map_err(|_unreported| InstantError::Ambiguous(text.to_owned()))?
+                .timestamp()
         }
         (Some(_), None) => civil.parse().map_err(|_unreported| unreadable())?,
         (Some(_), Some(name)) => {
@@ -125,7 +133,8 @@ pub fn parse_duration(text: &str) -> Option<SignedDuration> {
         (at, 'w') => (text.get(..at)?, 7 * 24),
         _ => return None,
     };
-    let number: i64 = if number.bytes().all(|byte| byte.is_ascii_digit()) { number.parse().ok()? } else { return None };
+    let number: i64 =
+        if number.bytes().all(|byte| byte.is_ascii_digit()) { number.parse().ok()? } else { return None };
     // A hundred years: beyond that nothing falls due.
     (number <= 100 * 366 * 24).then(|| SignedDuration::from_hours(number.saturating_mul(hours)))
 }
@@ -182,7 +191,10 @@ mod tests {
         assert_eq!(check("2025-03-12T12:00+01:00[Europe/Stockholm]"), noon());
         assert_eq!(check("2025-03-12T11:00Z"), noon());
         assert_eq!(check("2025-09-15"), Ok(("2025-09-14T22:00:00Z".into(), "2025-09-15T22:00:00Z".into())));
-        assert_eq!(check("2025-09-15[UTC]"), Ok(("2025-09-15T00:00:00Z".into(), "2025-09-16T00:00:00Z".into())));
+        assert_eq!(
+            check("2025-09-15[UTC]"),
+            Ok(("2025-09-15T00:00:00Z".into(), "2025-09-16T00:00:00Z".into()))
+        );
     }
 
     #[test]
@@ -192,8 +204,19 @@ mod tests {
         assert!(matches!(check("2025-03-30T02:30[Europe/Stockholm]"), Err(InstantError::Ambiguous(_))));
         assert!(matches!(check("2025-03-12T12:00[CET]"), Err(InstantError::Zone(_))));
         assert!(matches!(check("2025-03-12T12:00[Europe/Stokholm]"), Err(InstantError::Zone(_))));
-        for text in ["", "soon", "2025-3-12", "2025-02-30", "12.03.2025", "2025-03-12T25:00Z", "2025-03-12 12:00",
-            "2025-03-12T12:00+02:00[Europe/Stockholm]", "2025-03-12T12:00+0100", "9999-12-31", "2025-09-15]"] {
+        for text in [
+            "",
+            "soon",
+            "2025-3-12",
+            "2025-02-30",
+            "12.03.2025",
+            "2025-03-12T25:00Z",
+            "2025-03-12 12:00",
+            "2025-03-12T12:00+02:00[Europe/Stockholm]",
+            "2025-03-12T12:00+0100",
+            "9999-12-31",
+            "2025-09-15]",
+        ] {
             assert!(matches!(check(text), Err(InstantError::Unreadable(_))), "{text}: {:?}", check(text));
         }
     }

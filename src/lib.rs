@@ -1,12 +1,27 @@
-pub mod diagnostic;
-pub mod prefix;
-pub mod yaml;
-pub mod instant;
-pub mod system;
-pub mod policy;
+//! callgate keeps the addresses from which payment providers send callbacks as a versioned policy and turns
+//! that policy into firewall, cloud and web-server rules.
+//!
+//! The tour, in the order in which data flows:
+//!
+//! 1. [`yaml`] reads text into nodes that know their place; [`diagnostic`] is how faults are told.
+//! 2. [`policy`] is one provider's sources with lifecycle and evidence; [`site`] says what is wanted where.
+//! 3. [`allowlist`] resolves both at an instant; [`prefix`] holds the addresses and their algebra.
+//! 4. [`target`] writes the allowlist in each tool's syntax, or refuses.
+//! 5. [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
+//!
+//! From validation to rendering everything is pure: the outside is reached only in [`system`], the clock is
+//! read once, in [`cli`].
+
 pub mod allowlist;
+pub mod cli;
+pub mod diagnostic;
+pub mod instant;
+mod plain;
+pub mod policy;
+pub mod prefix;
+pub mod report;
 pub mod site;
+pub mod system;
 pub mod target;
 pub mod timeline;
-pub mod report;
-pub mod cli;
+pub mod yaml;

@@ -417,15 +417,18 @@ mod tests {
             valid_until: End::At(dated("2025-09-15")),
             ..Lifecycle::default()
         };
-        check(&whole, &[
-            ("2025-02-06T23:59:59Z", State::Unknown),
-            ("2025-02-07T00:00:00Z", State::Announced),
-            ("2025-03-12T10:59:59Z", State::Announced),
-            ("2025-03-12T11:00:00Z", State::Active),
-            ("2025-06-01T00:00:00Z", State::Grace),
-            ("2025-09-15T23:59:59Z", State::Grace),
-            ("2025-09-16T00:00:00Z", State::Expired),
-        ]);
+        check(
+            &whole,
+            &[
+                ("2025-02-06T23:59:59Z", State::Unknown),
+                ("2025-02-07T00:00:00Z", State::Announced),
+                ("2025-03-12T10:59:59Z", State::Announced),
+                ("2025-03-12T11:00:00Z", State::Active),
+                ("2025-06-01T00:00:00Z", State::Grace),
+                ("2025-09-15T23:59:59Z", State::Grace),
+                ("2025-09-16T00:00:00Z", State::Expired),
+            ],
+        );
     }
 
     #[test]
@@ -445,6 +448,8 @@ mod tests {
     fn ids_are_kebab_case() {
         assert!(["a", "legacy-91", "cloud-13-50"].iter().all(|id| SourceId::new(id).is_some()));
         let long = "a".repeat(64);
-        assert!(["", "A", "a_b", "-a", "a--b", "a b", "ä", &long].iter().all(|id| SourceId::new(id).is_none()));
+        assert!(
+            ["", "A", "a_b", "-a", "a--b", "a b", "ä", &long].iter().all(|id| SourceId::new(id).is_none())
+        );
     }
 }

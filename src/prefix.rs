@@ -62,6 +62,14 @@ impl fmt::Display for Family {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(IpNet);
 
+/// Prefixes in a line, at most `most` of them.
+pub fn listed(all: &[Prefix], most: usize) -> String {
+    let shown: Vec<String> = all.iter().take(most).map(|prefix| prefix.short().to_string()).collect();
+    let more = all.len().saturating_sub(most);
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    shown.join(", ") + &tail
+}
+
 /// Why a text is no [`Prefix`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {
@@ -171,6 +179,7 @@ impl Prefix {
         Short(*self)
     }
 
+    #[cfg(test)]
     pub(crate) fn net(&self) -> IpNet {
         self.0
     }
@@ -314,7 +323,8 @@ fn parse_length(text: &str, digits: &str, bits_max: u8) -> Result<u8, PrefixErro
 /// Tells what a text that is no address looks like, so that the message can say what to write.
 fn explain_address(text: &str, address: &str) -> PrefixError {
     let numeric = |c: char| c.is_ascii_digit() || c == '.';
-    if !address.is_empty() && address.chars().all(numeric) && strip_zeros(address).parse::<Ipv4Addr>().is_ok() {
+    if !address.is_empty() && address.chars().all(numeric) && strip_zeros(address).parse::<Ipv4Addr>().is_ok()
+    {
         return leading_zeros(text);
     }
     let ranged = |c: char| c.is_ascii_hexdigit() || ".:-–—* ".contains(c);
@@ -398,7 +408,9 @@ mod tests {
         assert!(matches!(error("20.91.170.120–127"), PrefixError::OtherNotation(_)));
         assert!(matches!(error("192.121.110.*"), PrefixError::OtherNotation(_)));
         assert!(matches!(error("10.0.0.0/255.0.0.0"), PrefixError::OtherNotation(_)));
-        for text in ["", "/", "10.0.0.0/", "10.0.0/8", "91.220.121./25", "1.2.3.4/+8", "1.2.3.4 ", "fe80::1%eth0"] {
+        for text in
+            ["", "/", "10.0.0.0/", "10.0.0/8", "91.220.121./25", "1.2.3.4/+8", "1.2.3.4 ", "fe80::1%eth0"]
+        {
             let found = error(text);
             assert!(matches!(found, PrefixError::Unreadable(_)), "{text}: {found:?}");
         }

@@ -190,6 +190,14 @@ pub struct Service {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Service {
+    /// Its ports in words, such as `tcp/443`.
+    pub fn ports_words(&self) -> String {
+        let ports: Vec<String> = self.ports.iter().map(|port| format!("tcp/{port}")).collect();
+        ports.join(", ")
+    }
+}
+
 /// A source that this site treats otherwise than the provider says.
 #[derive(Debug, Clone)]
 pub struct Exception {
@@ -225,16 +233,12 @@ pub struct TargetSettings {
     pub node: Node<'static>,
 }
 
-/// Reads a site and checks it against the policies; `None` where an error was found.
+/// Reads a site and checks it against the policies. Faults go to `sink`; a site with faults is still given,
+/// so that its targets can tell theirs, and is of no other use.
 pub fn read(text: &Arc<SourceText>, policies: &Policies, sink: &mut Diagnostics) -> Option<Site> {
-    let mut found = Diagnostics::new();
-    let site = crate::yaml::parse(text, &mut found).and_then(|node| {
-        let raw = RawSite::decode(&node, &mut Decoder { source: text, sink: &mut found })?;
-        Reader { text, policies, sink: &mut found, zone: TimeZone::UTC }.site(raw)
-    });
-    let refused = found.has_errors();
-    sink.append(found);
-    site.filter(|_| !refused)
+    let node = crate::yaml::parse(text, sink)?;
+    let raw = RawSite::decode(&node, &mut Decoder { source: text, sink })?;
+    Some(Reader { text, policies, sink, zone: TimeZone::UTC }.site(raw))
 }
 
 struct Reader<'a> {
@@ -249,10 +253,15 @@ impl Reader<'_> {
         self.sink.push(Diagnostic::new(code, message).at(self.text, place.clone(), "").help(help));
     }
 
-    fn site(mut self, raw: RawSite) -> Option<Site> {
+    fn site(mut self, raw: RawSite) -> Site {
         if let Some(schema) = raw.schema.as_ref().filter(|schema| schema.value != SCHEMA) {
             let message = format!("site format {} is not one this version reads", schema.value);
-            self.fault(Code::SchemaUnsupported, &schema.span, message, format!("write `schema: {SCHEMA}`, or upgrade callgate"));
+            self.fault(
+                Code::SchemaUnsupported,
+                &schema.span,
+                message,
+                format!("write `schema: {SCHEMA}`, or upgrade callgate"),
+            );
         }
         if let Some(zone) = &raw.zone {
             match parse_zone(&zone.value) {
@@ -262,9 +271,22 @@ impl Reader<'_> {
         }
         let selections = self.selections(&raw);
         let service = self.service(raw.service, &selections, &raw.span);
-        let exceptions = raw.exceptions.into_iter().filter_map(|exception| self.exception(exception)).collect();
+        let exceptions: Vec<Exception> =
+            raw.exceptions.into_iter().filter_map(|exception| self.exception(exception)).collect();
+        for idle in exceptions
+            .iter()
+            .filter(|exception| !selections.iter().any(|selected| selected.provider == exception.provider))
+        {
+            let message = format!("an exception for `{}`, which this site does not select", idle.provider);
+            self.fault(
+                Code::UnknownProvider,
+                &idle.place,
+                message,
+                "remove it, or select the provider under `policies:`",
+            );
+        }
         let targets = self.targets(raw.targets.map(|targets| targets.0).unwrap_or_default(), &raw.span);
-        Some(Site { selections, service, exceptions, targets, text: Arc::clone(self.text) })
+        Site { selections, service, exceptions, targets, text: Arc::clone(self.text) }
     }
 
     fn selections(&mut self, raw: &RawSite) -> Vec<Selection> {
@@ -274,12 +296,23 @@ impl Reader<'_> {
             Some(listed) => listed.iter().copied().collect(),
         };
         if common_environments.is_empty() {
-            self.fault(Code::InvalidValue, &raw.span, "no environment is selected".to_owned(), "write `environments: [production]`");
+            self.fault(
+                Code::InvalidValue,
+                &raw.span,
+                "no environment is selected".to_owned(),
+                "write `environments: [production]`",
+            );
         }
         let Some(listed) = &raw.policies else {
             let every = self.policies.by_provider.keys().cloned();
             let (roles, environments) = (&common_roles, &common_environments);
-            return every.map(|provider| Selection { provider, roles: roles.clone(), environments: environments.clone() }).collect();
+            return every
+                .map(|provider| Selection {
+                    provider,
+                    roles: roles.clone(),
+                    environments: environments.clone(),
+                })
+                .collect();
         };
         let mut selections: Vec<Selection> = Vec::new();
         for RawSelection(details) in listed {
@@ -289,9 +322,13 @@ impl Reader<'_> {
                 let message = format!("provider `{}` is selected twice", provider.value);
                 self.fault(Code::DuplicateId, &provider.span, message, "keep one");
             }
-            let roles = details.roles.as_deref().map_or_else(|| common_roles.clone(), |roles| self.roles(Some(roles)));
+            let roles = details
+                .roles
+                .as_deref()
+                .map_or_else(|| common_roles.clone(), |roles| self.roles(Some(roles)));
             let environments = details.environments.as_ref();
-            let environments = environments.map_or_else(|| common_environments.clone(), |own| own.iter().copied().collect());
+            let environments =
+                environments.map_or_else(|| common_environments.clone(), |own| own.iter().copied().collect());
             selections.push(Selection { provider: provider.value.clone(), roles, environments });
         }
         selections.sort_by(|left, right| left.provider.cmp(&right.provider));
@@ -302,7 +339,12 @@ impl Reader<'_> {
         let Some(listed) = listed else { return [Role::Callback].into() };
         for role in listed.iter().filter(|role| role.value == Role::Tombstone) {
             let message = "tombstones can't be admitted".to_owned();
-            self.fault(Code::InvalidValue, &role.span, message, "hold an expired source with `exceptions:` instead");
+            self.fault(
+                Code::InvalidValue,
+                &role.span,
+                message,
+                "hold an expired source with `exceptions:` instead",
+            );
         }
         listed.iter().map(|role| role.value).collect()
     }
@@ -311,6 +353,10 @@ impl Reader<'_> {
         let known: Vec<&str> = self.policies.by_provider.keys().map(String::as_str).collect();
         if known.contains(&provider.value.as_str()) {
             return true;
+        }
+        // Its own faults have been told.
+        if self.policies.broken.contains(&provider.value) {
+            return false;
         }
         let help = match nearest(&provider.value, &known) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -321,7 +367,12 @@ impl Reader<'_> {
         false
     }
 
-    fn service(&mut self, raw: Option<RawSiteService>, selections: &[Selection], site: &Range<usize>) -> Service {
+    fn service(
+        &mut self,
+        raw: Option<RawSiteService>,
+        selections: &[Selection],
+        site: &Range<usize>,
+    ) -> Service {
         let Some(raw) = raw else {
             return Service { ports: self.common_ports(selections, site), ..Service::default() };
         };
@@ -336,27 +387,46 @@ impl Reader<'_> {
 
     /// The ports of all selected providers, which must be the same where the site names none.
     fn common_ports(&mut self, selections: &[Selection], place: &Range<usize>) -> Vec<u16> {
-        let selected = selections.iter().filter_map(|selection| self.policies.by_provider.get(&selection.provider));
+        let selected =
+            selections.iter().filter_map(|selection| self.policies.by_provider.get(&selection.provider));
         let all: BTreeSet<Vec<u16>> = selected.map(|policy| policy.ports.clone()).collect();
         if all.len() > 1 {
             let message = "the selected providers call different ports".to_owned();
             let start = place.start..place.start;
-            self.fault(Code::PortOutsideService, &start, message, "write `service: { ports: […] }` with the ports that are called here");
+            self.fault(
+                Code::PortOutsideService,
+                &start,
+                message,
+                "write `service: { ports: […] }` with the ports that are called here",
+            );
         }
         all.into_iter().next().unwrap_or_default()
     }
 
     fn ports(&mut self, ports: &[At<u16>], selections: &[Selection], place: &Range<usize>) -> Vec<u16> {
         if ports.is_empty() {
-            self.fault(Code::PortOutsideService, place, "a service without ports".to_owned(), "write `ports: [443]`");
+            self.fault(
+                Code::PortOutsideService,
+                place,
+                "a service without ports".to_owned(),
+                "write `ports: [443]`",
+            );
         }
         for port in ports {
-            let selected = selections.iter().filter_map(|selection| self.policies.by_provider.get(&selection.provider));
-            let strangers: Vec<&str> =
-                selected.filter(|policy| !policy.ports.contains(&port.value)).map(|policy| policy.provider.as_str()).collect();
+            let selected =
+                selections.iter().filter_map(|selection| self.policies.by_provider.get(&selection.provider));
+            let strangers: Vec<&str> = selected
+                .filter(|policy| !policy.ports.contains(&port.value))
+                .map(|policy| policy.provider.as_str())
+                .collect();
             if !strangers.is_empty() {
                 let message = format!("port {} is not one that {} calls", port.value, strangers.join(", "));
-                self.fault(Code::PortOutsideService, &port.span, message, "name the port that the provider calls, before any translation");
+                self.fault(
+                    Code::PortOutsideService,
+                    &port.span,
+                    message,
+                    "name the port that the provider calls, before any translation",
+                );
             }
         }
         ports.iter().map(|port| port.value).collect::<BTreeSet<_>>().into_iter().collect()
@@ -369,7 +439,12 @@ impl Reader<'_> {
             return Some(name.clone());
         }
         let message = format!("`{}` is no interface name", name.escape_debug());
-        self.fault(Code::InvalidValue, &interface.span, message, "at most 15 letters, digits, `.`, `_`, `-`; no wildcards");
+        self.fault(
+            Code::InvalidValue,
+            &interface.span,
+            message,
+            "at most 15 letters, digits, `.`, `_`, `-`; no wildcards",
+        );
         None
     }
 
@@ -379,7 +454,12 @@ impl Reader<'_> {
             match text.value.parse::<IpAddr>() {
                 Ok(address) if addresses.iter().any(|other| other.is_ipv4() == address.is_ipv4()) => {
                     let message = format!("a second address of one family: `{address}`");
-                    self.fault(Code::InvalidValue, &text.span, message, "give at most one IPv4 and one IPv6 address");
+                    self.fault(
+                        Code::InvalidValue,
+                        &text.span,
+                        message,
+                        "give at most one IPv4 and one IPv6 address",
+                    );
                 }
                 Ok(address) => addresses.push(address),
                 Err(_) => {
@@ -396,7 +476,8 @@ impl Reader<'_> {
         match parse_moment(&text.value, &self.zone) {
             Ok(moment) => Some(moment),
             Err(error) => {
-                let code = if matches!(error, InstantError::Zone(_)) { Code::BadZone } else { Code::BadInstant };
+                let code =
+                    if matches!(error, InstantError::Zone(_)) { Code::BadZone } else { Code::BadInstant };
                 self.fault(code, &text.span, error.to_string(), error.help());
                 None
             }
@@ -412,7 +493,12 @@ impl Reader<'_> {
             (None, Some(hold)) => hold.map(Action::HoldUntil),
             (Some(_), Some(_)) | (None, None) => {
                 let message = "an exception either retires a source or holds it".to_owned();
-                self.fault(Code::InvalidValue, &raw.span, message, "write one of `retire:` and `hold_until:`");
+                self.fault(
+                    Code::InvalidValue,
+                    &raw.span,
+                    message,
+                    "write one of `retire:` and `hold_until:`",
+                );
                 None
             }
         };
@@ -426,8 +512,23 @@ impl Reader<'_> {
             self.fault(Code::UnknownSource, &source.span, message, format!("it has: {}", known.join(", ")));
             return None;
         }
+        let tombstone = policy
+            .sources
+            .iter()
+            .any(|found| found.id.as_str() == source.value && found.role == Role::Tombstone);
+        if tombstone {
+            let message = format!("`{}` is a tombstone: never admitted, whatever a site says", source.value);
+            self.fault(Code::InvalidValue, &source.span, message, "remove the exception");
+        }
         let (provider, source) = (provider.value, source.value);
-        Some(Exception { provider, source, action: action?, reason: raw.reason?, review_by: review_by?, place: raw.span })
+        Some(Exception {
+            provider,
+            source,
+            action: action?,
+            reason: raw.reason?,
+            review_by: review_by?,
+            place: raw.span,
+        })
     }
 
     fn targets(&mut self, raw: Vec<(At<String>, RawTarget)>, place: &Range<usize>) -> Vec<TargetSettings> {
@@ -439,7 +540,12 @@ impl Reader<'_> {
         for (name, RawTarget(node)) in raw {
             if crate::policy::SourceId::new(&name.value).is_none() {
                 let message = format!("`{}` is not a target name", name.value.escape_debug());
-                self.fault(Code::BadId, &name.span, message, "use lower-case letters, digits and single hyphens: files are named after it");
+                self.fault(
+                    Code::BadId,
+                    &name.span,
+                    message,
+                    "use lower-case letters, digits and single hyphens: files are named after it",
+                );
             }
             targets.push(TargetSettings { name: name.value, node });
         }

@@ -72,7 +72,8 @@ pub enum ReadError {
 pub fn read_text(path: &Path, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
     let shown = || path.display().to_string();
     let bytes = read_bytes(path, bytes_max)?;
-    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
     let text = match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
@@ -107,21 +108,36 @@ pub fn list_folder(folder: &Path, extensions: &[&str]) -> Result<Vec<String>, Re
     let shown = || folder.display().to_string();
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(ReadError::Missing { path: shown() }),
-        Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => return Err(ReadError::NotAFolder { path: shown() }),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            return Err(ReadError::Missing { path: shown() });
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {
+            return Err(ReadError::NotAFolder { path: shown() });
+        }
         Err(cause) => return Err(ReadError::Io { path: shown(), cause }),
     };
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(|cause| ReadError::Io { path: shown(), cause })?.file_name();
         let Some(name) = name.to_str().map(str::to_owned) else { continue };
-        let wanted = name.rsplit_once('.').is_some_and(|(stem, found)| !stem.is_empty() && extensions.contains(&found));
+        let wanted = name
+            .rsplit_once('.')
+            .is_some_and(|(stem, found)| !stem.is_empty() && extensions.contains(&found));
         if wanted {
             names.push(name);
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// Names of the folders in a folder, sorted; none where it can't be read.
+pub fn list_subfolders(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 /// Replaces a file whole: written beside it, then renamed over it, so that a reader sees the old bytes or

@@ -87,7 +87,9 @@ impl RenderError {
     /// As a diagnostic about a target.
     pub fn diagnostic(&self, target: &str) -> Diagnostic {
         let (code, help) = match self {
-            RenderError::Empty => (Code::EmptyAllowlist, "check policies, roles, environments and `--at`".to_owned()),
+            RenderError::Empty => {
+                (Code::EmptyAllowlist, "check policies, roles, environments and `--at`".to_owned())
+            }
             RenderError::Cannot { help, .. } => (Code::TargetCannot, help.clone()),
             RenderError::Template(error) => (Code::TemplateError, error.help()),
         };
@@ -136,19 +138,29 @@ pub fn build(settings: &TargetSettings, site: &Site, sink: &mut Diagnostics) -> 
     let target = kind_of(settings, &mut decoder).and_then(|kind| -> Option<Box<dyn Target>> {
         let name = settings.name.clone();
         Some(match kind {
-            TargetKind::AwsSecurityGroup => {
-                Box::new(aws_security_group::AwsSecurityGroup::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
+            TargetKind::AwsSecurityGroup => Box::new(aws_security_group::AwsSecurityGroup::new(
+                name,
+                Decode::decode(&settings.node, &mut decoder)?,
+                &mut decoder,
+            )),
+            TargetKind::Iptables => Box::new(iptables::Iptables::new(
+                name,
+                Decode::decode(&settings.node, &mut decoder)?,
+                &mut decoder,
+            )),
+            TargetKind::Nftables => Box::new(nftables::Nftables::new(
+                name,
+                Decode::decode(&settings.node, &mut decoder)?,
+                &mut decoder,
+            )),
+            TargetKind::Nginx => {
+                Box::new(nginx::Nginx::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
             }
-            TargetKind::Iptables => {
-                Box::new(iptables::Iptables::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
-            }
-            TargetKind::Nftables => {
-                Box::new(nftables::Nftables::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
-            }
-            TargetKind::Nginx => Box::new(nginx::Nginx::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder)),
-            TargetKind::Terraform => {
-                Box::new(terraform::Terraform::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
-            }
+            TargetKind::Terraform => Box::new(terraform::Terraform::new(
+                name,
+                Decode::decode(&settings.node, &mut decoder)?,
+                &mut decoder,
+            )),
         })
     });
     let refused = found.has_errors();
@@ -166,7 +178,12 @@ fn kind_of(settings: &TargetSettings, decoder: &mut Decoder<'_>) -> Option<Targe
     let Some((_, kind)) = kind else {
         let start = settings.node.span.start;
         let message = format!("target `{}` has no kind", settings.name);
-        decoder.fault(Code::MissingKey, &(start..start), message, "add `kind:` with one of nginx, iptables, nftables, aws-security-group, terraform");
+        decoder.fault(
+            Code::MissingKey,
+            &(start..start),
+            message,
+            "add `kind:` with one of nginx, iptables, nftables, aws-security-group, terraform",
+        );
         return None;
     };
     TargetKind::decode(kind, decoder)

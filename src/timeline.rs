@@ -75,7 +75,11 @@ pub fn timeline(policies: &Policies, site: &Site) -> Vec<Entry> {
 
 fn collect(policy: &Policy, source: &Source, site: &Site, entries: &mut Vec<Entry>) {
     let start = entries.len();
-    let mut add = |event: Event, at: Timestamp, moment: &Moment, environments: Vec<Environment>, note: Option<String>| {
+    let mut add = |event: Event,
+                   at: Timestamp,
+                   moment: &Moment,
+                   environments: Vec<Environment>,
+                   note: Option<String>| {
         let own = entries.get_mut(start..).unwrap_or_default();
         if let Some(same) = own.iter_mut().find(|entry| entry.event == event && entry.at == at) {
             same.environments.extend(environments);
@@ -121,8 +125,12 @@ fn collect(policy: &Policy, source: &Source, site: &Site, entries: &mut Vec<Entr
         let environments: Vec<Environment> = source.environments.keys().copied().collect();
         let reason = Some(exception.reason.clone());
         match &exception.action {
-            Action::Retire(since) => add(Event::Retired, since.starts(), since, environments.clone(), reason.clone()),
-            Action::HoldUntil(until) => add(Event::Held, until.ends(), until, environments.clone(), reason.clone()),
+            Action::Retire(since) => {
+                add(Event::Retired, since.starts(), since, environments.clone(), reason.clone());
+            }
+            Action::HoldUntil(until) => {
+                add(Event::Held, until.ends(), until, environments.clone(), reason.clone());
+            }
         }
         add(Event::Review, exception.review_by.ends(), &exception.review_by, environments, reason);
     }

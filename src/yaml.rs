@@ -119,14 +119,9 @@ impl<'a> Reader<'a, '_> {
         options.emit_unresolved_aliases = true;
         for event in Parser::new_from_str_with_options(&self.source.text, options) {
             match event {
-                Ok((event, span)) => {
-                    if !self.take(event, &span) {
-                        return None;
-                    }
-                }
+                Ok((event, span)) => self.take(event, &span).then_some(())?,
                 Err(error) => {
-                    let at = error.marker().byte_offset().unwrap_or(0);
-                    self.syntax_error(at, &error.info());
+                    self.syntax_error(error.marker().byte_offset().unwrap_or(0), &error.info());
                     return None;
                 }
             }
@@ -139,9 +134,20 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn syntax_error(&mut self, at: usize, info: &str) {
-        let code = if info.contains("limit") || info.contains("nest") { Code::YamlTooLarge } else { Code::YamlSyntax };
-        let end = self.source.text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
-        let help = if self.source.text.get(..at).and_then(|before| before.lines().last()).is_some_and(|line| line.contains('\t')) {
+        let code = if info.contains("limit") || info.contains("nest") {
+            Code::YamlTooLarge
+        } else {
+            Code::YamlSyntax
+        };
+        let end =
+            self.source.text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
+        let help = if self
+            .source
+            .text
+            .get(..at)
+            .and_then(|before| before.lines().last())
+            .is_some_and(|line| line.contains('\t'))
+        {
             "indent with spaces: YAML allows no tabs there"
         } else {
             "correct the YAML at this place; values with `: ` or ` #` in them need quotes"
@@ -158,12 +164,15 @@ impl<'a> Reader<'a, '_> {
                 self.documents += 1;
                 if self.documents > 1 {
                     let second = Diagnostic::new(Code::YamlDocuments, "a second YAML document in one file");
-                    self.sink.push(second.at(self.source, range, "starts here").help("keep one document a file"));
+                    self.sink
+                        .push(second.at(self.source, range, "starts here").help("keep one document a file"));
                     return false;
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_indirection(anchor != 0 || tag.is_some(), &range);
+                if anchor != 0 || tag.is_some() {
+                    self.refuse_indirection(&range);
+                }
                 let quoting = if style == ScalarStyle::Plain { Quoting::Plain } else { Quoting::Quoted };
                 // A block's span runs on to the next thing; what was written ends with its last word.
                 let written = self.source.text.get(range.clone()).unwrap_or("").trim_end().len();
@@ -171,15 +180,20 @@ impl<'a> Reader<'a, '_> {
                 return self.add(Node { span: range, value: Value::Scalar(text, quoting) });
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.refuse_indirection(true, &range);
-                return self.add(Node { span: range, value: Value::Scalar(Cow::Borrowed(""), Quoting::Plain) });
+                self.refuse_indirection(&range);
+                return self
+                    .add(Node { span: range, value: Value::Scalar(Cow::Borrowed(""), Quoting::Plain) });
             }
             Event::SequenceStart(style, anchor, tag) => {
-                self.refuse_indirection(anchor != 0 || tag.is_some(), &range);
+                if anchor != 0 || tag.is_some() {
+                    self.refuse_indirection(&range);
+                }
                 self.open.push(Open::Sequence(range.start, layout(style), Vec::new()));
             }
             Event::MappingStart(style, anchor, tag) => {
-                self.refuse_indirection(anchor != 0 || tag.is_some(), &range);
+                if anchor != 0 || tag.is_some() {
+                    self.refuse_indirection(&range);
+                }
                 self.open.push(Open::Mapping(range.start, layout(style), Vec::new(), None));
             }
             Event::SequenceEnd | Event::MappingEnd => return self.close(range.end),
@@ -188,12 +202,10 @@ impl<'a> Reader<'a, '_> {
         true
     }
 
-    fn refuse_indirection(&mut self, found: bool, range: &Range<usize>) {
-        if found {
-            let fault = Diagnostic::new(Code::YamlIndirection, "anchors, aliases and tags are not allowed here");
-            let help = "write the value out: a reviewer has to see what each place says";
-            self.sink.push(fault.at(self.source, range.clone(), "").help(help));
-        }
+    fn refuse_indirection(&mut self, range: &Range<usize>) {
+        let fault = Diagnostic::new(Code::YamlIndirection, "anchors, aliases and tags are not allowed here");
+        let help = "write the value out: a reviewer has to see what each place says";
+        self.sink.push(fault.at(self.source, range.clone(), "").help(help));
     }
 
     fn close(&mut self, end: usize) -> bool {
@@ -215,7 +227,8 @@ impl<'a> Reader<'a, '_> {
     fn add(&mut self, node: Node<'a>) -> bool {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            let large = Diagnostic::new(Code::YamlTooLarge, format!("more than {NODES_MAX} values in one file"));
+            let large =
+                Diagnostic::new(Code::YamlTooLarge, format!("more than {NODES_MAX} values in one file"));
             let help = "move long lists to a file of their own and name it with `prefixes_from`";
             self.sink.push(large.at(self.source, node.span, "").help(help));
             return false;

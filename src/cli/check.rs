@@ -7,13 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::inputs;
 use super::render::render_all;
-use super::{Exit, Format, Global, Outcome, print, print_styled};
+use super::{Exit, Format, Global, Outcome, complain, print, print_styled};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::parse_duration;
 use crate::policy::due;
 use crate::policy::history::{self, Change};
 use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_one};
-use crate::report::{json_v1, markdown, prefixes, text};
+use crate::prefix::listed;
+use crate::report::{json_v1, markdown, text};
 use crate::site::Site;
 use crate::system::{self, CommandError, ReadError};
 
@@ -34,7 +35,8 @@ pub(super) struct Check {
 }
 
 fn parse_within(text: &str) -> Result<SignedDuration, String> {
-    parse_duration(text).ok_or_else(|| format!("`{text}` is no duration: write hours, days or weeks, such as 36h, 30d or 4w"))
+    parse_duration(text)
+        .ok_or_else(|| format!("`{text}` is no duration: write hours, days or weeks, such as 36h, 30d or 4w"))
 }
 
 impl Check {
@@ -68,10 +70,17 @@ impl Check {
         })
     }
 
-    fn changes(&self, global: &Global, new: &Policies, at: Timestamp, sink: &mut Diagnostics) -> anyhow::Result<Option<Vec<Change>>> {
+    fn changes(
+        &self,
+        global: &Global,
+        new: &Policies,
+        at: Timestamp,
+        sink: &mut Diagnostics,
+    ) -> anyhow::Result<Option<Vec<Change>>> {
         let Some(against) = &self.against else { return Ok(None) };
         // A policy with errors is missing from `new`: it would be judged as deleted.
         if sink.has_errors() {
+            complain("the change was not judged: mend the errors first\n");
             return Ok(None);
         }
         let library = base_library(against, global)?;
@@ -80,13 +89,22 @@ impl Check {
         if found.has_errors() {
             // What stands there cannot be mended any more; it only can't be compared with.
             let message = format!("the policies at `{against}` have errors, so the change can't be judged");
-            sink.push(Diagnostic::new(Code::FileUnreadable, message).help("compare with a revision whose policies are sound"));
+            sink.push(
+                Diagnostic::new(Code::FileUnreadable, message)
+                    .help("compare with a revision whose policies are sound"),
+            );
             return Ok(None);
         }
         Ok(Some(history::compare(&old, new, at, sink)))
     }
 
-    fn report(&self, policies: &Policies, at: Timestamp, sink: &Diagnostics, changes: Option<&[Change]>) -> Outcome {
+    fn report(
+        &self,
+        policies: &Policies,
+        at: Timestamp,
+        sink: &Diagnostics,
+        changes: Option<&[Change]>,
+    ) -> Outcome {
         match self.format {
             Format::Json => print(&json_v1::to_text(&json_v1::CheckReport::new(at, sink, changes))),
             Format::Markdown => {
@@ -128,7 +146,7 @@ fn text_changes(changes: &[Change], at: Timestamp) -> String {
         format!(
             "{} {from}: {} ({}/{}, {}, {})\n",
             change.effect.as_str(),
-            prefixes(&change.prefixes, 10),
+            listed(&change.prefixes, 10),
             change.provider,
             change.sources.join("+"),
             change.role,
@@ -149,9 +167,16 @@ fn due_exceptions(site: &Site, at: Timestamp, within: SignedDuration, sink: &mut
         } else {
             continue;
         };
-        let message = format!("the review of the exception for `{}/{}` {verb} {}", exception.provider, exception.source, exception.review_by);
+        let message = format!(
+            "the review of the exception for `{}/{}` {verb} {}",
+            exception.provider, exception.source, exception.review_by
+        );
         let found = Diagnostic::new(code, message).at(&site.text, exception.place.clone(), "");
-        sink.push(found.help("look whether the reason still holds, then renew or remove it").about(exception.source.as_str()));
+        sink.push(
+            found
+                .help("look whether the reason still holds, then renew or remove it")
+                .about(exception.source.as_str()),
+        );
     }
 }
 
@@ -178,7 +203,8 @@ fn base_library(against: &str, global: &Global) -> anyhow::Result<Box<dyn Librar
     if path.is_dir() {
         return Ok(Box::new(Folder(path.to_path_buf())));
     }
-    let folder = inputs::policy_folder(global).map_or_else(|| inputs::base(global).join("policies"), |folder| folder.0);
+    let folder = inputs::policy_folder(global)
+        .map_or_else(|| inputs::base(global).join("policies"), |folder| folder.0);
     let tree = GitTree::new(against, &folder)?;
     if tree.names.is_empty() { Ok(Box::new(Embedded)) } else { Ok(Box::new(tree)) }
 }
@@ -197,18 +223,22 @@ impl GitTree {
             anyhow::bail!("`{revision}` is neither a folder nor a git revision");
         }
         let (parent, name) = match (folder.parent(), folder.file_name()) {
-            (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => (parent.display().to_string(), name.to_string_lossy()),
+            (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => {
+                (parent.display().to_string(), name.to_string_lossy())
+            }
             (_, Some(name)) => (".".to_owned(), name.to_string_lossy()),
             (_, None) => anyhow::bail!("`{}` is not a policy folder in a git repository", folder.display()),
         };
         let spec = format!("{revision}^{{commit}}");
-        let commit = git(&parent, &["rev-parse", "--verify", "--quiet", "--end-of-options", &spec])
-            .map_err(|error| anyhow::anyhow!("`{revision}` is neither a folder nor a git revision here ({error})"))?;
+        let commit = git(&parent, &["rev-parse", "--verify", "--quiet", "--end-of-options", &spec]).map_err(
+            |error| anyhow::anyhow!("`{revision}` is neither a folder nor a git revision here ({error})"),
+        )?;
         let commit = String::from_utf8_lossy(&commit).trim().to_owned();
         let listed = git(&parent, &["ls-tree", "-z", "--name-only", &commit, &format!("./{name}/")])?;
         let listed = String::from_utf8_lossy(&listed).into_owned();
         let files = listed.split('\0').filter_map(|path| path.rsplit('/').next());
-        let names: Vec<String> = files.filter(|file| file.ends_with(".yaml") || file.ends_with(".yml")).map(str::to_owned).collect();
+        let is_policy = |file: &&str| matches!(file.rsplit_once('.'), Some((_, "yaml" | "yml")));
+        let names: Vec<String> = files.filter(is_policy).map(str::to_owned).collect();
         Ok(Self { repository: parent, revision: commit, folder: name.into_owned(), names })
     }
 }
@@ -221,14 +251,18 @@ impl Library for GitTree {
     fn read(&self, path: &str, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
         let shown = || self.shown(path);
         let object = format!("{}:./{}/{path}", self.revision, self.folder);
-        let failed = |error: CommandError| ReadError::Io { path: shown(), cause: std::io::Error::other(error.to_string()) };
+        let failed = |error: CommandError| ReadError::Io {
+            path: shown(),
+            cause: std::io::Error::other(error.to_string()),
+        };
         let size = git(&self.repository, &["cat-file", "-s", &object]).map_err(failed)?;
         let size: u64 = String::from_utf8_lossy(&size).trim().parse().unwrap_or(u64::MAX);
         if size > bytes_max {
             return Err(ReadError::TooLarge { path: shown(), bytes_max });
         }
         let bytes = git(&self.repository, &["cat-file", "blob", &object]).map_err(failed)?;
-        let text = String::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
         Ok(SourceText::new(shown(), text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
     }
 

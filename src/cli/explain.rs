@@ -10,6 +10,7 @@ use super::inputs::{self, Inputs};
 use super::{Exit, Global, Outcome, print, show};
 use crate::allowlist::{exceptions_of, standing};
 use crate::diagnostic::Diagnostics;
+use crate::plain::line;
 use crate::policy::{Dated, End, Evidence, Lifecycle, Policy, Role, Source};
 use crate::prefix::Prefix;
 use crate::report::json_v1;
@@ -97,11 +98,16 @@ impl Explain {
         let mut sink = Diagnostics::new();
         let inputs = inputs::read(global, &mut sink);
         show(&sink);
-        let Some(site) = inputs.site.as_ref().filter(|_| !sink.has_errors()) else { return Ok(Exit::Failure) };
+        let Some(site) = inputs.site.as_ref().filter(|_| !sink.has_errors()) else {
+            return Ok(Exit::Failure);
+        };
         let report = report(self.address, &inputs, site);
         match self.format {
             Format::Json => print(&json_v1::to_text(&report)),
-            Format::Text => print(&as_text(&report, &inputs)),
+            Format::Text => {
+                let text = as_text(&report, &inputs);
+                print(&text)
+            }
         }
     }
 }
@@ -112,7 +118,11 @@ fn report(address: IpAddr, inputs: &Inputs, site: &Site) -> Report {
     let mut sources = Vec::new();
     for policy in inputs.policies.by_provider.values() {
         for source in &policy.sources {
-            let covering = source.prefixes.iter().filter(|prefix| prefix.contains(&address)).max_by_key(|prefix| prefix.length());
+            let covering = source
+                .prefixes
+                .iter()
+                .filter(|prefix| prefix.contains(&address))
+                .max_by_key(|prefix| prefix.length());
             if let Some(prefix) = covering {
                 sources.push(matched(policy, source, prefix, site, inputs.at));
             }
@@ -121,8 +131,16 @@ fn report(address: IpAddr, inputs: &Inputs, site: &Site) -> Report {
     // The most telling first: what admits it, then the narrowest.
     sources.sort_by_key(|found| (!found.admitted, std::cmp::Reverse(found.prefix.len())));
     let admitted = sources.iter().any(|found| found.admitted);
-    let targets = if admitted { site.targets.iter().map(|target| target.name.clone()).collect() } else { Vec::new() };
-    Report { version: json_v1::VERSION, address: address.to_string(), at: inputs.at.to_string(), admitted, targets, sources }
+    let targets =
+        if admitted { site.targets.iter().map(|target| target.name.clone()).collect() } else { Vec::new() };
+    Report {
+        version: json_v1::VERSION,
+        address: address.to_string(),
+        at: inputs.at.to_string(),
+        admitted,
+        targets,
+        sources,
+    }
 }
 
 fn matched(policy: &Policy, source: &Source, prefix: &Prefix, site: &Site, at: Timestamp) -> Match {
@@ -133,7 +151,8 @@ fn matched(policy: &Policy, source: &Source, prefix: &Prefix, site: &Site, at: T
     let mut held = false;
     for (environment, lifecycle) in &source.environments {
         let selected = selection.is_some_and(|selection| {
-            selection.environments.contains(environment) && selection.roles.contains(&source.role)
+            selection.environments.contains(environment)
+                && (source.role == Role::Tombstone || selection.roles.contains(&source.role))
         });
         let Some(standing) = standing(source, &exceptions, *environment, at) else { continue };
         retired = retired.or(standing.retired);
@@ -151,7 +170,7 @@ fn matched(policy: &Policy, source: &Source, prefix: &Prefix, site: &Site, at: T
         Some((since, reason)) if !admitted => format!("this site retired it on {since}: {reason}"),
         _ if held => "it has expired, and this site holds it".to_owned(),
         _ if selection.is_none() => "this site does not select its provider".to_owned(),
-        _ => reason(source, &environments, admitted, at),
+        _ => reason(source, &environments, at),
     };
     Match {
         provider: policy.provider.to_string(),
@@ -159,7 +178,7 @@ fn matched(policy: &Policy, source: &Source, prefix: &Prefix, site: &Site, at: T
         revision: policy.revision,
         source: source.id.to_string(),
         label: source.label.clone(),
-        prefix: prefix.short().to_string(),
+        prefix: prefix.to_string(),
         role: source.role.as_str(),
         hosting: source.hosting.as_str(),
         admitted,
@@ -171,8 +190,10 @@ fn matched(policy: &Policy, source: &Source, prefix: &Prefix, site: &Site, at: T
     }
 }
 
-fn reason(source: &Source, environments: &[InEnvironment], admitted: bool, at: Timestamp) -> String {
-    let state = environments.iter().find(|found| found.admitted == admitted).map_or("unknown", |found| found.state);
+fn reason(source: &Source, environments: &[InEnvironment], at: Timestamp) -> String {
+    let admitted = environments.iter().any(|found| found.admitted);
+    let state =
+        environments.iter().find(|found| found.admitted == admitted).map_or("unknown", |found| found.state);
     match (source.role, admitted) {
         (Role::Tombstone, _) => match withdrawn(source) {
             Some(since) => format!("withdrawn: the provider's pages no longer list it since {since}"),
@@ -181,7 +202,9 @@ fn reason(source: &Source, environments: &[InEnvironment], admitted: bool, at: T
         (Role::OwnerNetwork, false) if environments.iter().all(|found| !found.selected) => {
             "the provider's own network, which this site did not opt in to with `roles:`".to_owned()
         }
-        (_, false) if environments.iter().all(|found| !found.selected) => "this site does not select its environments".to_owned(),
+        (_, false) if environments.iter().all(|found| !found.selected) => {
+            "this site does not select its environments".to_owned()
+        }
         (Role::Callback | Role::OwnerNetwork, _) => match state {
             "announced" => "announced: admitted before callbacks come from it".to_owned(),
             "grace" => "the provider calls it legacy, and it is still admitted".to_owned(),
@@ -202,7 +225,11 @@ fn withdrawn(source: &Source) -> Option<String> {
 
 fn instants(lifecycle: &Lifecycle) -> Vec<Instant> {
     let one = |what: &'static str, dated: &Option<Dated>| {
-        dated.as_ref().map(|dated| Instant { what, at: dated.moment.to_string(), inferred: dated.inferred.clone() })
+        dated.as_ref().map(|dated| Instant {
+            what,
+            at: dated.moment.to_string(),
+            inferred: dated.inferred.clone(),
+        })
     };
     let end = match &lifecycle.valid_until {
         End::Open => None,
@@ -239,15 +266,37 @@ fn as_text(report: &Report, inputs: &Inputs) -> String {
     let verdict = if report.admitted { "is admitted" } else { "is not admitted" };
     let _ = writeln!(text, "{} {verdict} (at {})", report.address, report.at);
     if report.sources.is_empty() {
-        let known: Vec<String> = inputs.policies.by_provider.values().map(|policy| format!("{} revision {}", policy.provider, policy.revision)).collect();
+        let known: Vec<String> = inputs
+            .policies
+            .by_provider
+            .values()
+            .map(|policy| format!("{} revision {}", policy.provider, policy.revision))
+            .collect();
         let _ = writeln!(text, "\nNo source of any policy covers it ({}).", known.join(", "));
         text.push_str("If it says it calls for a provider, hold it against that provider's page: callgate will not guess.\n");
     }
     for found in &report.sources {
-        let _ = writeln!(text, "\n{}/{} ({}, policy revision {})", found.provider, found.source, found.name, found.revision);
-        let label = found.label.as_ref().map(|label| format!(", the provider's label: {label}")).unwrap_or_default();
-        let _ = writeln!(text, "  {:12} {} ({}, {}{label})", "prefix", found.prefix, found.role, found.hosting);
-        let _ = writeln!(text, "  {:12} {}", if found.admitted { "admitted" } else { "not admitted" }, found.reason);
+        let _ = writeln!(
+            text,
+            "\n{}/{} ({}, policy revision {})",
+            found.provider,
+            found.source,
+            line(&found.name),
+            found.revision
+        );
+        let label = found
+            .label
+            .as_ref()
+            .map(|label| format!(", the provider's label: {}", line(label)))
+            .unwrap_or_default();
+        let _ =
+            writeln!(text, "  {:12} {} ({}, {}{label})", "prefix", found.prefix, found.role, found.hosting);
+        let _ = writeln!(
+            text,
+            "  {:12} {}",
+            if found.admitted { "admitted" } else { "not admitted" },
+            found.reason
+        );
         states(found, &mut text);
         if let Some(successor) = &found.replaced_by {
             let _ = writeln!(text, "  {:12} {successor}", "replaced by");
@@ -256,11 +305,12 @@ fn as_text(report: &Report, inputs: &Inputs) -> String {
             shown_text(evidence, &mut text);
         }
         for note in &found.notes {
-            let _ = writeln!(text, "  {:12} {note}", "note");
+            let _ = writeln!(text, "  {:12} {}", "note", line(note));
         }
     }
     if report.admitted {
-        let _ = writeln!(text, "\nRendered into: {}. What is deployed may differ.", report.targets.join(", "));
+        let _ =
+            writeln!(text, "\nRendered into: {}. What is deployed may differ.", report.targets.join(", "));
     }
     text
 }
@@ -274,7 +324,11 @@ fn states(found: &Match, text: &mut String) {
             continue;
         }
         for instant in &state.instants {
-            let inferred = instant.inferred.as_ref().map(|why| format!(" (our inference: {why})")).unwrap_or_default();
+            let inferred = instant
+                .inferred
+                .as_ref()
+                .map(|why| format!(" (our inference: {})", line(why)))
+                .unwrap_or_default();
             let _ = writeln!(text, "    {:12} {}{inferred}", instant.what, instant.at);
         }
         before = Some(&state.instants);
@@ -282,13 +336,15 @@ fn states(found: &Match, text: &mut String) {
 }
 
 fn shown_text(evidence: &Shown, text: &mut String) {
-    let section = evidence.section.as_ref().map(|section| format!(", section {section}")).unwrap_or_default();
-    let version = evidence.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    let section =
+        evidence.section.as_ref().map(|section| format!(", section {}", line(section))).unwrap_or_default();
+    let version =
+        evidence.version.as_ref().map(|version| format!(", version {}", line(version))).unwrap_or_default();
     let _ = writeln!(text, "  {:12} {}{section}, read {}{version}", "evidence", evidence.url, evidence.read);
     if let Some(says) = &evidence.says {
-        let _ = writeln!(text, "  {:12} \"{says}\"", "");
+        let _ = writeln!(text, "  {:12} \"{}\"", "", line(says));
     }
     if let Some(note) = &evidence.note {
-        let _ = writeln!(text, "  {:12} {}", "", note.trim());
+        let _ = writeln!(text, "  {:12} {}", "", line(note));
     }
 }

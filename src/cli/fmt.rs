@@ -25,7 +25,8 @@ pub(super) struct Fmt {
 impl Fmt {
     pub(super) fn run(self, global: &Global) -> Outcome {
         let paths = if self.paths.is_empty() {
-            let folder = inputs::policy_folder(global).context("no policy folder here; name the files to format")?;
+            let folder =
+                inputs::policy_folder(global).context("no policy folder here; name the files to format")?;
             folder.policies()?.into_iter().map(|name| folder.0.join(name)).collect()
         } else {
             self.paths
@@ -47,7 +48,12 @@ impl Fmt {
             changed += 1;
             if self.check {
                 let diff = TextDiff::from_lines(&bytes.text, &formatted);
-                shown.push_str(&diff.unified_diff().header(&bytes.name, &format!("{} (formatted)", bytes.name)).to_string());
+                shown.push_str(
+                    &diff
+                        .unified_diff()
+                        .header(&bytes.name, &format!("{} (formatted)", bytes.name))
+                        .to_string(),
+                );
             } else {
                 system::replace_file(path, formatted.as_bytes())?;
                 shown.push_str(&format!("formatted {}\n", path.display()));
@@ -58,7 +64,10 @@ impl Fmt {
             return Ok(Exit::Failure);
         }
         if self.check && changed > 0 {
-            complain(&format!("{changed} of {} files are not in canonical form; run: callgate fmt\n", paths.len()));
+            complain(&format!(
+                "{changed} of {} files are not in canonical form; run: callgate fmt\n",
+                paths.len()
+            ));
             return Ok(Exit::Findings);
         }
         Ok(Exit::Ok)

@@ -29,9 +29,16 @@ impl Init {
             let folder = self.folder.join("policies");
             files.extend(EMBEDDED_POLICIES.iter().map(|(name, text)| (folder.join(name), *text)));
         }
-        let standing: Vec<String> = files.iter().filter(|(path, _)| path.exists()).map(|(path, _)| path.display().to_string()).collect();
+        let standing: Vec<String> = files
+            .iter()
+            .filter(|(path, _)| path.exists())
+            .map(|(path, _)| path.display().to_string())
+            .collect();
         if !standing.is_empty() && !self.force {
-            complain(&format!("error: {} exists already; nothing was written\nhelp: overwrite with --force\n", standing.join(", ")));
+            complain(&format!(
+                "error: {} exists already; nothing was written\nhelp: overwrite with --force\n",
+                standing.join(", ")
+            ));
             return Ok(Exit::Failure);
         }
         let mut text = String::new();
@@ -39,7 +46,9 @@ impl Init {
             system::replace_file(&path, content.as_bytes())?;
             text.push_str(&format!("wrote {}\n", path.display()));
         }
-        text.push_str("next: edit the targets, then run `callgate check` and `callgate render --out rendered`\n");
+        text.push_str(
+            "next: edit the targets, then run `callgate check` and `callgate render --out rendered`\n",
+        );
         print(&text)
     }
 }

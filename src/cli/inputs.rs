@@ -11,7 +11,8 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::policy::load::{Embedded, Folder, Library, Policies, load, read_fault};
 use crate::site::{self, Site};
 use crate::system;
-use crate::target::template::{self, Templates};
+use crate::target::template::Templates;
+use crate::target::{self, Target};
 
 /// Largest template read, in bytes.
 const TEMPLATE_BYTES_MAX: u64 = 1 << 20;
@@ -19,8 +20,9 @@ const TEMPLATE_BYTES_MAX: u64 = 1 << 20;
 /// Everything that was read, and the instant to judge at.
 pub(super) struct Inputs {
     pub(super) policies: Policies,
-    /// `None` where it has errors.
+    /// `None` where nothing could be made of it.
     pub(super) site: Option<Site>,
+    pub(super) targets: Vec<Box<dyn Target>>,
     pub(super) templates: Templates,
     pub(super) at: Timestamp,
 }
@@ -30,8 +32,10 @@ pub(super) fn read(global: &Global, sink: &mut Diagnostics) -> Inputs {
     let at = super::instant(global);
     let policies = load(library(global).as_ref(), at, sink);
     let site = read_site(global, &policies, sink);
+    let built = site.iter().flat_map(|site| site.targets.iter().map(move |settings| (settings, site)));
+    let targets = built.filter_map(|(settings, site)| target::build(settings, site, sink)).collect();
     let templates = read_templates(&base(global).join("templates"), sink);
-    Inputs { policies, site, templates, at }
+    Inputs { policies, site, targets, templates, at }
 }
 
 /// The folder that `policies` and `templates` are looked for in: the site file's.
@@ -73,7 +77,9 @@ fn site_text(global: &Global) -> Result<Arc<SourceText>, system::ReadError> {
     match &global.site {
         Some(path) => system::read_text(path, site::BYTES_MAX),
         None => match system::read_text(Path::new(site::FILE_NAME), site::BYTES_MAX) {
-            Err(system::ReadError::Missing { .. }) => Ok(SourceText::new("<built-in site>", site::BUILT_IN.to_owned())),
+            Err(system::ReadError::Missing { .. }) => {
+                Ok(SourceText::new("<built-in site>", site::BUILT_IN.to_owned()))
+            }
             found => found,
         },
     }
@@ -81,7 +87,7 @@ fn site_text(global: &Global) -> Result<Arc<SourceText>, system::ReadError> {
 
 fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
     let mut found = BTreeMap::new();
-    for kind in template::folders() {
+    for kind in system::list_subfolders(folder) {
         let place = folder.join(&kind);
         let Ok(names) = system::list_folder(&place, &["tera"]) else { continue };
         for name in names {

@@ -13,9 +13,8 @@ use super::{Exit, Global, Outcome, complain, print, show};
 use crate::allowlist::{self, Allowlist, Exclusion};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::prefix::Family;
-use crate::site::Site;
 use crate::system;
-use crate::target::{self, Artifact, ArtifactFile, Mode, Target};
+use crate::target::{Artifact, ArtifactFile, Mode};
 
 /// The list of what was rendered, written beside it.
 const MANIFEST: &str = "callgate.manifest.json";
@@ -52,27 +51,44 @@ impl Render {
         if sink.has_errors() {
             return Ok(Exit::Failure);
         }
-        let mut files: Vec<ArtifactFile> = rendered.iter().flat_map(|target| target.artifact.files.iter().cloned()).collect();
+        let mut files: Vec<ArtifactFile> =
+            rendered.iter().flat_map(|target| target.artifact.files.iter().cloned()).collect();
         let Some(out) = &self.out else { return print_files(&files) };
         // A part of the targets must not make the manifest forget the others.
         if self.target.is_empty() {
-            files.push(ArtifactFile { path: MANIFEST.to_owned(), text: manifest(&allowlist, &rendered) });
+            let left_over = if self.check { Vec::new() } else { leftovers(out, &files) };
+            files.push(ArtifactFile {
+                path: MANIFEST.to_owned(),
+                text: manifest(&allowlist, &rendered, &left_over),
+            });
         }
         if self.check { check(out, &files) } else { write(out, &files, &allowlist, &rendered) }
     }
 }
 
 /// Renders the site's targets, or those named; `None` where nothing can be rendered.
-pub(super) fn render_all(inputs: &Inputs, only: &[String], sink: &mut Diagnostics) -> Option<(Allowlist, Vec<Rendered>)> {
+pub(super) fn render_all(
+    inputs: &Inputs,
+    only: &[String],
+    sink: &mut Diagnostics,
+) -> Option<(Allowlist, Vec<Rendered>)> {
+    let site = inputs.site.as_ref()?;
+    for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
+        let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
+        let message = format!("the site has no target `{}`", name.escape_debug());
+        sink.push(Diagnostic::new(Code::InvalidValue, message).help(format!("it has: {}", known.join(", "))));
+    }
     // Without sound policies an allowlist would be shorter than what is wanted.
     if sink.has_errors() {
         return None;
     }
-    let site = inputs.site.as_ref()?;
-    let targets = selected(site, only, sink);
     let allowlist = allowlist::resolve(&inputs.policies, site, inputs.at, sink);
     let mut rendered = Vec::new();
-    for target in targets {
+    for target in inputs
+        .targets
+        .iter()
+        .filter(|target| only.is_empty() || only.iter().any(|name| name == target.name()))
+    {
         match target.render(&allowlist, &inputs.templates) {
             Ok(mut artifact) => {
                 artifact.findings.drain(..).for_each(|found| sink.push(found));
@@ -82,16 +98,6 @@ pub(super) fn render_all(inputs: &Inputs, only: &[String], sink: &mut Diagnostic
         }
     }
     Some((allowlist, rendered))
-}
-
-fn selected(site: &Site, only: &[String], sink: &mut Diagnostics) -> Vec<Box<dyn Target>> {
-    for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
-        let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
-        let message = format!("the site has no target `{}`", name.escape_debug());
-        sink.push(Diagnostic::new(Code::InvalidValue, message).help(format!("it has: {}", known.join(", "))));
-    }
-    let wanted = site.targets.iter().filter(|target| only.is_empty() || only.contains(&target.name));
-    wanted.filter_map(|settings| target::build(settings, site, sink)).collect()
 }
 
 /// One file as it is, several with a line naming each.
@@ -112,7 +118,13 @@ fn write(out: &Path, files: &[ArtifactFile], allowlist: &Allowlist, rendered: &[
     let mut text = String::new();
     for stamp in &allowlist.policies {
         // Writing into a String can't fail.
-        let _ = writeln!(text, "policy {} revision {} digest {}", stamp.provider, stamp.revision, stamp.digest.short());
+        let _ = writeln!(
+            text,
+            "policy {} revision {} digest {}",
+            stamp.provider,
+            stamp.revision,
+            stamp.digest.short()
+        );
     }
     let _ = writeln!(text, "{v4} IPv4 and {v6} IPv6 prefixes");
     for excluded in &allowlist.excluded {
@@ -126,9 +138,13 @@ fn write(out: &Path, files: &[ArtifactFile], allowlist: &Allowlist, rendered: &[
     };
     for file in files {
         let path = out.join(&file.path);
-        let changed = system::replace_file(&path, file.text.as_bytes()).with_context(|| format!("`{}` can't be written", path.display()))?;
+        let changed = system::replace_file(&path, file.text.as_bytes())
+            .with_context(|| format!("`{}` can't be written", path.display()))?;
         let verb = if changed { "wrote" } else { "kept " };
         let _ = writeln!(text, "{verb} {} {}", path.display(), mode_of(&file.path));
+    }
+    for path in leftovers(out, files) {
+        let _ = writeln!(text, "left over: {} is rendered no more; remove it", out.join(path).display());
     }
     print(&text.replace(" \n", "\n"))
 }
@@ -149,7 +165,9 @@ fn check(out: &Path, files: &[ArtifactFile]) -> Outcome {
             stale.push_str(&unified(&found, &file.text, &shown));
         }
     }
-    for path in leftovers(out, files) {
+    // Only a whole rendering knows what is left over.
+    let whole = files.iter().any(|file| file.path == MANIFEST);
+    for path in leftovers(out, files).into_iter().filter(|_| whole) {
         count += 1;
         // Writing into a String can't fail.
         let _ = writeln!(stale, "left over: {} is rendered no more", out.join(path).display());
@@ -158,7 +176,7 @@ fn check(out: &Path, files: &[ArtifactFile]) -> Outcome {
         return Ok(Exit::Ok);
     }
     print(&stale)?;
-    complain(&format!("{count} of {} files are stale; render them with: callgate render --out {}\n", files.len(), out.display()));
+    complain(&format!("stale: {count}; render anew with: callgate render --out {}\n", out.display()));
     Ok(Exit::Findings)
 }
 
@@ -169,16 +187,19 @@ fn unified(found: &str, wanted: &str, path: &str) -> String {
 
 /// Files that an earlier manifest names and nothing renders any more.
 fn leftovers(out: &Path, files: &[ArtifactFile]) -> Vec<String> {
-    // Only a whole rendering knows what is left over.
-    if !files.iter().any(|file| file.path == MANIFEST) {
-        return Vec::new();
-    }
     let Ok(text) = system::read_text(&out.join(MANIFEST), 16 << 20) else { return Vec::new() };
     let Ok(manifest) = serde_json::from_str::<serde_json::Value>(&text.text) else { return Vec::new() };
     let targets = manifest.get("targets").and_then(serde_json::Value::as_array).into_iter().flatten();
     let named = targets.filter_map(|target| target.get("files")?.as_array()).flatten();
-    let paths = named.filter_map(|file| file.get("path")?.as_str()).filter(|path| !files.iter().any(|file| file.path == *path));
-    paths.filter(|path| out.join(path).exists()).map(str::to_owned).collect()
+    let named = named.filter_map(|file| file.get("path")?.as_str());
+    let before = manifest.get("left_over").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let paths = named.chain(before.filter_map(serde_json::Value::as_str));
+    // A manifest is a file that anybody may have edited: nothing outside the folder is looked at.
+    let inside = |path: &&str| {
+        Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+    };
+    let stale = paths.filter(inside).filter(|path| !files.iter().any(|file| file.path == *path));
+    stale.filter(|path| out.join(path).exists()).map(str::to_owned).collect()
 }
 
 #[derive(Serialize)]
@@ -188,6 +209,8 @@ struct Manifest<'a> {
     prefixes: ManifestCount,
     not_admitted: Vec<ManifestExcluded>,
     targets: Vec<ManifestTarget<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    left_over: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -225,12 +248,14 @@ struct ManifestFile<'a> {
 }
 
 /// What was rendered from what; like every artifact, without the time of the run.
-fn manifest(allowlist: &Allowlist, rendered: &[Rendered]) -> String {
+fn manifest(allowlist: &Allowlist, rendered: &[Rendered], left_over: &[String]) -> String {
     let excluded = allowlist.excluded.iter().filter_map(|excluded| {
         let (why, since) = match &excluded.why {
             Exclusion::Expired(end) => ("expired", end),
             Exclusion::Retired(since, _) => ("retired", since),
-            Exclusion::NotYet | Exclusion::Tombstone | Exclusion::Role(_) | Exclusion::Environment => return None,
+            Exclusion::NotYet | Exclusion::Tombstone | Exclusion::Role(_) | Exclusion::Environment => {
+                return None;
+            }
         };
         let (provider, source) = (excluded.provider.to_string(), excluded.source.to_string());
         Some(ManifestExcluded { provider, source, why, since: since.to_string() })
@@ -243,7 +268,12 @@ fn manifest(allowlist: &Allowlist, rendered: &[Rendered]) -> String {
     let targets = rendered.iter().map(|target| ManifestTarget {
         name: &target.name,
         mode: target.mode.as_str(),
-        files: target.artifact.files.iter().map(|file| ManifestFile { path: &file.path, sha256: sha256(&file.text) }).collect(),
+        files: target
+            .artifact
+            .files
+            .iter()
+            .map(|file| ManifestFile { path: &file.path, sha256: sha256(&file.text) })
+            .collect(),
     });
     let (v4, v6) = (allowlist.family(Family::V4).len(), allowlist.family(Family::V6).len());
     crate::report::json_v1::to_text(&Manifest {
@@ -252,9 +282,10 @@ fn manifest(allowlist: &Allowlist, rendered: &[Rendered]) -> String {
         prefixes: ManifestCount { v4, v6 },
         not_admitted: excluded.collect(),
         targets: targets.collect(),
+        left_over,
     })
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::policy::Digest(Sha256::digest(text.as_bytes()).into()).to_string()
 }

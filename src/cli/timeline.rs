@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::inputs;
 use super::{Exit, Format, Global, Outcome, parse_at, print, show};
 use crate::diagnostic::Diagnostics;
-use crate::report::{json_v1, markdown, prefixes};
+use crate::prefix::listed;
+use crate::report::{json_v1, markdown};
 use crate::timeline::{self, Entry, Event};
 
 #[derive(Debug, clap::Args)]
@@ -26,9 +27,13 @@ impl Timeline {
         let mut sink = Diagnostics::new();
         let inputs = inputs::read(global, &mut sink);
         show(&sink);
-        let Some(site) = inputs.site.as_ref().filter(|_| !sink.has_errors()) else { return Ok(Exit::Failure) };
+        let Some(site) = inputs.site.as_ref().filter(|_| !sink.has_errors()) else {
+            return Ok(Exit::Failure);
+        };
         let all = timeline::timeline(&inputs.policies, site);
-        let wanted = |entry: &&Entry| self.from.is_none_or(|from| entry.at >= from) && self.to.is_none_or(|to| entry.at < to);
+        let wanted = |entry: &&Entry| {
+            self.from.is_none_or(|from| entry.at >= from) && self.to.is_none_or(|to| entry.at < to)
+        };
         let entries: Vec<&Entry> = all.iter().filter(wanted).collect();
         match self.format {
             Format::Json => print(&json_v1::to_text(&json_v1::TimelineReport::new(inputs.at, &entries))),
@@ -53,14 +58,18 @@ fn as_text(entries: &[&Entry], at: Timestamp) -> String {
             [one] => format!(", {one} only"),
             _ => String::new(),
         };
-        let role = if entry.role == crate::policy::Role::Callback { String::new() } else { format!(", {}", entry.role) };
+        let role = if entry.role == crate::policy::Role::Callback {
+            String::new()
+        } else {
+            format!(", {}", entry.role)
+        };
         let source = format!("{}/{}", entry.provider, entry.source);
         text.push_str(&format!(
             "{:25} {:34} {:35} {}{role}{environments}\n",
             entry.moment.to_string(),
             words(entry.event),
             source,
-            prefixes(&entry.prefixes, 4)
+            listed(&entry.prefixes, 4)
         ));
     }
     if !told {

@@ -25,7 +25,8 @@ pub fn findings(policy: &Policy, at: Timestamp, within: SignedDuration) -> Diagn
         let subject = waiver.source.as_deref().unwrap_or("the whole file");
         let fault = if waiver.until.ends() <= at {
             let message = format!("waiver of {} for {subject} ended on {}", waiver.code, waiver.until);
-            Diagnostic::new(Code::WaiverExpired, message).help("look again: mend the cause, or renew the waiver with its reason")
+            Diagnostic::new(Code::WaiverExpired, message)
+                .help("look again: mend the cause, or renew the waiver with its reason")
         } else if used || waiver.code.severity() == crate::diagnostic::Severity::Error {
             continue;
         } else {
@@ -50,8 +51,12 @@ fn source_findings(policy: &Policy, source: &Source, at: Timestamp, horizon: Tim
         let mut tell = |dated: &Dated, passed: Option<(Code, &str)>, ahead: &str, help: &str| {
             let due = dated.moment.ends();
             let (code, message) = match passed {
-                Some((code, words)) if due <= at => (code, format!("{words} of `{}` was {}", source.id, dated.moment)),
-                _ if due > at && due <= horizon => (Code::DueSoon, format!("{ahead} of `{}` is {}", source.id, dated.moment)),
+                Some((code, words)) if due <= at => {
+                    (code, format!("{words} of `{}` was {}", source.id, dated.moment))
+                }
+                _ if due > at && due <= horizon => {
+                    (Code::DueSoon, format!("{ahead} of `{}` is {}", source.id, dated.moment))
+                }
                 Some(_) | None => return,
             };
             let place = Diagnostic::new(code, message).at(&policy.text, dated.place.clone(), "");
@@ -63,10 +68,20 @@ fn source_findings(policy: &Policy, source: &Source, at: Timestamp, horizon: Tim
         }
         if let Some(deadline) = &lifecycle.deadline {
             let help = "make sure the successor is admitted everywhere; waive it with a reason once done";
-            tell(deadline, Some((Code::DeadlinePassed, "the merchants' deadline")), "the merchants' deadline", help);
+            tell(
+                deadline,
+                Some((Code::DeadlinePassed, "the merchants' deadline")),
+                "the merchants' deadline",
+                help,
+            );
         }
         if let End::At(end) = &lifecycle.valid_until {
-            tell(end, None, "the end", "it leaves the allowlist then; a site may hold it longer with a reason");
+            tell(
+                end,
+                None,
+                "the end",
+                "it leaves the allowlist then; a site may hold it longer with a reason",
+            );
         }
     }
     found

@@ -20,7 +20,9 @@ pub enum FormatError {
 pub fn format(text: &Arc<SourceText>) -> Result<String, FormatError> {
     let unix = SourceText::new(text.name.clone(), text.text.replace("\r\n", "\n"));
     let mut found = Diagnostics::new();
-    let Some(node) = parse(&unix, &mut found).filter(|_| !found.has_errors()) else { return Err(FormatError::Faults(found)) };
+    let Some(node) = parse(&unix, &mut found).filter(|_| !found.has_errors()) else {
+        return Err(FormatError::Faults(found));
+    };
     let writer = Writer { text: &unix.text };
     let (head, tail) = (unix.text.get(..node.span.start), unix.text.get(writer.end_of(&node)..));
     let ordered = [head.unwrap_or(""), &writer.node(&node, Place::Policy), tail.unwrap_or("")].concat();
@@ -30,7 +32,10 @@ pub fn format(text: &Arc<SourceText>) -> Result<String, FormatError> {
     if again.is_some_and(|again| same(&node, &again)) {
         return Ok(formatted);
     }
-    let refused = Diagnostic::new(Code::InvalidValue, format!("`{}` can't be formatted without changing what it says", text.name));
+    let refused = Diagnostic::new(
+        Code::InvalidValue,
+        format!("`{}` can't be formatted without changing what it says", text.name),
+    );
     found.push(refused.help("format it by hand, and tell us what it looks like"));
     Err(FormatError::Faults(found))
 }
@@ -61,7 +66,12 @@ impl Place {
             Place::Lifecycle => RawLifecycle::KEYS,
             Place::Evidence => RawEvidence::KEYS,
             Place::Waiver => RawWaiver::KEYS,
-            Place::Pages | Place::Sources | Place::EvidenceList | Place::Waivers | Place::Prefixes | Place::Other => &[],
+            Place::Pages
+            | Place::Sources
+            | Place::EvidenceList
+            | Place::Waivers
+            | Place::Prefixes
+            | Place::Other => &[],
         }
     }
 
@@ -83,8 +93,15 @@ impl Place {
             Place::Sources => Place::Source,
             Place::EvidenceList => Place::Evidence,
             Place::Waivers => Place::Waiver,
-            Place::Policy | Place::Pages | Place::Page | Place::Source | Place::Lifecycle => Place::Other,
-            Place::Evidence | Place::Waiver | Place::Prefixes | Place::Other => Place::Other,
+            Place::Policy
+            | Place::Pages
+            | Place::Page
+            | Place::Source
+            | Place::Lifecycle
+            | Place::Evidence
+            | Place::Waiver
+            | Place::Prefixes
+            | Place::Other => Place::Other,
         }
     }
 }
@@ -123,7 +140,8 @@ impl Writer<'_> {
             Value::Scalar(..) => self.slice(node.span.start, end).to_owned(),
             Value::Sequence(items) if place == Place::Prefixes => self.prefixes(node, items, end),
             Value::Sequence(items) => {
-                let children: Vec<(&Node<'_>, Place)> = items.iter().map(|item| (item, place.item())).collect();
+                let children: Vec<(&Node<'_>, Place)> =
+                    items.iter().map(|item| (item, place.item())).collect();
                 self.with_children(node.span.start, end, &children)
             }
             Value::Mapping(entries, layout) => {
@@ -151,7 +169,8 @@ impl Writer<'_> {
 
     /// The entries of a block in canonical order; `None` where they are in it, or can't be moved safely.
     fn ordered(&self, entries: &[(Node<'_>, Node<'_>)], place: Place) -> Option<String> {
-        let rank = |entry: &(Node<'_>, Node<'_>)| place.keys().iter().position(|key| *key == key_text(&entry.0));
+        let rank =
+            |entry: &(Node<'_>, Node<'_>)| place.keys().iter().position(|key| *key == key_text(&entry.0));
         let ranks: Vec<usize> = entries.iter().map(rank).collect::<Option<_>>()?;
         if ranks.is_sorted() {
             return None;
@@ -254,13 +273,18 @@ fn long_scalars(node: &Node<'_>, text: &str, kept: &mut Vec<(usize, usize)>) {
 /// Whether two trees say the same: key order does not matter, nor the order and notation of prefixes.
 fn same(left: &Node<'_>, right: &Node<'_>) -> bool {
     match (&left.value, &right.value) {
-        (Value::Scalar(a, _), Value::Scalar(b, _)) => a == b || matches!((a.parse::<Prefix>(), b.parse::<Prefix>()), (Ok(a), Ok(b)) if a == b),
+        (Value::Scalar(a, _), Value::Scalar(b, _)) => {
+            a == b || matches!((a.parse::<Prefix>(), b.parse::<Prefix>()), (Ok(a), Ok(b)) if a == b)
+        }
         (Value::Sequence(a), Value::Sequence(b)) => {
             a.len() == b.len() && (a.iter().zip(b).all(|(a, b)| same(a, b)) || same_prefixes(a, b))
         }
         (Value::Mapping(a, _), Value::Mapping(b, _)) => {
-            let twin = |key: &Node<'_>| b.iter().find(|(other, _)| key_text(other) == key_text(key)).map(|(_, value)| value);
-            a.len() == b.len() && a.iter().all(|(key, value)| twin(key).is_some_and(|other| same(value, other)))
+            let twin = |key: &Node<'_>| {
+                b.iter().find(|(other, _)| key_text(other) == key_text(key)).map(|(_, value)| value)
+            };
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| twin(key).is_some_and(|other| same(value, other)))
         }
         (Value::Scalar(..) | Value::Sequence(_) | Value::Mapping(..), _) => false,
     }
@@ -268,7 +292,8 @@ fn same(left: &Node<'_>, right: &Node<'_>) -> bool {
 
 fn same_prefixes(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
     let read = |items: &[Node<'_>]| -> Option<Vec<Prefix>> {
-        let mut all: Vec<Prefix> = items.iter().map(|item| key_text(item).parse().ok()).collect::<Option<_>>()?;
+        let mut all: Vec<Prefix> =
+            items.iter().map(|item| key_text(item).parse().ok()).collect::<Option<_>>()?;
         all.sort_unstable();
         Some(all)
     };
@@ -282,7 +307,11 @@ mod tests {
     fn check(text: &str, wanted: &str) {
         let formatted = format(&SourceText::new("x", text.to_owned())).unwrap();
         assert_eq!(formatted, wanted);
-        assert_eq!(format(&SourceText::new("x", formatted.clone())).unwrap(), formatted, "formatting again changes nothing");
+        assert_eq!(
+            format(&SourceText::new("x", formatted.clone())).unwrap(),
+            formatted,
+            "formatting again changes nothing"
+        );
     }
 
     #[test]
@@ -307,6 +336,9 @@ mod tests {
 
     #[test]
     fn long_texts_keep_their_white_space() {
-        check("notes:\n  - |\n    a  \n\n\n    b\nschema: 1\n", "schema: 1\nnotes:\n  - |\n    a  \n\n\n    b\n");
+        check(
+            "notes:\n  - |\n    a  \n\n\n    b\nschema: 1\n",
+            "schema: 1\nnotes:\n  - |\n    a  \n\n\n    b\n",
+        );
     }
 }

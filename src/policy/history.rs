@@ -56,8 +56,10 @@ pub fn compare(old: &Policies, new: &Policies, at: Timestamp, sink: &mut Diagnos
         match (before, after) {
             (Some(before), Some(after)) => judge(before, after, at, sink),
             (Some(before), None) => {
-                let deleted = Diagnostic::new(Code::PolicyDeleted, format!("the policy of `{provider}` is gone"));
-                let help = "keep the file and make its sources tombstones: late callers must stay explainable";
+                let deleted =
+                    Diagnostic::new(Code::PolicyDeleted, format!("the policy of `{provider}` is gone"));
+                let help =
+                    "keep the file and make its sources tombstones: late callers must stay explainable";
                 sink.push(deleted.at(&before.text, 0..0, "was here").help(help).about(provider.as_str()));
             }
             (None, Some(_) | None) => {}
@@ -73,16 +75,26 @@ fn judge(old: &Policy, new: &Policy, at: Timestamp, sink: &mut Diagnostics) {
     }
     if new.revision < old.revision || (new.revision == old.revision && old.digest != new.digest) {
         let message = format!("revision {} after {}, and the meaning changed", new.revision, old.revision);
-        let raised = Diagnostic::new(Code::RevisionNotRaised, message).at(&new.text, place_of_revision(new), "");
-        sink.push(raised.help(format!("write `revision: {}`", old.revision.saturating_add(1))).about(new.provider.as_str()));
+        let raised =
+            Diagnostic::new(Code::RevisionNotRaised, message).at(&new.text, place_of_revision(new), "");
+        sink.push(
+            raised
+                .help(format!("write `revision: {}`", old.revision.saturating_add(1)))
+                .about(new.provider.as_str()),
+        );
     }
     let kept: PrefixSet = new.sources.iter().flat_map(|source| source.prefixes.iter().copied()).collect();
     for before in &old.sources {
         match new.source(&before.id) {
             None => {
                 let message = format!("source `{}` is gone", before.id);
-                let deleted = Diagnostic::new(Code::SourceDeleted, message).at(&old.text, before.place.clone(), "was here");
-                let help = "keep it with `role: tombstone` and `withdrawn:`: late callers must stay explainable";
+                let deleted = Diagnostic::new(Code::SourceDeleted, message).at(
+                    &old.text,
+                    before.place.clone(),
+                    "was here",
+                );
+                let help =
+                    "keep it with `role: tombstone` and `withdrawn:`: late callers must stay explainable";
                 sink.push(deleted.help(help).about(before.id.as_str()));
             }
             Some(after) => {
@@ -105,15 +117,19 @@ fn place_of_revision(policy: &Policy) -> std::ops::Range<usize> {
     0..0
 }
 
-fn report_lost_prefixes(new: &Policy, before: &Source, after: &Source, kept: &PrefixSet, sink: &mut Diagnostics) {
+fn report_lost_prefixes(
+    new: &Policy,
+    before: &Source,
+    after: &Source,
+    kept: &PrefixSet,
+    sink: &mut Diagnostics,
+) {
     let old: PrefixSet = before.prefixes.iter().copied().collect();
     let lost = old.difference(kept).to_prefixes();
     if lost.is_empty() {
         return;
     }
-    let shown: Vec<String> = lost.iter().take(5).map(|prefix| prefix.short().to_string()).collect();
-    let more = if lost.len() > 5 { format!(" and {} more", lost.len() - 5) } else { String::new() };
-    let message = format!("source `{}` lost {}{more}", before.id, shown.join(", "));
+    let message = format!("source `{}` lost {}", before.id, crate::prefix::listed(&lost, 5));
     let deleted = Diagnostic::new(Code::SourceDeleted, message).at(&new.text, after.place.clone(), "");
     let help = "move withdrawn addresses to a source with `role: tombstone` and `withdrawn:`";
     sink.push(deleted.help(help).about(before.id.as_str()));
@@ -132,7 +148,8 @@ fn report_rewritten(new: &Policy, before: &Source, after: &Source, at: Timestamp
                 continue;
             }
             let now = is.map_or_else(|| "nothing".to_owned(), |is| is.moment.to_string());
-            let message = format!("`{name}` of `{}` was {} and is {now}: that lies in the past", before.id, was.moment);
+            let message =
+                format!("`{name}` of `{}` was {} and is {now}: that lies in the past", before.id, was.moment);
             let place = is.map_or_else(|| after.place.clone(), |is| is.place.clone());
             let rewritten = Diagnostic::new(Code::HistoryRewritten, message).at(&new.text, place, "");
             let help = "leave what has happened as it is; say what was wrong in `notes:`, and end the source from now on";
@@ -161,27 +178,36 @@ fn effects(provider: &str, old: Option<&Policy>, new: Option<&Policy>, at: Times
     for lifecycle in sources().flat_map(|source| source.environments.values()) {
         instants.extend(lifecycle.boundaries().filter(|boundary| *boundary > at));
     }
-    let mut changes = Vec::new();
-    for role in [Role::Callback, Role::OwnerNetwork] {
-        for environment in Environment::ALL {
-            let mut before: BTreeMap<Effect, PrefixSet> = BTreeMap::new();
-            for instant in &instants {
-                let was = admitted(old, role, *environment, *instant);
-                let is = admitted(new, role, *environment, *instant);
-                for (effect, set, of) in [(Effect::Opens, is.difference(&was), new), (Effect::Closes, was.difference(&is), old)] {
-                    let known = before.insert(effect, set.clone()).unwrap_or_default();
-                    let prefixes = set.difference(&known).to_prefixes();
-                    if prefixes.is_empty() {
-                        continue;
-                    }
+    let kinds = [Role::Callback, Role::OwnerNetwork].into_iter();
+    let kinds = kinds.flat_map(|role| Environment::ALL.iter().map(move |environment| (role, *environment)));
+    kinds
+        .flat_map(|(role, environment)| {
+            let mut known: BTreeMap<Effect, PrefixSet> = BTreeMap::new();
+            let mut found = Vec::new();
+            for from in instants.iter().copied() {
+                let (was, is) =
+                    (admitted(old, role, environment, from), admitted(new, role, environment, from));
+                for (effect, set, of) in
+                    [(Effect::Opens, is.difference(&was), new), (Effect::Closes, was.difference(&is), old)]
+                {
+                    let before = known.insert(effect, set.clone()).unwrap_or_default();
+                    let prefixes = set.difference(&before).to_prefixes();
                     let sources = sources_of(of, role, &prefixes);
-                    let (provider, environment, from) = (provider.to_owned(), *environment, *instant);
-                    changes.push(Change { provider, role, environment, effect, from, prefixes, sources });
+                    found.push(Change {
+                        provider: provider.to_owned(),
+                        role,
+                        environment,
+                        effect,
+                        from,
+                        prefixes,
+                        sources,
+                    });
                 }
             }
-        }
-    }
-    changes
+            found.retain(|change| !change.prefixes.is_empty());
+            found
+        })
+        .collect()
 }
 
 fn admitted(policy: Option<&Policy>, role: Role, environment: Environment, at: Timestamp) -> PrefixSet {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Policy;
 use super::raw::RawPolicy;
 use super::validate::{self, Lists};
-use super::Policy;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::system::{self, Kind, ReadError};
 
@@ -72,6 +72,8 @@ impl Library for Folder {
 pub struct Policies {
     /// By provider id.
     pub by_provider: BTreeMap<String, Policy>,
+    /// Names of files that have errors: what is missing above may be in them.
+    pub broken: Vec<String>,
 }
 
 /// Loads every policy of the library; faults go to `sink`, and what has errors is left out.
@@ -84,10 +86,19 @@ pub fn load(library: &dyn Library, at: Timestamp, sink: &mut Diagnostics) -> Pol
             return policies;
         }
     };
+    if names.is_empty() {
+        let none = Diagnostic::new(Code::FileUnreadable, format!("no policy in `{}`", library.shown("")));
+        sink.push(
+            none.help(
+                "name a folder with `<provider>.yaml` files; `callgate init --with-policies` writes some",
+            ),
+        );
+    }
     for name in names {
         let mut found = Diagnostics::new();
-        if let Some(policy) = load_one(library, &name, at, &mut found) {
-            keep(policy, &name, &mut found, &mut policies);
+        match load_one(library, &name, at, &mut found) {
+            Some(policy) => keep(policy, &name, &mut found, &mut policies),
+            None => policies.broken.push(stem(&name).to_owned()),
         }
         sink.append(found);
     }
@@ -98,7 +109,8 @@ fn keep(policy: Policy, name: &str, sink: &mut Diagnostics, into: &mut Policies)
     let provider = policy.provider.as_str().to_owned();
     if provider != stem(name) {
         let message = format!("provider `{provider}` in a file named `{name}`");
-        let mismatch = Diagnostic::new(Code::FileNameMismatch, message).help(format!("rename the file to `{provider}.yaml`"));
+        let mismatch = Diagnostic::new(Code::FileNameMismatch, message)
+            .help(format!("rename the file to `{provider}.yaml`"));
         sink.push(mismatch.at(&policy.text, 0..0, "").about(provider.clone()));
     }
     if let Some(other) = into.by_provider.get(&provider) {
@@ -124,7 +136,12 @@ pub fn load_one(library: &dyn Library, name: &str, at: Timestamp, sink: &mut Dia
     validate::validate(raw, &text, &lists, at, sink)
 }
 
-fn read_lists(library: &dyn Library, raw: &RawPolicy, text: &Arc<SourceText>, sink: &mut Diagnostics) -> Lists {
+fn read_lists(
+    library: &dyn Library,
+    raw: &RawPolicy,
+    text: &Arc<SourceText>,
+    sink: &mut Diagnostics,
+) -> Lists {
     let mut lists = Lists::new();
     for path in raw.sources.iter().flatten().filter_map(|source| source.prefixes_from.as_ref()) {
         let inside = Path::new(&path.value).components().all(|part| matches!(part, Component::Normal(_)));
@@ -151,7 +168,10 @@ pub fn read_fault(error: &ReadError) -> Diagnostic {
             (Code::FileUnreadable, "name a regular file: pipes and devices are never read")
         }
         ReadError::NotAFolder { .. } => (Code::FileUnreadable, "name a folder"),
-        ReadError::TooLarge { .. } => (Code::FileTooLarge, "check what was written there; long prefix lists belong into `prefixes_from`"),
+        ReadError::TooLarge { .. } => (
+            Code::FileTooLarge,
+            "check what was written there; long prefix lists belong into `prefixes_from`",
+        ),
         ReadError::NotUtf8 { .. } => (Code::NotUtf8, "save the file as UTF-8"),
         ReadError::Io { .. } => (Code::FileUnreadable, "check the permissions"),
     };

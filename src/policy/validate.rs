@@ -56,7 +56,7 @@ pub fn validate(
 /// Marks what the waivers in force at `at` accept, and says which waiver was of use.
 pub fn apply_waivers(waivers: &[Waiver], at: Timestamp, found: &mut Diagnostics) -> Vec<bool> {
     let mut used = vec![false; waivers.len()];
-    for diagnostic in found.iter_mut() {
+    for diagnostic in found.kept_mut() {
         let holds = |waiver: &&Waiver| {
             waiver.code == diagnostic.code
                 && waiver.until.ends() > at
@@ -81,7 +81,13 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn fault(&mut self, code: Code, place: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    fn fault(
+        &mut self,
+        code: Code,
+        place: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.sink.push(Diagnostic::new(code, message).at(self.text, place.clone(), "").help(help));
     }
 
@@ -101,7 +107,8 @@ impl Checker<'_> {
             raw_sources.into_iter().filter_map(|source| self.source(source, &pages, &ids, bounds)).collect();
         sources.sort_by(|left, right| left.id.cmp(&right.id));
         self.compare_prefixes(&sources);
-        let waivers: Vec<Waiver> = raw.waivers.into_iter().filter_map(|waiver| self.waiver(waiver, &ids)).collect();
+        let waivers: Vec<Waiver> =
+            raw.waivers.into_iter().filter_map(|waiver| self.waiver(waiver, &ids)).collect();
         let mut policy = Policy {
             provider: provider?,
             name: raw.name?.value,
@@ -122,7 +129,12 @@ impl Checker<'_> {
     fn check_schema(&mut self, schema: Option<&At<u32>>) {
         if let Some(schema) = schema.filter(|schema| schema.value != SCHEMA) {
             let message = format!("policy format {} is not one this version reads", schema.value);
-            self.fault(Code::SchemaUnsupported, &schema.span, message, format!("write `schema: {SCHEMA}`, or upgrade callgate"));
+            self.fault(
+                Code::SchemaUnsupported,
+                &schema.span,
+                message,
+                format!("write `schema: {SCHEMA}`, or upgrade callgate"),
+            );
         }
     }
 
@@ -138,21 +150,41 @@ impl Checker<'_> {
         let id = new(&text.value);
         if id.is_none() {
             let message = format!("`{}` is not an id", text.value.escape_debug());
-            self.fault(Code::BadId, &text.span, message, "use lower-case letters, digits and single hyphens, at most 63");
+            self.fault(
+                Code::BadId,
+                &text.span,
+                message,
+                "use lower-case letters, digits and single hyphens, at most 63",
+            );
         }
         id
     }
 
     fn ports(&mut self, ports: Vec<At<u16>>, place: &Range<usize>) -> Vec<u16> {
         if ports.is_empty() {
-            self.fault(Code::PortOutsideService, place, "a service without ports", "write the ports that the provider calls: `ports: [443]`");
+            self.fault(
+                Code::PortOutsideService,
+                place,
+                "a service without ports",
+                "write the ports that the provider calls: `ports: [443]`",
+            );
         }
         let mut seen = BTreeSet::new();
         for port in ports {
             if port.value == 0 {
-                self.fault(Code::PortOutsideService, &port.span, "port 0 can't be called", "write a port from 1 to 65535");
+                self.fault(
+                    Code::PortOutsideService,
+                    &port.span,
+                    "port 0 can't be called",
+                    "write a port from 1 to 65535",
+                );
             } else if !seen.insert(port.value) {
-                self.fault(Code::DuplicateId, &port.span, format!("port {} is written twice", port.value), "remove one");
+                self.fault(
+                    Code::DuplicateId,
+                    &port.span,
+                    format!("port {} is written twice", port.value),
+                    "remove one",
+                );
             }
         }
         seen.into_iter().collect()
@@ -162,7 +194,11 @@ impl Checker<'_> {
         match parse_moment(&text.value, &self.zone) {
             Ok(moment) => Some(moment),
             Err(error) => {
-                let code = if matches!(error, crate::instant::InstantError::Zone(_)) { Code::BadZone } else { Code::BadInstant };
+                let code = if matches!(error, crate::instant::InstantError::Zone(_)) {
+                    Code::BadZone
+                } else {
+                    Code::BadInstant
+                };
                 self.fault(code, &text.span, error.to_string(), error.help());
                 None
             }
@@ -176,10 +212,18 @@ impl Checker<'_> {
             let Some((url, kind)) = page.url.zip(page.kind) else { continue };
             if !url.value.starts_with("https://") {
                 let message = format!("page `{}` is not https", url.value.escape_debug());
-                self.fault(Code::InvalidValue, &url.span, message, "pages are only fetched over https: anybody could change the answer");
+                self.fault(
+                    Code::InvalidValue,
+                    &url.span,
+                    message,
+                    "pages are only fetched over https: anybody could change the answer",
+                );
             }
             let (primary, watched) = (page.primary.unwrap_or(false), page.watched.unwrap_or(true));
-            pages.insert(name.value, Page { url: url.value, kind, section: page.section, primary, watched, verified });
+            pages.insert(
+                name.value,
+                Page { url: url.value, kind, section: page.section, primary, watched, verified },
+            );
         }
         pages
     }
@@ -191,10 +235,11 @@ impl Checker<'_> {
             match seen.get(id.value.as_str()) {
                 None => drop(seen.insert(&id.value, &id.span)),
                 Some(before) => {
-                    let twice = Diagnostic::new(Code::DuplicateId, format!("source `{}` is written twice", id.value))
-                        .at(self.text, id.span.clone(), "again here")
-                        .at(self.text, (*before).clone(), "first here")
-                        .help("give each source an id of its own");
+                    let twice =
+                        Diagnostic::new(Code::DuplicateId, format!("source `{}` is written twice", id.value))
+                            .at(self.text, id.span.clone(), "again here")
+                            .at(self.text, (*before).clone(), "first here")
+                            .help("give each source an id of its own");
                     self.sink.push(twice);
                 }
             }
@@ -239,18 +284,28 @@ impl Checker<'_> {
 
     fn reference(&mut self, other: &At<String>, ids: &BTreeSet<String>, own: &str) -> Option<SourceId> {
         if other.value == own {
-            self.fault(Code::UnknownSource, &other.span, format!("source `{own}` can't replace itself"), "name another source");
+            self.fault(
+                Code::UnknownSource,
+                &other.span,
+                format!("source `{own}` can't replace itself"),
+                "name another source",
+            );
             return None;
         }
         if !ids.contains(&other.value) {
-            self.unknown(Code::UnknownSource, "source", other, ids.iter().map(String::as_str).collect());
+            self.unknown(
+                Code::UnknownSource,
+                "source",
+                other,
+                &ids.iter().map(String::as_str).collect::<Vec<_>>(),
+            );
             return None;
         }
         SourceId::new(&other.value)
     }
 
-    fn unknown(&mut self, code: Code, what: &str, found: &At<String>, known: Vec<&str>) {
-        let help = match nearest(&found.value, &known) {
+    fn unknown(&mut self, code: Code, what: &str, found: &At<String>, known: &[&str]) {
+        let help = match nearest(&found.value, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("this file has: {}", known.join(", ")),
         };
@@ -262,7 +317,12 @@ impl Checker<'_> {
         let read = raw.read.as_ref().and_then(|read| self.day(read));
         let page = raw.page?;
         if !pages.contains_key(&page.value) {
-            self.unknown(Code::UnknownPage, "page", &page, pages.keys().map(String::as_str).collect());
+            self.unknown(
+                Code::UnknownPage,
+                "page",
+                &page,
+                &pages.keys().map(String::as_str).collect::<Vec<_>>(),
+            );
             return None;
         }
         let (section, says, version, note) = (raw.section, raw.says, raw.version, raw.note);
@@ -272,12 +332,19 @@ impl Checker<'_> {
     fn waiver(&mut self, raw: RawWaiver, ids: &BTreeSet<String>) -> Option<Waiver> {
         let until = raw.until.as_ref().and_then(|until| self.day(until));
         if let Some(source) = raw.source.as_ref().filter(|source| !ids.contains(&source.value)) {
-            self.unknown(Code::UnknownSource, "source", source, ids.iter().map(String::as_str).collect());
+            self.unknown(
+                Code::UnknownSource,
+                "source",
+                source,
+                &ids.iter().map(String::as_str).collect::<Vec<_>>(),
+            );
         }
         let code = raw.code.as_ref()?;
-        let found = Code::ALL.iter().copied().find(|known| known.as_str() == code.value && known.is_waivable());
+        let found =
+            Code::ALL.iter().copied().find(|known| known.as_str() == code.value && known.is_waivable());
         if found.is_none() {
-            let known: Vec<_> = Code::ALL.iter().filter(|code| code.is_waivable()).map(|code| code.as_str()).collect();
+            let known: Vec<_> =
+                Code::ALL.iter().filter(|code| code.is_waivable()).map(|code| code.as_str()).collect();
             let message = format!("`{}` is no finding that can be waived", code.value.escape_debug());
             self.fault(Code::InvalidValue, &code.span, message, format!("one of: {}", known.join(", ")));
         }

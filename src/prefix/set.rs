@@ -82,7 +82,11 @@ fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> 
         if first <= last {
             common.push((first, last));
         }
-        if a.1 < b.1 { lefts.next() } else { rights.next() };
+        if a.1 < b.1 {
+            lefts.next()
+        } else {
+            rights.next()
+        };
     }
     common
 }
@@ -186,6 +190,7 @@ impl FromIterator<Prefix> for PrefixSet {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the model's numbers are small")]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -207,7 +212,11 @@ mod tests {
     }
 
     fn model(prefixes: &[Prefix]) -> BTreeSet<IpAddr> {
-        prefixes.iter().flat_map(|prefix| prefix.net().subnets(prefix.family().bits()).unwrap()).map(|net| net.addr()).collect()
+        prefixes
+            .iter()
+            .flat_map(|prefix| prefix.net().subnets(prefix.family().bits()).unwrap())
+            .map(|net| net.addr())
+            .collect()
     }
 
     fn check(set: &PrefixSet, wanted: &BTreeSet<IpAddr>) {

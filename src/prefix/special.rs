@@ -58,9 +58,8 @@ const BLOCKS: &[(&str, Space)] = &[
 /// The only IPv6 space that is assigned to networks on the internet.
 const GLOBAL_UNICAST: &str = "2000::/3";
 
-static PARSED: LazyLock<Vec<(Prefix, Space)>> = LazyLock::new(|| {
-    BLOCKS.iter().filter_map(|(text, space)| Some((text.parse().ok()?, *space))).collect()
-});
+static PARSED: LazyLock<Vec<(Prefix, Space)>> =
+    LazyLock::new(|| BLOCKS.iter().filter_map(|(text, space)| Some((text.parse().ok()?, *space))).collect());
 /// Which values of the first octet no IPv4 block has: most prefixes need no second look.
 static CLEAR_OCTETS: LazyLock<[bool; 256]> = LazyLock::new(|| {
     let mut clear = [true; 256];

@@ -81,7 +81,13 @@ impl<'a> CheckReport<'a> {
     /// A report of a check, with the changes where it was one against another state.
     pub fn new(at: jiff::Timestamp, all: &'a Diagnostics, changes: Option<&'a [Change]>) -> Self {
         let changes = changes.map(|changes| changes.iter().map(ChangeReport::new).collect());
-        Self { version: VERSION, at: at.to_string(), diagnostics: diagnostics(all), beyond: all.beyond(), changes }
+        Self {
+            version: VERSION,
+            at: at.to_string(),
+            diagnostics: diagnostics(all),
+            beyond: all.beyond(),
+            changes,
+        }
     }
 }
 

@@ -17,8 +17,7 @@ fn cell(text: &str) -> String {
     for c in text.chars() {
         match c {
             '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '\\' | '#' => safe.extend(['\\', c]),
-            c if c.is_control() => safe.push(' '),
-            c => safe.push(c),
+            c => safe.push(crate::plain::harmless(c)),
         }
     }
     safe
@@ -32,7 +31,8 @@ pub fn diagnostics(all: &Diagnostics) -> String {
     }
     text.push_str("| | where | what | mend |\n| --- | --- | --- | --- |\n");
     for found in all {
-        let place = found.place().map(|(file, line, column)| format!("{file}:{line}:{column}")).unwrap_or_default();
+        let place =
+            found.place().map(|(file, line, column)| format!("{file}:{line}:{column}")).unwrap_or_default();
         let waived = found.waived.as_ref().map(|reason| format!(" (waived {reason})")).unwrap_or_default();
         // Writing into a String can't fail.
         let _ = writeln!(
@@ -54,13 +54,15 @@ pub fn changes(all: &[Change]) -> String {
     if all.is_empty() {
         return "No address is opened or closed.\n".to_owned();
     }
-    let mut text = String::from("| effect | addresses | provider | source | role | environment | from |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+    let mut text = String::from(
+        "| effect | addresses | provider | source | role | environment | from |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+    );
     for change in all {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} |",
             change.effect.as_str(),
-            super::prefixes(&change.prefixes, 20),
+            crate::prefix::listed(&change.prefixes, 20),
             change.provider,
             change.sources.join(", "),
             change.role,
@@ -73,7 +75,8 @@ pub fn changes(all: &[Change]) -> String {
 
 /// Events as a table.
 pub fn timeline(entries: &[&Entry], at: Timestamp) -> String {
-    let mut text = String::from("| when | event | source | addresses | note |\n| --- | --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("| when | event | source | addresses | note |\n| --- | --- | --- | --- | --- |\n");
     for entry in entries {
         let ahead = if entry.at > at { " (ahead)" } else { "" };
         let _ = writeln!(
@@ -83,7 +86,7 @@ pub fn timeline(entries: &[&Entry], at: Timestamp) -> String {
             entry.event,
             entry.provider,
             entry.source,
-            super::prefixes(&entry.prefixes, 8),
+            crate::prefix::listed(&entry.prefixes, 8),
             cell(entry.note.as_deref().unwrap_or(""))
         );
     }
@@ -92,7 +95,8 @@ pub fn timeline(entries: &[&Entry], at: Timestamp) -> String {
 
 /// The lifecycles as a Mermaid gantt chart: a section a provider, a bar a state.
 pub fn gantt(policies: &Policies, site: &Site, at: Timestamp) -> String {
-    let mut text = String::from("```mermaid\ngantt\n    dateFormat YYYY-MM-DDTHH:mm:ss\n    axisFormat %Y-%m\n");
+    let mut text =
+        String::from("```mermaid\ngantt\n    dateFormat YYYY-MM-DDTHH:mm:ss\n    axisFormat %Y-%m\n");
     for selection in &site.selections {
         let Some(policy) = policies.by_provider.get(&selection.provider) else { continue };
         let _ = writeln!(text, "    section {}", policy.provider);
@@ -122,13 +126,19 @@ fn bars(lifecycle: &Lifecycle, role: Role, at: Timestamp) -> Vec<(&'static str, 
     let start = |dated: &Option<crate::policy::Dated>| dated.as_ref().map(|dated| dated.moment.starts());
     let horizon = at.saturating_add(jiff::SignedDuration::from_hours(30 * 24)).unwrap_or(at);
     let withdrawn = lifecycle.withdrawn.as_ref().map(|dated| dated.moment.starts());
-    let end = lifecycle.valid_until.moment().map(crate::instant::Moment::ends).or(withdrawn).unwrap_or(horizon);
+    let end =
+        lifecycle.valid_until.moment().map(crate::instant::Moment::ends).or(withdrawn).unwrap_or(horizon);
     let named = [
         ("announced", start(&lifecycle.announced)),
         (if role == Role::Tombstone { "withdrawn" } else { "active" }, start(&lifecycle.valid_from)),
         ("grace", start(&lifecycle.legacy_since)),
     ];
-    let begun: Vec<(&'static str, Timestamp)> = named.into_iter().filter_map(|(name, from)| Some((name, from?))).collect();
-    let ends = begun.iter().skip(1).map(|(_, from)| *from).chain([end.max(begun.last().map_or(end, |(_, from)| *from))]);
+    let begun: Vec<(&'static str, Timestamp)> =
+        named.into_iter().filter_map(|(name, from)| Some((name, from?))).collect();
+    let ends = begun
+        .iter()
+        .skip(1)
+        .map(|(_, from)| *from)
+        .chain([end.max(begun.last().map_or(end, |(_, from)| *from))]);
     begun.iter().zip(ends).map(|((name, from), to)| (*name, *from, to)).collect()
 }

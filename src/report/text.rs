@@ -46,7 +46,8 @@ fn groups(diagnostic: &Diagnostic) -> Vec<Group<'_>> {
     };
     let level = if diagnostic.waived.is_some() { Level::NOTE.with_name(Some("waived")) } else { level };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str());
-    let mut group = title.elements(diagnostic.labels.iter().enumerate().map(|(index, label)| element(label, index)));
+    let mut group =
+        title.elements(diagnostic.labels.iter().enumerate().map(|(index, label)| element(label, index)));
     if let Some(reason) = &diagnostic.waived {
         group = group.element(Level::NOTE.message(format!("waived {reason}")));
     }
@@ -66,7 +67,9 @@ fn element(label: &Label, index: usize) -> Element<'_> {
     }
     let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
     let annotation = kind.span(inside(&label.span, &window, shown)).label(label.text.as_str());
-    Element::from(Snippet::source(shown).line_start(first_line).path(label.source.name.as_str()).annotation(annotation))
+    Element::from(
+        Snippet::source(shown).line_start(first_line).path(label.source.name.as_str()).annotation(annotation),
+    )
 }
 
 /// The part of a span that is on its first line, counted from the start of the window.

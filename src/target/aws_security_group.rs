@@ -3,8 +3,6 @@
 //! A security group admits nobody that no rule names, so the rules are the same in both modes; whether
 //! another rule admits more is for a comparison with what is deployed.
 
-use std::fmt::Write as _;
-
 use super::comment::{Comments, ascii_word};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
@@ -24,7 +22,7 @@ kind_word!(Kind, "aws-security-group");
 
 record! {
     /// Rules of an AWS security group.
-    pub struct RawSettings {
+    pub(crate) struct RawSettings {
         /// `aws-security-group`
         #[schemars(required)]
         kind: required Kind,
@@ -43,7 +41,7 @@ record! {
 
 record! {
     /// Managed prefix lists, one a family.
-    pub struct RawPrefixLists {
+    pub(crate) struct RawPrefixLists {
         /// The size that the IPv4 list is made with: it counts in full against the group's quota.
         v4_max_entries: optional At<u32>,
         /// The size that the IPv6 list is made with.
@@ -87,10 +85,14 @@ impl PrefixLists {
 
 impl AwsSecurityGroup {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let common = Common { name, mode: raw.mode.unwrap_or(Mode::Exclusive), aggregate: raw.aggregate.unwrap_or(false) };
+        let common = Common {
+            name,
+            mode: raw.mode.unwrap_or(Mode::Exclusive),
+            aggregate: raw.aggregate.unwrap_or(false),
+        };
         let prefix_lists = raw.prefix_lists.map(|lists| PrefixLists {
-            v4: checked_list(lists.v4_max_entries, lists.v4_id, decoder),
-            v6: checked_list(lists.v6_max_entries, lists.v6_id, decoder),
+            v4: checked_list(lists.v4_max_entries.as_ref(), lists.v4_id, decoder),
+            v6: checked_list(lists.v6_max_entries.as_ref(), lists.v6_id, decoder),
         });
         let rules_max = positive(raw.rules_max.as_ref(), RULES_MAX, INTERFACE_RULES_MAX, decoder);
         let groups = positive(raw.groups.as_ref(), 5, 16, decoder);
@@ -109,62 +111,96 @@ impl AwsSecurityGroup {
     }
 
     fn findings(&self, allowlist: &Allowlist) -> Vec<Diagnostic> {
-        let name = &self.common.name;
-        let ports = allowlist.service.ports.len();
-        let found = |code: Code, message: String| Diagnostic::new(code, format!("target `{name}`: {message}")).about(name.as_str());
-        let mut findings = Vec::new();
-        for family in Family::ALL {
-            let (rules, entries) = (self.rules(allowlist, family), allowlist.family(family).len());
-            if let Some(lists) = &self.prefix_lists
-                && entries as u64 > u64::from(lists.of(family).entries_max)
-            {
-                let message = format!("{entries} {family} prefixes do not fit into a list of {}", lists.of(family).entries_max);
-                let help = "raise `max_entries` here and with modify-managed-prefix-list, or set `aggregate: true`";
-                findings.push(found(Code::QuotaPrefixList, message).help(help));
-            }
-            if rules > u64::from(self.rules_max) {
-                let counted = if self.prefix_lists.is_some() { "entries of the list's size" } else { "prefixes" };
-                let message = format!("{rules} {family} rules ({ports} ports x {counted}) are above the group's {}", self.rules_max);
-                findings.push(found(Code::QuotaRules, message).help("aggregate, split over groups, or ask AWS for more and set `rules_max:`"));
-            }
-            let on_interface = u64::from(self.rules_max.max(u32::try_from(rules).unwrap_or(u32::MAX))).saturating_mul(u64::from(self.groups));
-            if on_interface > u64::from(INTERFACE_RULES_MAX) {
-                let message = format!("{family}: {} groups of {} rules make {on_interface}, above an interface's {INTERFACE_RULES_MAX}", self.groups, self.rules_max.max(u32::try_from(rules).unwrap_or(u32::MAX)));
-                findings.push(found(Code::QuotaInterface, message).help("set `groups:` to the number of groups on one interface, or lower the rules quota"));
-            }
+        let mut findings: Vec<Diagnostic> =
+            Family::ALL.into_iter().flat_map(|family| self.family_findings(allowlist, family)).collect();
+        let on_interface = u64::from(self.rules_max).saturating_mul(u64::from(self.groups));
+        if on_interface > u64::from(INTERFACE_RULES_MAX) {
+            let (groups, rules) = (self.groups, self.rules_max);
+            let message = format!(
+                "{groups} groups of {rules} rules make {on_interface}, above an interface's {INTERFACE_RULES_MAX}"
+            );
+            let help = "set `groups:` to the number of groups on one interface, or lower the rules quota";
+            findings.push(self.finding(Code::QuotaInterface, &message).help(help));
         }
         findings
     }
 
+    fn family_findings(&self, allowlist: &Allowlist, family: Family) -> Vec<Diagnostic> {
+        let (ports, entries) = (allowlist.service.ports.len(), allowlist.family(family).len());
+        let mut findings = Vec::new();
+        if let Some(lists) = &self.prefix_lists
+            && entries as u64 > u64::from(lists.of(family).entries_max)
+        {
+            let message = format!(
+                "{entries} {family} prefixes do not fit into a list of {}",
+                lists.of(family).entries_max
+            );
+            let help =
+                "raise `max_entries` here and with modify-managed-prefix-list, or set `aggregate: true`";
+            findings.push(self.finding(Code::QuotaPrefixList, &message).help(help));
+        }
+        let rules = self.rules(allowlist, family);
+        let ports_words = if ports == 1 { "1 port".to_owned() } else { format!("{ports} ports") };
+        if rules > u64::from(self.rules_max) {
+            let counted = if self.prefix_lists.is_some() { "the list's size" } else { "prefixes" };
+            let message = format!(
+                "{rules} {family} rules ({ports_words} x {counted}) are above the group's {}",
+                self.rules_max
+            );
+            let help = "aggregate, split over groups, or ask AWS for more and set `rules_max:`";
+            findings.push(self.finding(Code::QuotaRules, &message).help(help));
+        }
+        findings
+    }
+
+    fn finding(&self, code: Code, message: &str) -> Diagnostic {
+        let name = &self.common.name;
+        Diagnostic::new(code, format!("target `{name}`: {message}")).about(name.as_str())
+    }
+
     fn permissions(&self, allowlist: &Allowlist, templates: &Templates) -> Result<String, RenderError> {
         let comments = Comments::new(allowlist, ascii_word);
-        let mut all = Vec::new();
-        for port in &allowlist.service.ports {
-            let mut text = format!("  {{\n    \"IpProtocol\": \"tcp\",\n    \"FromPort\": {port},\n    \"ToPort\": {port}");
-            for (family, key, address) in [(Family::V4, "IpRanges", "CidrIp"), (Family::V6, "Ipv6Ranges", "CidrIpv6")] {
-                let entries = allowlist.family(family);
-                if entries.is_empty() || self.prefix_lists.is_some() {
-                    continue;
+        let mut parts = Vec::new();
+        let filled = |family: &Family| !allowlist.family(*family).is_empty();
+        match &self.prefix_lists {
+            None => {
+                for family in Family::ALL.into_iter().filter(filled) {
+                    let (key, address) = match family {
+                        Family::V4 => ("IpRanges", "CidrIp"),
+                        Family::V6 => ("Ipv6Ranges", "CidrIpv6"),
+                    };
+                    let listed = ranges(allowlist.family(family), address, "Description", &comments);
+                    parts.push(format!("    \"{key}\": [\n{listed}\n    ]"));
                 }
-                // Writing into a String can't fail.
-                let _ = write!(text, ",\n    \"{key}\": [\n{}\n    ]", ranges(entries, address, "Description", &comments));
             }
-            if let Some(lists) = &self.prefix_lists {
-                let ids = Family::ALL.into_iter().filter(|family| !allowlist.family(*family).is_empty());
-                let ids: Vec<String> = ids
-                    .filter_map(|family| lists.of(family).id.as_ref())
-                    .map(|id| format!("      {{ \"PrefixListId\": \"{id}\", \"Description\": \"payment callbacks, callgate\" }}"))
-                    .collect();
-                let _ = write!(text, ",\n    \"PrefixListIds\": [\n{}\n    ]", ids.join(",\n"));
+            Some(lists) => {
+                let ids =
+                    Family::ALL.into_iter().filter(filled).filter_map(|family| lists.of(family).id.as_ref());
+                let line = |id: &String| {
+                    format!(
+                        "      {{ \"PrefixListId\": \"{id}\", \"Description\": \"payment callbacks, callgate\" }}"
+                    )
+                };
+                let listed: Vec<String> = ids.map(line).collect();
+                parts.push(format!("    \"PrefixListIds\": [\n{}\n    ]", listed.join(",\n")));
             }
-            text.push_str("\n  }");
-            all.push(text);
         }
+        let parts = parts.join(",\n");
+        let permission = |port: &u16| {
+            format!(
+                "  {{\n    \"IpProtocol\": \"tcp\",\n    \"FromPort\": {port},\n    \"ToPort\": {port},\n{parts}\n  }}"
+            )
+        };
+        let all: Vec<String> = allowlist.service.ports.iter().map(permission).collect();
         let entries = all.join(",\n") + "\n";
         Ok(templates.render(TargetKind::AwsSecurityGroup, "permissions", &[("entries", &entries)])?)
     }
 
-    fn list_entries(allowlist: &Allowlist, family: Family, templates: &Templates) -> Result<String, RenderError> {
+    fn list_entries(
+        allowlist: &Allowlist,
+        family: Family,
+        templates: &Templates,
+    ) -> Result<String, RenderError> {
         let comments = Comments::new(allowlist, ascii_word);
         let entries = ranges(allowlist.family(family), "Cidr", "Description", &comments) + "\n";
         let entries = entries.replace("      {", "  {");
@@ -192,7 +228,11 @@ fn positive(given: Option<&At<u32>>, default: u32, max: u32, decoder: &mut Decod
     given.value
 }
 
-fn checked_list(entries_max: Option<At<u32>>, id: Option<At<String>>, decoder: &mut Decoder<'_>) -> PrefixList {
+fn checked_list(
+    entries_max: Option<&At<u32>>,
+    id: Option<At<String>>,
+    decoder: &mut Decoder<'_>,
+) -> PrefixList {
     if let Some(id) = &id {
         let digits = id.value.strip_prefix("pl-").unwrap_or("");
         if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -200,7 +240,7 @@ fn checked_list(entries_max: Option<At<u32>>, id: Option<At<String>>, decoder: &
             decoder.fault(Code::InvalidValue, &id.span, message, "write `pl-` and its hexadecimal digits");
         }
     }
-    PrefixList { entries_max: positive(entries_max.as_ref(), 20, PREFIX_LIST_MAX, decoder), id: id.map(|id| id.value) }
+    PrefixList { entries_max: positive(entries_max, 20, PREFIX_LIST_MAX, decoder), id: id.map(|id| id.value) }
 }
 
 impl Target for AwsSecurityGroup {
@@ -220,7 +260,8 @@ impl Target for AwsSecurityGroup {
         let allowlist = self.common.wanted(allowlist)?;
         let name = &self.common.name;
         let mut files = Vec::new();
-        let filled: Vec<Family> = Family::ALL.into_iter().filter(|family| !allowlist.family(*family).is_empty()).collect();
+        let filled: Vec<Family> =
+            Family::ALL.into_iter().filter(|family| !allowlist.family(*family).is_empty()).collect();
         if let Some(lists) = &self.prefix_lists {
             for family in &filled {
                 let text = Self::list_entries(&allowlist, *family, templates)?;
@@ -232,7 +273,10 @@ impl Target for AwsSecurityGroup {
                 files.push(ArtifactFile { path: format!("{name}.json"), text });
             }
         } else {
-            files.push(ArtifactFile { path: format!("{name}.json"), text: self.permissions(&allowlist, templates)? });
+            files.push(ArtifactFile {
+                path: format!("{name}.json"),
+                text: self.permissions(&allowlist, templates)?,
+            });
         }
         Ok(Artifact { files, findings: self.findings(&allowlist) })
     }

@@ -13,13 +13,9 @@ use crate::prefix::Family;
 /// Longest free text taken over, in characters.
 const TEXT_MAX: usize = 120;
 
-/// One line of readable text: control, line-breaking, invisible and reordering characters become spaces.
+/// One line of readable text of bounded length.
 pub(crate) fn plain(text: &str) -> String {
-    let harmless = |c: char| {
-        let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-        if c.is_control() || invisible { ' ' } else { c }
-    };
-    shorten(&text.chars().map(harmless).collect::<String>(), TEXT_MAX)
+    shorten(&crate::plain::line(text), TEXT_MAX)
 }
 
 /// [`plain`] without quotes, backslashes, braces, `$`, `%`, `;` and anything beyond ASCII: for strings that
@@ -30,11 +26,9 @@ pub(crate) fn ascii_word(text: &str) -> String {
 }
 
 fn shorten(text: &str, max: usize) -> String {
-    let folded: Vec<&str> = text.split_whitespace().collect();
-    let folded = folded.join(" ");
-    match folded.char_indices().nth(max) {
-        None => folded,
-        Some((end, _)) => format!("{}...", folded.get(..end).unwrap_or("")),
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or("")),
     }
 }
 
@@ -83,23 +77,31 @@ pub(crate) fn header(allowlist: &Allowlist, kind: TargetKind, mode: Mode, conseq
     let mut text = String::new();
     let (v4, v6) = (allowlist.family(Family::V4).len(), allowlist.family(Family::V6).len());
     // Writing into a String can't fail.
-    let _ = writeln!(text, "# Sources of payment callbacks for {kind}, rendered by callgate. Do not edit: change the policy.");
+    let _ = writeln!(
+        text,
+        "# Sources of payment callbacks for {kind}, rendered by callgate. Do not edit: change the policy."
+    );
     let _ = writeln!(text, "# mode {mode}: {consequence}");
     for stamp in &allowlist.policies {
         let (provider, revision, digest) = (&stamp.provider, stamp.revision, stamp.digest.short());
-        let _ = writeln!(text, "# policy {provider} revision {revision} digest {digest} ({})", plain(&stamp.name));
+        let _ = writeln!(
+            text,
+            "# policy {provider} revision {revision} digest {digest} ({})",
+            plain(&stamp.name)
+        );
     }
     let _ = writeln!(text, "# {v4} IPv4 and {v6} IPv6 prefixes");
     for excluded in &allowlist.excluded {
-        let (provider, source) = (&excluded.provider, &excluded.source);
         let why = match &excluded.why {
             Exclusion::Expired(end) => format!("expired {end}"),
             Exclusion::Retired(since, reason) => format!("retired here {since}: {}", plain(reason)),
-            Exclusion::NotYet | Exclusion::Tombstone | Exclusion::Role(_) | Exclusion::Environment => continue,
+            Exclusion::NotYet | Exclusion::Tombstone | Exclusion::Role(_) | Exclusion::Environment => {
+                continue;
+            }
         };
-        let shown: Vec<String> = excluded.prefixes.iter().take(4).map(|prefix| prefix.short().to_string()).collect();
-        let more = if excluded.prefixes.len() > 4 { ", ..." } else { "" };
-        let _ = writeln!(text, "# not admitted: {provider}/{source} {why} ({}{more})", shown.join(", "));
+        let (provider, source) = (&excluded.provider, &excluded.source);
+        let shown = crate::prefix::listed(&excluded.prefixes, 4);
+        let _ = writeln!(text, "# not admitted: {provider}/{source} {why} ({shown})");
     }
     text.push_str("# An address list is not authentication: verify each callback as well.\n");
     text

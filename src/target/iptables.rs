@@ -21,7 +21,7 @@ kind_word!(Kind, "iptables");
 
 choices! {
     /// The built-in or foreign chain that packets come from.
-    pub enum Parent {
+    pub(crate) enum Parent {
         /// Packets to the host itself.
         Input = "INPUT",
         /// Packets to published container ports.
@@ -31,7 +31,7 @@ choices! {
 
 choices! {
     /// Whether the artifact also puts in the jump to its own chain.
-    pub enum Jump {
+    pub(crate) enum Jump {
         /// It does.
         Insert = "insert",
         /// The user has put it in.
@@ -41,7 +41,7 @@ choices! {
 
 choices! {
     /// How addresses are matched.
-    pub enum Matching {
+    pub(crate) enum Matching {
         /// A rule a prefix.
         Rules = "rules",
         /// One rule and an ipset a family.
@@ -51,7 +51,7 @@ choices! {
 
 record! {
     /// iptables-restore input.
-    pub struct RawSettings {
+    pub(crate) struct RawSettings {
         /// `iptables`
         #[schemars(required)]
         kind: required Kind,
@@ -82,7 +82,11 @@ pub(super) struct Iptables {
 
 impl Iptables {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let common = Common { name, mode: raw.mode.unwrap_or(Mode::Exclusive), aggregate: raw.aggregate.unwrap_or(false) };
+        let common = Common {
+            name,
+            mode: raw.mode.unwrap_or(Mode::Exclusive),
+            aggregate: raw.aggregate.unwrap_or(false),
+        };
         let chain = raw.chain.map_or_else(|| "CALLGATE".to_owned(), |chain| checked_chain(&chain, decoder));
         Self {
             common,
@@ -97,9 +101,16 @@ impl Iptables {
         format!("{}-{}", self.chain.to_lowercase(), family.as_str())
     }
 
-    fn rules(&self, allowlist: &Allowlist, family: Family, templates: &Templates) -> Result<String, RenderError> {
+    fn rules(
+        &self,
+        allowlist: &Allowlist,
+        family: Family,
+        templates: &Templates,
+    ) -> Result<String, RenderError> {
         let consequence = match self.common.mode {
-            Mode::Exclusive => format!("everyone else is dropped at {}, shoppers too", ports_words(&allowlist.service)),
+            Mode::Exclusive => {
+                format!("everyone else is dropped at {}, shoppers too", allowlist.service.ports_words())
+            }
             Mode::Permit => "everyone else is left to your own rules".to_owned(),
         };
         let mut header = header(allowlist, TargetKind::Iptables, self.common.mode, &consequence);
@@ -136,20 +147,28 @@ impl Iptables {
     fn dispatch(&self, service: &Service, family: Family) -> String {
         let chain = &self.chain;
         let mut text = String::new();
-        let interface = service.interface.as_ref().map_or_else(String::new, |interface| format!(" -i {interface}"));
+        let interface =
+            service.interface.as_ref().map_or_else(String::new, |interface| format!(" -i {interface}"));
         let address = service.addresses.iter().find(|address| address.is_ipv4() == (family == Family::V4));
         for port in &service.ports {
             // Writing into a String can't fail.
             let _ = match self.parent {
                 Parent::Input => {
                     let address = address.map_or_else(String::new, |address| format!(" -d {address}"));
-                    writeln!(text, "-A {chain}{address}{interface} -p tcp -m tcp --dport {port} -j {chain}-ALLOW")
+                    writeln!(
+                        text,
+                        "-A {chain}{address}{interface} -p tcp -m tcp --dport {port} -j {chain}-ALLOW"
+                    )
                 }
                 // After translation the port is the container's: the one that was called is in the connection,
                 // and only packets in its original direction come from the caller.
                 Parent::DockerUser => {
-                    let address = address.map_or_else(String::new, |address| format!(" --ctorigdst {address}"));
-                    writeln!(text, "-A {chain}{interface} -p tcp -m conntrack{address} --ctorigdstport {port} --ctdir ORIGINAL -j {chain}-ALLOW")
+                    let address =
+                        address.map_or_else(String::new, |address| format!(" --ctorigdst {address}"));
+                    writeln!(
+                        text,
+                        "-A {chain}{interface} -p tcp -m conntrack{address} --ctorigdstport {port} --ctdir ORIGINAL -j {chain}-ALLOW"
+                    )
                 }
             };
         }
@@ -166,40 +185,49 @@ impl Iptables {
         let mut text = String::with_capacity(entries.len() * 110);
         for entry in entries {
             let comment = comments.of(entry);
-            let _ = writeln!(text, "-A {chain}-ALLOW -s {} -m comment --comment \"{}\" -j ACCEPT", entry.prefix, cut(&comment));
+            let _ = writeln!(
+                text,
+                "-A {chain}-ALLOW -s {} -m comment --comment \"{}\" -j ACCEPT",
+                entry.prefix,
+                cut(&comment)
+            );
         }
         text
     }
 
     /// Both sets, each filled beside the one in use and then swapped in.
     fn sets(&self, allowlist: &Allowlist, templates: &Templates) -> Result<String, RenderError> {
-        let mut header = header(allowlist, TargetKind::Iptables, self.common.mode, "the sets that the rules name");
+        let mut header =
+            header(allowlist, TargetKind::Iptables, self.common.mode, "the sets that the rules name");
         header.push_str("# Load before the rules with: ipset -exist restore -file FILE\n");
         let comments = Comments::new(allowlist, ascii_word);
-        let mut text = String::with_capacity(allowlist.entries().len() * 48);
-        for family in Family::ALL {
-            let (set, entries) = (self.set_name(family), allowlist.family(family));
-            let word = match family {
-                Family::V4 => "inet",
-                Family::V6 => "inet6",
-            };
-            let room = entries.len().next_power_of_two().max(SET_ENTRIES_DEFAULT);
-            let create = |name: &str| format!("create {name} hash:net family {word} maxelem {room}\n");
-            text.push_str(&create(&set));
-            text.push_str(&create(&format!("{set}-new")));
-            let _ = writeln!(text, "flush {set}-new");
-            let mut said = String::new();
-            for entry in entries {
-                let comment = comments.of(entry);
-                if comment != said {
-                    let _ = writeln!(text, "# {comment}");
-                    said = comment.into_owned();
-                }
-                let _ = writeln!(text, "add {set}-new {}", entry.prefix.short());
-            }
-            let _ = writeln!(text, "swap {set} {set}-new\ndestroy {set}-new");
-        }
+        let text: String =
+            Family::ALL.into_iter().map(|family| self.set(allowlist, family, &comments)).collect();
         Ok(templates.render(TargetKind::Iptables, "ipset", &[("header", &header), ("entries", &text)])?)
+    }
+
+    fn set(&self, allowlist: &Allowlist, family: Family, comments: &Comments) -> String {
+        let (set, entries) = (self.set_name(family), allowlist.family(family));
+        let word = match family {
+            Family::V4 => "inet",
+            Family::V6 => "inet6",
+        };
+        let room = entries.len().next_power_of_two().max(SET_ENTRIES_DEFAULT);
+        let kind = format!("hash:net family {word} maxelem {room}");
+        let mut text = String::with_capacity(200 + entries.len() * 48);
+        // Writing into a String can't fail.
+        let _ = write!(text, "create {set} {kind}\ncreate {set}-new {kind}\nflush {set}-new\n");
+        let mut said = String::new();
+        for entry in entries {
+            let comment = comments.of(entry);
+            if comment != said {
+                let _ = writeln!(text, "# {comment}");
+                said = comment.into_owned();
+            }
+            let _ = writeln!(text, "add {set}-new {}", entry.prefix.short());
+        }
+        let _ = writeln!(text, "swap {set} {set}-new\ndestroy {set}-new");
+        text
     }
 }
 
@@ -208,20 +236,21 @@ fn cut(comment: &str) -> &str {
     comment.get(..250).unwrap_or(comment)
 }
 
-fn ports_words(service: &Service) -> String {
-    let ports: Vec<String> = service.ports.iter().map(|port| format!("tcp/{port}")).collect();
-    ports.join(", ")
-}
-
 fn checked_chain(chain: &At<String>, decoder: &mut Decoder<'_>) -> String {
     // 28 characters are what the kernel takes; `-ALLOW` is added to it, and `-v4-new` to the sets.
     let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
     let name = &chain.value;
     let reserved = ["INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING", "DOCKER-USER", "DOCKER"];
-    let sound = name.len() <= 20 && name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(plain);
+    let sound =
+        name.len() <= 20 && name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(plain);
     if !sound || reserved.contains(&name.as_str()) {
         let message = format!("`{}` is no name for a chain of our own", name.escape_debug());
-        decoder.fault(Code::InvalidValue, &chain.span, message, "upper-case letters, digits, `-`, `_`, at most 20; not a built-in chain");
+        decoder.fault(
+            Code::InvalidValue,
+            &chain.span,
+            message,
+            "upper-case letters, digits, `-`, `_`, at most 20; not a built-in chain",
+        );
     }
     name.clone()
 }
@@ -244,7 +273,10 @@ impl Target for Iptables {
         let name = &self.common.name;
         let mut files = Vec::with_capacity(3);
         if self.matching == Matching::Ipset {
-            files.push(ArtifactFile { path: format!("{name}.ipset"), text: self.sets(&allowlist, templates)? });
+            files.push(ArtifactFile {
+                path: format!("{name}.ipset"),
+                text: self.sets(&allowlist, templates)?,
+            });
         }
         for family in Family::ALL {
             let text = self.rules(&allowlist, family, templates)?;

@@ -16,7 +16,7 @@ kind_word!(Kind, "nftables");
 
 choices! {
     /// Where the own table looks at packets.
-    pub enum Hook {
+    pub(crate) enum Hook {
         /// Packets to the host itself.
         Input = "input",
         /// Packets to the host's addresses before translation: also those that go on to containers.
@@ -26,7 +26,7 @@ choices! {
 
 choices! {
     /// Whether the artifact also puts in the jump to its own chain.
-    pub enum Jump {
+    pub(crate) enum Jump {
         /// It does.
         Insert = "insert",
         /// The user has put it in.
@@ -36,7 +36,7 @@ choices! {
 
 record! {
     /// An nftables file.
-    pub struct RawSettings {
+    pub(crate) struct RawSettings {
         /// `nftables`
         #[schemars(required)]
         kind: required Kind,
@@ -60,7 +60,7 @@ record! {
 #[derive(Debug)]
 pub(super) struct Nftables {
     common: Common,
-    table: String,
+    own_table: String,
     hook: Hook,
     chain: Option<Chain>,
     jump: Jump,
@@ -71,7 +71,7 @@ pub(super) struct Nftables {
 struct Chain {
     family: ChainFamily,
     table: String,
-    chain: String,
+    name: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +104,20 @@ impl Nftables {
         let mode = raw.mode.unwrap_or(Mode::Exclusive);
         let common = Common { name, mode, aggregate: raw.aggregate.unwrap_or(false) };
         let (misplaced, other): (Vec<_>, _) = match mode {
-            Mode::Exclusive => (vec![raw.chain.as_ref().map(|at| (&at.span, "chain")), raw.jump.as_ref().map(|at| (&at.span, "jump"))], "permit"),
-            Mode::Permit => (vec![raw.table.as_ref().map(|at| (&at.span, "table")), raw.hook.as_ref().map(|at| (&at.span, "hook"))], "exclusive"),
+            Mode::Exclusive => (
+                vec![
+                    raw.chain.as_ref().map(|at| (&at.span, "chain")),
+                    raw.jump.as_ref().map(|at| (&at.span, "jump")),
+                ],
+                "permit",
+            ),
+            Mode::Permit => (
+                vec![
+                    raw.table.as_ref().map(|at| (&at.span, "table")),
+                    raw.hook.as_ref().map(|at| (&at.span, "hook")),
+                ],
+                "exclusive",
+            ),
         };
         for (span, key) in misplaced.into_iter().flatten() {
             let message = format!("`{key}` has no meaning in mode {mode}");
@@ -113,11 +125,16 @@ impl Nftables {
         }
         if let Some(table) = raw.table.as_ref().filter(|table| !is_identifier(&table.value)) {
             let message = format!("`{}` is no nftables name", table.value.escape_debug());
-            decoder.fault(Code::InvalidValue, &table.span, message, "start with a letter; letters, digits, `_`, at most 31");
+            decoder.fault(
+                Code::InvalidValue,
+                &table.span,
+                message,
+                "start with a letter; letters, digits, `_`, at most 31",
+            );
         }
         Self {
             common,
-            table: raw.table.map_or_else(|| "callgate".to_owned(), |table| table.value),
+            own_table: raw.table.map_or_else(|| "callgate".to_owned(), |table| table.value),
             hook: raw.hook.map_or(Hook::Input, |hook| hook.value),
             chain: raw.chain.as_ref().and_then(|chain| parse_chain(chain, decoder)),
             jump: raw.jump.map_or(Jump::Insert, |jump| jump.value),
@@ -125,7 +142,8 @@ impl Nftables {
     }
 
     fn exclusive(&self, allowlist: &Allowlist, templates: &Templates) -> Result<String, RenderError> {
-        let consequence = format!("everyone else is dropped at {}, shoppers too", ports_words(&allowlist.service));
+        let consequence =
+            format!("everyone else is dropped at {}, shoppers too", allowlist.service.ports_words());
         let header = header(allowlist, TargetKind::Nftables, Mode::Exclusive, &consequence);
         let priority = match self.hook {
             Hook::Input => "filter - 10",
@@ -134,7 +152,7 @@ impl Nftables {
         };
         let values = [
             ("header", header.as_str()),
-            ("table", &self.table),
+            ("table", &self.own_table),
             ("hook", self.hook.as_str()),
             ("priority", priority),
             ("elements_v4", &elements(allowlist, Family::V4)),
@@ -171,14 +189,17 @@ impl Nftables {
                 help: "name your chain that refuses others, such as `chain: inet filter input`".to_owned(),
             });
         };
-        let foreign = Family::ALL.into_iter().find(|family| !chain.family.holds(*family) && !allowlist.family(*family).is_empty());
+        let foreign = Family::ALL
+            .into_iter()
+            .find(|family| !chain.family.holds(*family) && !allowlist.family(*family).is_empty());
         if let Some(family) = foreign {
             return Err(RenderError::Cannot {
                 what: format!("a table of family {} can't hold {family} prefixes", chain.family.as_str()),
                 help: "name a chain of family inet, or a second target for the other family".to_owned(),
             });
         }
-        let header = header(allowlist, TargetKind::Nftables, Mode::Permit, "everyone else is left to your own rules");
+        let header =
+            header(allowlist, TargetKind::Nftables, Mode::Permit, "everyone else is left to your own rules");
         let table = format!("{} {}", chain.family.as_str(), chain.table);
         let (mut sets, mut rules) = (String::new(), String::new());
         for family in Family::ALL.into_iter().filter(|family| chain.family.holds(*family)) {
@@ -190,10 +211,16 @@ impl Nftables {
             Jump::Insert => format!(
                 "# The first load only: leave this line out of later ones, or the jump is there twice, which is harmless.\n\
                  insert rule {table} {} jump callgate\n",
-                chain.chain
+                chain.name
             ),
         };
-        let values = [("header", header.as_str()), ("chain", &table), ("sets", &sets), ("rules", &rules), ("jump", &jump)];
+        let values = [
+            ("header", header.as_str()),
+            ("chain", &table),
+            ("sets", &sets),
+            ("rules", &rules),
+            ("jump", &jump),
+        ];
         Ok(templates.render(TargetKind::Nftables, "permit", &values)?)
     }
 }
@@ -207,7 +234,9 @@ fn parse_chain(text: &At<String>, decoder: &mut Decoder<'_>) -> Option<Chain> {
     // nft's own chain names may also hold `-` and `.`, unlike the names that callgate gives.
     let name = |word: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        word.len() <= 31 && word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && word.bytes().all(plain)
+        word.len() <= 31
+            && word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && word.bytes().all(plain)
     };
     let words: Vec<&str> = text.value.split_whitespace().collect();
     if let [family, table, chain] = words.as_slice()
@@ -222,11 +251,16 @@ fn parse_chain(text: &At<String>, decoder: &mut Decoder<'_>) -> Option<Chain> {
             _ => None,
         };
         if let Some(family) = family {
-            return Some(Chain { family, table: (*table).to_owned(), chain: (*chain).to_owned() });
+            return Some(Chain { family, table: (*table).to_owned(), name: (*chain).to_owned() });
         }
     }
     let message = format!("`{}` names no chain", text.value.escape_debug());
-    decoder.fault(Code::InvalidValue, &text.span, message, "write family (inet, ip or ip6), table and chain: `inet filter input`");
+    decoder.fault(
+        Code::InvalidValue,
+        &text.span,
+        message,
+        "write family (inet, ip or ip6), table and chain: `inet filter input`",
+    );
     None
 }
 
@@ -236,11 +270,6 @@ fn ports(service: &Service) -> String {
         [one] => one.clone(),
         _ => format!("{{ {} }}", ports.join(", ")),
     }
-}
-
-fn ports_words(service: &Service) -> String {
-    let ports: Vec<String> = service.ports.iter().map(|port| format!("tcp/{port}")).collect();
-    ports.join(", ")
 }
 
 fn interface(service: &Service) -> String {
@@ -294,7 +323,9 @@ fn permit_rule(service: &Service, family: Family, table: &str) -> String {
     };
     let (interface, place) = (interface(service), destination(service, family).unwrap_or_default());
     let (ports, set) = (ports(service), family.as_str());
-    format!("add rule {table} callgate {interface}{place}{word} saddr @callgate_{set} tcp dport {ports} accept\n")
+    format!(
+        "add rule {table} callgate {interface}{place}{word} saddr @callgate_{set} tcp dport {ports} accept\n"
+    )
 }
 
 impl Target for Nftables {

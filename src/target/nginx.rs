@@ -15,7 +15,7 @@ kind_word!(Kind, "nginx");
 
 choices! {
     /// How nginx is told.
-    pub enum Variant {
+    pub(crate) enum Variant {
         /// `allow` and `deny` lines.
         Access = "access",
         /// A `geo` block that gives a variable the source's name.
@@ -25,7 +25,7 @@ choices! {
 
 record! {
     /// An nginx snippet.
-    pub struct RawSettings {
+    pub(crate) struct RawSettings {
         /// `nginx`
         #[schemars(required)]
         kind: required Kind,
@@ -44,7 +44,7 @@ record! {
 
 record! {
     /// A proxy in front of nginx.
-    pub struct RawProxy {
+    pub(crate) struct RawProxy {
         /// The header in which it tells the client's address.
         #[schemars(required)]
         header: required At<String>,
@@ -73,7 +73,9 @@ impl Nginx {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
         let mode = raw.mode.unwrap_or(Mode::Exclusive);
         let common = Common { name, mode, aggregate: raw.aggregate.unwrap_or(false) };
-        let variable = raw.variable.map_or_else(|| "$callgate".to_owned(), |variable| checked_variable(&variable, decoder));
+        let variable = raw
+            .variable
+            .map_or_else(|| "$callgate".to_owned(), |variable| checked_variable(&variable, decoder));
         let proxy = raw.behind_proxy.and_then(|proxy| checked_proxy(proxy, decoder));
         Self { common, variant: raw.variant.unwrap_or(Variant::Access), variable, proxy }
     }
@@ -106,7 +108,10 @@ impl Nginx {
             ),
         };
         if let Some(proxy) = &self.proxy {
-            let _ = writeln!(note, "# Behind a proxy nginx sees the proxy's address. These lines belong into `server` or `http`:");
+            let _ = writeln!(
+                note,
+                "# Behind a proxy nginx sees the proxy's address. These lines belong into `server` or `http`:"
+            );
             for prefix in &proxy.trusted {
                 let _ = writeln!(note, "#     set_real_ip_from {};", prefix.short());
             }
@@ -119,7 +124,11 @@ impl Nginx {
 fn checked_variable(variable: &At<String>, decoder: &mut Decoder<'_>) -> String {
     let name = variable.value.strip_prefix('$').unwrap_or("");
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if name.is_empty() || name.len() > 60 || !name.bytes().all(word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+    if name.is_empty()
+        || name.len() > 60
+        || !name.bytes().all(word)
+        || name.starts_with(|c: char| c.is_ascii_digit())
+    {
         let message = format!("`{}` is no nginx variable", variable.value.escape_debug());
         decoder.fault(Code::InvalidValue, &variable.span, message, "write `$` and letters, digits or `_`");
     }
@@ -131,7 +140,12 @@ fn checked_proxy(raw: RawProxy, decoder: &mut Decoder<'_>) -> Option<Proxy> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if header.value.is_empty() || header.value.len() > 60 || !header.value.bytes().all(token) {
         let message = format!("`{}` is no header name", header.value.escape_debug());
-        decoder.fault(Code::InvalidValue, &header.span, message, "write a name such as `X-Forwarded-For`, or `proxy_protocol`");
+        decoder.fault(
+            Code::InvalidValue,
+            &header.span,
+            message,
+            "write a name such as `X-Forwarded-For`, or `proxy_protocol`",
+        );
     }
     let mut trusted = Vec::new();
     for text in raw.trusted? {
@@ -141,7 +155,9 @@ fn checked_proxy(raw: RawProxy, decoder: &mut Decoder<'_>) -> Option<Proxy> {
                 decoder.fault(Code::Everything, &text.span, message, "name the proxy's own addresses");
             }
             Ok(prefix) => trusted.push(prefix),
-            Err(error) => decoder.fault(Code::NotAPrefix, &text.span, error.to_string(), "write an address or prefix"),
+            Err(error) => {
+                decoder.fault(Code::NotAPrefix, &text.span, error.to_string(), "write an address or prefix");
+            }
         }
     }
     Some(Proxy { header: header.value, trusted })
@@ -163,9 +179,12 @@ impl Target for Nginx {
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
         let allowlist = self.common.wanted(allowlist)?;
         let comments = Comments::new(&allowlist, plain);
-        let consequence = match self.common.mode {
-            Mode::Exclusive => "everyone else is refused with status 403",
-            Mode::Permit => "everyone else is left to your own rules",
+        let consequence = match (self.variant, self.common.mode) {
+            (Variant::Access, Mode::Exclusive) => "everyone else is refused with status 403",
+            (Variant::Geo, Mode::Exclusive) => {
+                "everyone else has an empty variable, which the location refuses"
+            }
+            (Variant::Access | Variant::Geo, Mode::Permit) => "everyone else is left to your own rules",
         };
         let header = header(&allowlist, TargetKind::Nginx, self.common.mode, consequence);
         let note = self.note();
@@ -178,7 +197,8 @@ impl Target for Nginx {
                 Variant::Access => writeln!(entries, "allow {}; # {comment}", entry.prefix.short()),
                 Variant::Geo => {
                     let source = allowlist.origins_of(entry).next();
-                    let (provider, source) = source.map_or(("", ""), |origin| (origin.provider.as_str(), origin.source.as_str()));
+                    let (provider, source) =
+                        source.map_or(("", ""), |origin| (origin.provider.as_str(), origin.source.as_str()));
                     writeln!(entries, "    {} {provider}/{source}; # {comment}", entry.prefix.short())
                 }
             };
@@ -195,7 +215,7 @@ impl Target for Nginx {
                 templates.render(TargetKind::Nginx, "geo", &values)?
             }
         };
-        let files = vec![ArtifactFile { path: format!("{}.conf", self.common.name), text }];
+        let files = vec![ArtifactFile { path: format!("{}.{}.conf", self.common.name, self.variant), text }];
         Ok(Artifact { files, findings: self.findings(allowlist.entries().len()) })
     }
 }
@@ -205,7 +225,8 @@ impl Nginx {
         if self.variant == Variant::Geo || entries <= LINEAR_MAX {
             return Vec::new();
         }
-        let message = format!("target `{}`: nginx walks {entries} allow lines at each request", self.common.name);
+        let message =
+            format!("target `{}`: nginx walks {entries} allow lines at each request", self.common.name);
         let found = Diagnostic::new(Code::LinearList, message).about(self.common.name.as_str());
         vec![found.help("set `variant: geo`: a tree, as fast for a million entries as for ten")]
     }

@@ -22,6 +22,14 @@ pub enum TemplateError {
         /// The values that this template may use.
         values: Vec<String>,
     },
+    /// A template that drops what its target needs: rules would be missing.
+    #[error("template `{name}` leaves out `{value}`")]
+    LeftOut {
+        /// Its name.
+        name: String,
+        /// The value that is missing from the result.
+        value: &'static str,
+    },
     /// A file in the user's folder that no target renders.
     #[error("template `{name}` is not one that a target renders")]
     Unknown {
@@ -35,6 +43,11 @@ impl TemplateError {
     pub fn help(&self) -> String {
         match self {
             TemplateError::Broken { values, .. } => format!("values of this template: {}", values.join(", ")),
+            TemplateError::LeftOut { value, .. } => {
+                format!(
+                    "write `{{{{ {value} }}}}` where it belongs, unchanged: an artifact without it would admit somebody else"
+                )
+            }
             TemplateError::Unknown { .. } => {
                 let names: Vec<&str> = EMBEDDED_TEMPLATES.iter().map(|(name, _)| *name).collect();
                 format!("templates that can be overridden: {}", names.join(", "))
@@ -62,7 +75,12 @@ impl Templates {
     }
 
     /// Renders a template of a target with finished values; every value is text that the target has quoted.
-    pub(crate) fn render(&self, kind: TargetKind, name: &str, values: &[(&'static str, &str)]) -> Result<String, TemplateError> {
+    pub(crate) fn render(
+        &self,
+        kind: TargetKind,
+        name: &str,
+        values: &[(&'static str, &str)],
+    ) -> Result<String, TemplateError> {
         let name = format!("{}/{name}.tera", kind.as_str().replace('-', "_"));
         let embedded = EMBEDDED_TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
         let text = self.overrides.get(&name).map(String::as_str).or(embedded).unwrap_or("");
@@ -85,7 +103,11 @@ impl Templates {
         for (key, value) in values {
             context.insert(*key, value);
         }
-        tera.render(&name, &context).map_err(|error| broken(&error))
+        let text = tera.render(&name, &context).map_err(|error| broken(&error))?;
+        match values.iter().find(|(_, value)| !text.contains(*value)) {
+            Some((value, _)) => Err(TemplateError::LeftOut { name, value }),
+            None => Ok(text),
+        }
     }
 }
 
@@ -98,9 +120,4 @@ fn report(error: &tera::Error) -> String {
         cause = inner.source();
     }
     text.trim().to_owned()
-}
-
-/// Folder names below `templates/`, one a kind of target.
-pub fn folders() -> Vec<String> {
-    TargetKind::ALL.iter().map(|kind| kind.as_str().replace('-', "_")).collect()
 }

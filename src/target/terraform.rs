@@ -17,7 +17,7 @@ kind_word!(Kind, "terraform");
 
 choices! {
     /// Which resources are rendered.
-    pub enum Resource {
+    pub(crate) enum Resource {
         /// `aws_vpc_security_group_ingress_rule`, one a prefix and port.
         Rules = "rules",
         /// `aws_ec2_managed_prefix_list`, one a family, and one rule a port.
@@ -27,7 +27,7 @@ choices! {
 
 record! {
     /// A Terraform module.
-    pub struct RawSettings {
+    pub(crate) struct RawSettings {
         /// `terraform`
         #[schemars(required)]
         kind: required Kind,
@@ -56,12 +56,22 @@ pub(super) struct Terraform {
 
 impl Terraform {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let common = Common { name, mode: raw.mode.unwrap_or(Mode::Exclusive), aggregate: raw.aggregate.unwrap_or(false) };
+        let common = Common {
+            name,
+            mode: raw.mode.unwrap_or(Mode::Exclusive),
+            aggregate: raw.aggregate.unwrap_or(false),
+        };
         if let Some(group) = &raw.security_group_id {
             let digits = group.value.strip_prefix("sg-").unwrap_or("");
-            if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+            {
                 let message = format!("`{}` is no security group id", group.value.escape_debug());
-                decoder.fault(Code::InvalidValue, &group.span, message, "write `sg-` and its hexadecimal digits, or leave it out and pass the variable");
+                decoder.fault(
+                    Code::InvalidValue,
+                    &group.span,
+                    message,
+                    "write `sg-` and its hexadecimal digits, or leave it out and pass the variable",
+                );
             }
         }
         if let Some(size) = raw.max_entries.as_ref().filter(|size| size.value == 0 || size.value > 1_000) {
@@ -77,7 +87,9 @@ impl Terraform {
     }
 
     fn group(&self) -> String {
-        self.security_group_id.as_ref().map_or_else(|| "var.security_group_id".to_owned(), |id| format!("\"{id}\""))
+        self.security_group_id
+            .as_ref()
+            .map_or_else(|| "var.security_group_id".to_owned(), |id| format!("\"{id}\""))
     }
 
     fn resources(&self, allowlist: &Allowlist, family: Family) -> String {
@@ -106,36 +118,38 @@ impl Terraform {
                 self.entries_max
             );
         }
-        for port in &allowlist.service.ports {
-            let _ = write!(text, "\nresource \"aws_vpc_security_group_ingress_rule\" \"callbacks_{version}_{port}\" {{\n");
-            let rows = match self.resource {
-                Resource::Rules => {
-                    let _ = write!(text, "  for_each = local.callbacks_{version}\n\n");
-                    let key = if family == Family::V4 { "cidr_ipv4" } else { "cidr_ipv6" };
-                    vec![
-                        ("security_group_id", self.group()),
-                        (key, "each.key".to_owned()),
-                        ("from_port", port.to_string()),
-                        ("to_port", port.to_string()),
-                        ("ip_protocol", "\"tcp\"".to_owned()),
-                        ("description", "each.value".to_owned()),
-                    ]
-                }
-                Resource::PrefixLists => vec![
-                    ("security_group_id", self.group()),
-                    ("prefix_list_id", format!("aws_ec2_managed_prefix_list.callbacks_{version}.id")),
-                    ("from_port", port.to_string()),
-                    ("to_port", port.to_string()),
-                    ("ip_protocol", "\"tcp\"".to_owned()),
-                    ("description", "\"payment callbacks, callgate\"".to_owned()),
-                ],
-            };
-            for (key, value) in rows {
-                let _ = writeln!(text, "  {key:17} = {value}");
-            }
-            text.push_str("}\n");
-        }
+        allowlist.service.ports.iter().for_each(|port| text.push_str(&self.rule(family, *port)));
         text
+    }
+
+    fn rule(&self, family: Family, port: u16) -> String {
+        let version = family.as_str();
+        let mut text =
+            format!("\nresource \"aws_vpc_security_group_ingress_rule\" \"callbacks_{version}_{port}\" {{\n");
+        let (source, value, description) = match (self.resource, family) {
+            (Resource::Rules, Family::V4) => ("cidr_ipv4", "each.key".to_owned(), "each.value"),
+            (Resource::Rules, Family::V6) => ("cidr_ipv6", "each.key".to_owned(), "each.value"),
+            (Resource::PrefixLists, _) => (
+                "prefix_list_id",
+                format!("aws_ec2_managed_prefix_list.callbacks_{version}.id"),
+                "\"payment callbacks, callgate\"",
+            ),
+        };
+        if self.resource == Resource::Rules {
+            text.push_str(&format!("  for_each = local.callbacks_{version}\n\n"));
+        }
+        let rows = [
+            ("security_group_id", self.group()),
+            (source, value),
+            ("from_port", port.to_string()),
+            ("to_port", port.to_string()),
+            ("ip_protocol", "\"tcp\"".to_owned()),
+            ("description", description.to_owned()),
+        ];
+        for (key, value) in rows {
+            text.push_str(&format!("  {key:17} = {value}\n"));
+        }
+        text + "}\n"
     }
 }
 
@@ -184,14 +198,22 @@ impl Target for Terraform {
             let count = allowlist.family(family).len();
             if self.resource == Resource::PrefixLists && count as u64 > u64::from(self.entries_max) {
                 return Err(RenderError::Cannot {
-                    what: format!("{count} {family} prefixes do not fit into a prefix list of {}", self.entries_max),
+                    what: format!(
+                        "{count} {family} prefixes do not fit into a prefix list of {}",
+                        self.entries_max
+                    ),
                     help: "raise `max_entries:`, or set `aggregate: true`".to_owned(),
                 });
             }
             entries.push_str(&locals(&allowlist, family));
             resources.push_str(&self.resources(&allowlist, family));
         }
-        let values = [("header", header.as_str()), ("variable", &variable), ("entries", &entries), ("resources", &resources)];
+        let values = [
+            ("header", header.as_str()),
+            ("variable", &variable),
+            ("entries", &entries),
+            ("resources", &resources),
+        ];
         let text = templates.render(TargetKind::Terraform, "rules", &values)?;
         let files = vec![ArtifactFile { path: format!("{}/main.tf", self.common.name), text }];
         Ok(Artifact { files, findings: Vec::new() })

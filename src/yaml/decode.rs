@@ -89,7 +89,7 @@ macro_rules! decode_numbers {
                 let canonical = text == "0" || !text.starts_with('0');
                 let number = if digits && canonical { text.parse().ok() } else { None };
                 if number.is_none() {
-                    decoder.wrong_type(node, concat!("a whole number up to ", stringify!($number), "'s largest"));
+                    decoder.wrong_type(node, &format!("a whole number up to {}", <$number>::MAX));
                 }
                 number
             }
@@ -115,7 +115,9 @@ impl<T: Decode> Decode for Vec<T> {
     /// Items with faults are left out; they have been reported.
     fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
         match &node.value {
-            Value::Sequence(items) => Some(items.iter().filter_map(|item| T::decode(item, decoder)).collect()),
+            Value::Sequence(items) => {
+                Some(items.iter().filter_map(|item| T::decode(item, decoder)).collect())
+            }
             Value::Scalar(..) | Value::Mapping(..) => {
                 decoder.wrong_type(node, "a list");
                 None
@@ -189,7 +191,10 @@ impl<'n, 'a> Fields<'n, 'a> {
     /// The node of a key.
     pub fn node(&mut self, key: &'static str) -> Option<&'n Node<'a>> {
         self.known.push(key);
-        let found = self.entries.iter().find(|(name, _)| matches!(&name.value, Value::Scalar(text, _) if text == key));
+        let found = self
+            .entries
+            .iter()
+            .find(|(name, _)| matches!(&name.value, Value::Scalar(text, _) if text == key));
         found.map(|(_, value)| value)
     }
 
@@ -202,7 +207,12 @@ impl<'n, 'a> Fields<'n, 'a> {
     pub fn required<T: Decode>(&mut self, key: &'static str, decoder: &mut Decoder<'_>) -> Option<T> {
         let Some(node) = self.node(key) else {
             let place = self.head(decoder.source);
-            decoder.fault(Code::MissingKey, &place, format!("key `{key}` is missing"), format!("add `{key}:` here"));
+            decoder.fault(
+                Code::MissingKey,
+                &place,
+                format!("key `{key}` is missing"),
+                format!("add `{key}:` here"),
+            );
             return None;
         };
         T::decode(node, decoder)
@@ -245,7 +255,8 @@ pub fn nearest<'c>(text: &str, candidates: &[&'c str]) -> Option<&'c str> {
 
 /// Levenshtein's distance; texts beyond 64 characters count as far away.
 fn edit_distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().take(65).collect(), right.chars().take(65).collect());
+    let (left, right): (Vec<char>, Vec<char>) =
+        (left.chars().take(65).collect(), right.chars().take(65).collect());
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row, vec![i + 1]).into_iter();
@@ -265,22 +276,24 @@ fn edit_distance(left: &str, right: &str) -> usize {
 /// the others; `list` becomes a `Vec`. The schema hears it from `#[schemars(required)]` on the first and
 /// `#[schemars(default)]` on the last; a test holds schema and reader together.
 macro_rules! record {
-    ($(#[$meta:meta])* pub struct $name:ident {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
         $($(#[$field_meta:meta])* $field:ident: $kind:ident $type:ty,)*
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields)]
-        pub struct $name {
+        #[allow(dead_code, reason = "some fields are read for their faults only")]
+        $vis struct $name {
             /// Its place in the text.
             #[schemars(skip)]
-            pub span: std::ops::Range<usize>,
-            $($(#[$field_meta])* pub $field: $crate::yaml::decode::record!(@type $kind $type),)*
+            $vis span: std::ops::Range<usize>,
+            $($(#[$field_meta])* $vis $field: $crate::yaml::decode::record!(@type $kind $type),)*
         }
 
         impl $name {
             /// Its keys in canonical order.
-            pub const KEYS: &'static [&'static str] = &[$(stringify!($field),)*];
+            #[allow(dead_code, reason = "not every record is reordered by `fmt`")]
+            pub(crate) const KEYS: &'static [&'static str] = &[$(stringify!($field),)*];
         }
 
         impl $crate::yaml::decode::Decode for $name {
@@ -308,24 +321,24 @@ pub(crate) use record;
 
 /// Declares a closed set of words: the enum, its reader and its schema.
 macro_rules! choices {
-    ($(#[$meta:meta])* pub enum $name:ident {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident {
         $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
+        $vis enum $name { $($(#[$variant_meta])* $variant,)+ }
 
         impl $name {
             /// All of them, in order.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+            $vis const ALL: &'static [$name] = &[$($name::$variant,)+];
 
             /// The word in files and reports.
-            pub fn as_str(self) -> &'static str {
+            $vis fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $text,)+ }
             }
 
             /// The one with this word.
-            pub fn from_word(word: &str) -> Option<Self> {
+            $vis fn from_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|choice| choice.as_str() == word)
             }
         }
@@ -360,7 +373,12 @@ macro_rules! choices {
 pub(crate) use choices;
 
 /// The word itself where it is one of `words`; otherwise the fault is reported.
-pub fn choose<'w>(text: &str, words: &[&'w str], node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<&'w str> {
+pub fn choose<'w>(
+    text: &str,
+    words: &[&'w str],
+    node: &Node<'_>,
+    decoder: &mut Decoder<'_>,
+) -> Option<&'w str> {
     if let Some(word) = words.iter().find(|word| **word == text) {
         return Some(word);
     }
@@ -368,7 +386,12 @@ pub fn choose<'w>(text: &str, words: &[&'w str], node: &Node<'_>, decoder: &mut 
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("one of: {}", words.join(", ")),
     };
-    decoder.fault(Code::InvalidValue, &node.span, format!("`{text}` is not one of {}", words.join(", ")), help);
+    decoder.fault(
+        Code::InvalidValue,
+        &node.span,
+        format!("`{text}` is not one of {}", words.join(", ")),
+        help,
+    );
     None
 }
 
@@ -399,7 +422,11 @@ fn drop_null(object: Option<&mut serde_json::Map<String, serde_json::Value>>) {
     for value in object.values_mut() {
         match value {
             serde_json::Value::Object(map) => drop_null(Some(map)),
-            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| drop_null(item.as_object_mut())),
+            serde_json::Value::Array(items) => {
+                for item in items {
+                    drop_null(item.as_object_mut());
+                }
+            }
             _ => {}
         }
     }
@@ -411,7 +438,7 @@ mod tests {
 
     record! {
         /// A test record.
-        pub struct Sample {
+        struct Sample {
             /// A name.
             #[schemars(required)]
             name: required At<String>,
@@ -427,7 +454,8 @@ mod tests {
         let source = SourceText::new("x", text.to_owned());
         let mut sink = Diagnostics::new();
         let node = super::super::parse(&source, &mut sink);
-        let sample = node.and_then(|node| Sample::decode(&node, &mut Decoder { source: &source, sink: &mut sink }));
+        let sample =
+            node.and_then(|node| Sample::decode(&node, &mut Decoder { source: &source, sink: &mut sink }));
         (sample, sink.iter().map(|found| (found.code, found.help.clone())).collect())
     }
 
@@ -436,7 +464,10 @@ mod tests {
         let (sample, faults) = check("nam: x\nport: 070\nport: 1\nwords: no\n");
         assert!(sample.is_some_and(|sample| sample.name.is_none() && sample.port.is_none()));
         let codes: Vec<_> = faults.iter().map(|(code, _)| *code).collect();
-        assert_eq!(codes, [Code::RepeatedKey, Code::MissingKey, Code::WrongType, Code::WrongType, Code::UnknownKey]);
+        assert_eq!(
+            codes,
+            [Code::RepeatedKey, Code::MissingKey, Code::WrongType, Code::WrongType, Code::UnknownKey]
+        );
         assert_eq!(faults[4].1.as_deref(), Some("did you mean `name`?"));
     }
 

@@ -31,11 +31,16 @@ pub(crate) const FORMS: &[Form] = &[
         permit: "",
     },
     Form { name: "terraform", settings: "kind: terraform", permit: "" },
-    Form { name: "terraform-lists", settings: "kind: terraform, resource: prefix-lists, max_entries: 40", permit: "" },
+    Form {
+        name: "terraform-lists",
+        settings: "kind: terraform, resource: prefix-lists, max_entries: 40",
+        permit: "",
+    },
 ];
 
 /// A form of its own for the prerouting hook, which only mode `exclusive` has.
-pub(crate) const PREROUTING: Form = Form { name: "nftables-prerouting", settings: "kind: nftables, hook: prerouting", permit: "-" };
+pub(crate) const PREROUTING: Form =
+    Form { name: "nftables-prerouting", settings: "kind: nftables, hook: prerouting", permit: "-" };
 
 pub(crate) const MODES: &[&str] = &["exclusive", "permit"];
 
@@ -47,11 +52,25 @@ pub(crate) const SHAPES: &[&str] = &["one", "many", "aggregated"];
 pub(crate) fn prefixes(families: &str, shape: &str) -> Vec<&'static str> {
     let v4: &[&str] = match shape {
         "one" => &["20.91.170.120/29"],
-        _ => &["13.50.187.51", "20.91.170.120/30", "20.91.170.124/30", "51.21.32.255", "91.132.170.0", "91.132.170.1", "223.255.255.255"],
+        _ => &[
+            "13.50.187.51",
+            "20.91.170.120/30",
+            "20.91.170.124/30",
+            "51.21.32.255",
+            "91.132.170.0",
+            "91.132.170.1",
+            "223.255.255.255",
+        ],
     };
     let v6: &[&str] = match shape {
         "one" => &["2a10:a200::/32"],
-        _ => &["2a10:a200::/33", "2a10:a200:8000::/33", "2a10:a201::1", "2a10:a201::2/127", "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
+        _ => &[
+            "2a10:a200::/33",
+            "2a10:a200:8000::/33",
+            "2a10:a201::1",
+            "2a10:a201::2/127",
+            "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ],
     };
     let mut all = Vec::new();
     if families != "v6" {
@@ -79,7 +98,10 @@ pub(crate) fn policy(prefixes: &[&str]) -> String {
 pub(crate) fn site(form: &Form, mode: &str, shape: &str, service: &str) -> String {
     let aggregate = if shape == "aggregated" { ", aggregate: true" } else { "" };
     let permit = if mode == "permit" { form.permit } else { "" };
-    format!("schema: 1\n{service}targets:\n  callbacks: {{ {}, mode: {mode}{permit}{aggregate} }}\n", form.settings)
+    format!(
+        "schema: 1\n{service}targets:\n  callbacks: {{ {}, mode: {mode}{permit}{aggregate} }}\n",
+        form.settings
+    )
 }
 
 /// A folder in which the case is rendered into `out`.
@@ -98,7 +120,11 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     while let Some(place) = open.pop() {
         for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.is_dir() { open.push(path) } else { found.push(path.strip_prefix(folder).unwrap().to_path_buf()) }
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.push(path.strip_prefix(folder).unwrap().to_path_buf());
+            }
         }
     }
     found.sort();
@@ -110,10 +136,13 @@ fn artifacts_are_as_recorded() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let base = root().join("tests/golden");
     let (mut faults, mut known) = (String::new(), BTreeSet::new());
-    let mut cases: Vec<(&Form, &str)> = FORMS.iter().flat_map(|form| MODES.iter().map(move |mode| (form, *mode))).collect();
+    let mut cases: Vec<(&Form, &str)> =
+        FORMS.iter().flat_map(|form| MODES.iter().map(move |mode| (form, *mode))).collect();
     cases.push((&PREROUTING, "exclusive"));
     for (form, mode) in cases {
-        for (families, shape) in FAMILIES.iter().flat_map(|families| SHAPES.iter().map(move |shape| (*families, *shape))) {
+        for (families, shape) in
+            FAMILIES.iter().flat_map(|families| SHAPES.iter().map(move |shape| (*families, *shape)))
+        {
             let scene = rendered(form, mode, &prefixes(families, shape), shape, "");
             let case = format!("{}/{mode}-{families}-{shape}", form.name);
             for file in files(&scene.path().join("out")) {
@@ -145,6 +174,6 @@ fn the_same_inputs_give_the_same_bytes_in_any_order() {
     let mut turned = prefixes("both", "many");
     turned.reverse();
     let other = rendered(&FORMS[0], "exclusive", &turned, "many", "");
-    assert_eq!(scene.read("out/callbacks.conf"), other.read("out/callbacks.conf"));
+    assert_eq!(scene.read("out/callbacks.access.conf"), other.read("out/callbacks.access.conf"));
     assert_eq!(scene.read("out/callgate.manifest.json"), other.read("out/callgate.manifest.json"));
 }

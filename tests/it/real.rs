@@ -66,7 +66,8 @@ mod namespaces {
          iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
          iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -p tcp --dport 443 -j DNAT --to-destination 172.17.0.2:8443\n\
          ip6tables -N DOCKER-USER; ip6tables -A FORWARD -j DOCKER-USER";
-    const DOCKER_PUBLISHES: &str = "iptables -A FORWARD -d 172.17.0.2 -o docker0 -p tcp --dport 8443 -j ACCEPT";
+    const DOCKER_PUBLISHES: &str =
+        "iptables -A FORWARD -d 172.17.0.2 -o docker0 -p tcp --dport 8443 -j ACCEPT";
 
     fn load(world: &World, scene: &Scene, form: &Form, restore: &str) {
         let out = scene.path().join("out");
@@ -84,13 +85,26 @@ mod namespaces {
                     world.feed(&[&command, "--noflush", "--test"], &text);
                     world.feed(&[&command, "--noflush"], &text);
                 }
-                _ => assert!(file.ends_with("callgate.manifest.json"), "{} renders {}", form.name, file.display()),
+                _ => assert!(
+                    file.ends_with("callgate.manifest.json"),
+                    "{} renders {}",
+                    form.name,
+                    file.display()
+                ),
             }
         }
     }
 
     /// Loads a form as an operator would, and compares who gets in with the allowlist.
-    fn check(world: &World, sources: &BTreeSet<String>, form: &Form, mode: &str, families: &str, shape: &str, restore: &str) {
+    fn check(
+        world: &World,
+        sources: &BTreeSet<String>,
+        form: &Form,
+        mode: &str,
+        families: &str,
+        shape: &str,
+        restore: &str,
+    ) {
         let listed = prefixes(families, shape);
         let scene = rendered(form, mode, &listed, shape, "");
         world.clear();
@@ -104,7 +118,11 @@ mod namespaces {
         load(world, &scene, form, restore);
         assert_eq!(world.admitted("443", sources), wanted(&listed, sources), "{case}, loaded twice");
         if mode == "exclusive" {
-            assert_eq!(&world.admitted("8443", sources), sources, "{case}: another port is no business of ours");
+            assert_eq!(
+                &world.admitted("8443", sources),
+                sources,
+                "{case}: another port is no business of ours"
+            );
         }
     }
 
@@ -125,7 +143,15 @@ mod namespaces {
                 check(&world, &sources, form("iptables-ipset"), mode, families, "many", "iptables-restore");
             }
             check(&world, &sources, &PREROUTING, "exclusive", families, "many", "");
-            check(&world, &sources, form("iptables"), "exclusive", families, "aggregated", "iptables-restore");
+            check(
+                &world,
+                &sources,
+                form("iptables"),
+                "exclusive",
+                families,
+                "aggregated",
+                "iptables-restore",
+            );
         }
         world.clear();
     }
@@ -149,7 +175,8 @@ mod namespaces {
         if !can_make_namespaces() || !have(&["iptables"]) {
             return;
         }
-        let sources: BTreeSet<String> = all_probes().into_iter().filter(|source| !source.contains(':')).collect();
+        let sources: BTreeSet<String> =
+            all_probes().into_iter().filter(|source| !source.contains(':')).collect();
         let world = World::new(&sources);
         let _container = world.serve(Place::Container, "8443");
         let listed = prefixes("v4", "many");
@@ -157,7 +184,11 @@ mod namespaces {
             world.clear();
             world.on_host(&format!("{DOCKER}\n{setting}"));
             let before = world.admitted("443", &sources);
-            assert_eq!(before == sources, mode == "exclusive", "the container is as open as Docker leaves it");
+            assert_eq!(
+                before == sources,
+                mode == "exclusive",
+                "the container is as open as Docker leaves it"
+            );
             let scene = rendered(form("iptables-docker"), mode, &listed, "many", "");
             load(&world, &scene, form("iptables-docker"), "iptables-restore");
             assert_eq!(world.admitted("443", &sources), wanted(&listed, &sources), "DOCKER-USER, {mode}");
@@ -178,10 +209,16 @@ mod namespaces {
         let world = World::new(&sources);
         let _https = world.serve(Place::Host, "443");
         let listed = prefixes("both", "many");
-        let here = format!("service: {{ interface: up0, addresses: [{}, \"{}\"] }}\n", crate::world::HOST4, crate::world::HOST6);
+        let here = format!(
+            "service: {{ interface: up0, addresses: [{}, \"{}\"] }}\n",
+            crate::world::HOST4,
+            crate::world::HOST6
+        );
         let elsewhere = "service: { interface: docker0 }\n";
         for name in ["nftables", "iptables"] {
-            for (service, expected) in [(here.as_str(), wanted(&listed, &sources)), (elsewhere, sources.clone())] {
+            for (service, expected) in
+                [(here.as_str(), wanted(&listed, &sources)), (elsewhere, sources.clone())]
+            {
                 world.clear();
                 let scene = rendered(form(name), "exclusive", &listed, "many", service);
                 load(&world, &scene, form(name), "iptables-restore");
@@ -206,9 +243,24 @@ mod namespaces {
         let listed = prefixes("both", "many");
         for name in ["nginx", "nginx-geo"] {
             let scene = rendered(form(name), "exclusive", &listed, "many", "");
-            let conf = scene.write("nginx.conf", nginx_conf(&scene.path().join("out/callbacks.conf"), name));
+            let conf = scene.write(
+                "nginx.conf",
+                nginx_conf(
+                    &scene.path().join("out").join(format!(
+                        "callbacks.{}.conf",
+                        if name == "nginx-geo" { "geo" } else { "access" }
+                    )),
+                    name,
+                ),
+            );
             scene.write("www/cb", "ok");
-            let _nginx = world.start(&["nginx", "-p", &scene.path().display().to_string(), "-c", &conf.display().to_string()]);
+            let _nginx = world.start(&[
+                "nginx",
+                "-p",
+                &scene.path().display().to_string(),
+                "-c",
+                &conf.display().to_string(),
+            ]);
             wait_for(&scene.path().join("nginx.pid"));
             assert_eq!(world.answered("80", "/cb", &sources), wanted(&listed, &sources), "{name}");
         }
@@ -274,7 +326,11 @@ fn terraform_finds_every_golden_module_formatted() {
         return;
     }
     for name in ["terraform", "terraform-lists"] {
-        done(tool("terraform").args(["fmt", "-check", "-diff", "-recursive"]).arg(root().join("tests/golden").join(name)));
+        done(
+            tool("terraform")
+                .args(["fmt", "-check", "-diff", "-recursive"])
+                .arg(root().join("tests/golden").join(name)),
+        );
     }
 }
 
@@ -284,16 +340,28 @@ fn terraform_validates_the_modules() {
     let scene = Scene::new();
     let terraform = |arguments: &[&str]| {
         let mut command = tool("terraform");
-        command.current_dir(scene.path()).args(arguments).env("CHECKPOINT_DISABLE", "1").env("TF_IN_AUTOMATION", "1");
+        command
+            .current_dir(scene.path())
+            .args(arguments)
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("TF_IN_AUTOMATION", "1");
         done(&mut command)
     };
     let mut ready = false;
     for name in ["terraform", "terraform-lists"] {
         for families in FAMILIES {
-            let golden = root().join("tests/golden").join(name).join(format!("exclusive-{families}-many/callbacks/main.tf"));
+            let golden = root()
+                .join("tests/golden")
+                .join(name)
+                .join(format!("exclusive-{families}-many/callbacks/main.tf"));
             scene.write("main.tf", std::fs::read_to_string(golden).unwrap());
             if !ready {
-                terraform(&["init", "-input=false", "-no-color", &format!("-plugin-dir={}", mirror.display())]);
+                terraform(&[
+                    "init",
+                    "-input=false",
+                    "-no-color",
+                    &format!("-plugin-dir={}", mirror.display()),
+                ]);
                 ready = true;
             }
             terraform(&["validate", "-no-color"]);
@@ -321,26 +389,49 @@ fn ec2_takes_the_permissions_and_gives_them_back() {
             let permissions = found["SecurityGroups"][0]["IpPermissions"].as_array().unwrap();
             let mut admitted = Vec::new();
             for permission in permissions {
-                assert_eq!((&permission["IpProtocol"], &permission["FromPort"], &permission["ToPort"]), (&"tcp".into(), &443.into(), &443.into()));
+                assert_eq!(
+                    (&permission["IpProtocol"], &permission["FromPort"], &permission["ToPort"]),
+                    (&"tcp".into(), &443.into(), &443.into())
+                );
                 for (ranges, key) in [("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")] {
                     let listed = permission[ranges].as_array().unwrap();
-                    admitted.extend(listed.iter().map(|range| range[key].as_str().unwrap().parse::<Prefix>().unwrap()));
-                    assert!(listed.iter().all(|range| range["Description"] == "callgate example/all active (Cloud)"));
+                    admitted.extend(
+                        listed.iter().map(|range| range[key].as_str().unwrap().parse::<Prefix>().unwrap()),
+                    );
+                    assert!(
+                        listed
+                            .iter()
+                            .all(|range| range["Description"] == "callgate example/all active (Cloud)")
+                    );
                 }
             }
-            let wanted: PrefixSet = prefixes(families, shape).iter().map(|prefix| prefix.parse::<Prefix>().unwrap()).collect();
+            let wanted: PrefixSet =
+                prefixes(families, shape).iter().map(|prefix| prefix.parse::<Prefix>().unwrap()).collect();
             assert_eq!(admitted.into_iter().collect::<PrefixSet>(), wanted, "{families} {shape}");
         }
     }
     let scene = rendered(form("aws-lists"), "exclusive", &prefixes("both", "many"), "many", "");
     for (family, address_family) in [("v4", "IPv4"), ("v6", "IPv6")] {
-        let file = format!("file://{}", scene.path().join(format!("out/callbacks.{family}.entries.json")).display());
-        let made = moto.aws(&["create-managed-prefix-list", "--prefix-list-name", family, "--max-entries", "20", "--address-family", address_family, "--entries", &file]);
+        let file =
+            format!("file://{}", scene.path().join(format!("out/callbacks.{family}.entries.json")).display());
+        let made = moto.aws(&[
+            "create-managed-prefix-list",
+            "--prefix-list-name",
+            family,
+            "--max-entries",
+            "20",
+            "--address-family",
+            address_family,
+            "--entries",
+            &file,
+        ]);
         let id = made["PrefixList"]["PrefixListId"].as_str().unwrap().to_owned();
         let found = moto.aws(&["get-managed-prefix-list-entries", "--prefix-list-id", &id]);
         let listed = found["Entries"].as_array().unwrap();
-        let got: PrefixSet = listed.iter().map(|entry| entry["Cidr"].as_str().unwrap().parse::<Prefix>().unwrap()).collect();
-        let wanted: PrefixSet = prefixes(family, "many").iter().map(|prefix| prefix.parse::<Prefix>().unwrap()).collect();
+        let got: PrefixSet =
+            listed.iter().map(|entry| entry["Cidr"].as_str().unwrap().parse::<Prefix>().unwrap()).collect();
+        let wanted: PrefixSet =
+            prefixes(family, "many").iter().map(|prefix| prefix.parse::<Prefix>().unwrap()).collect();
         assert_eq!(got, wanted);
     }
 }
@@ -356,8 +447,13 @@ impl Moto {
         // The port is free at this moment; a race with another process shows as a failure to start.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let quiet = || std::process::Stdio::null();
-        let server = tool("moto_server").args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(quiet()).stderr(quiet()).spawn().unwrap();
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let server = tool("moto_server")
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(quiet())
+            .stderr(quiet())
+            .spawn()
+            .unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(std::time::Instant::now() < until, "moto does not listen");
             std::thread::yield_now();
@@ -367,8 +463,13 @@ impl Moto {
 
     fn aws(&self, arguments: &[&str]) -> serde_json::Value {
         let mut command = tool("aws");
-        command.args(["--endpoint-url", &self.url, "--region", "eu-north-1", "--output", "json", "ec2"]).args(arguments);
-        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+            .args(["--endpoint-url", &self.url, "--region", "eu-north-1", "--output", "json", "ec2"])
+            .args(arguments);
+        command
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
         serde_json::from_str(&done(&mut command)).unwrap()
     }
 }

@@ -24,7 +24,8 @@ pub(crate) fn have(tools: &[&str]) -> bool {
 pub(crate) fn find(tool: &str) -> Option<PathBuf> {
     let own = root().join(".venv/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(own).chain(std::env::split_paths(&path)).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let folders =
+        std::iter::once(own).chain(std::env::split_paths(&path)).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(tool)).find(|path| path.is_file())
 }
 
@@ -70,32 +71,43 @@ impl World {
     /// Makes the namespaces; every source is an address of the caller.
     pub(crate) fn new(sources: &BTreeSet<String>) -> Self {
         let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let world = Self { host: format!("cg-h-{id}"), caller: format!("cg-c-{id}"), container: format!("cg-d-{id}") };
+        let world = Self {
+            host: format!("cg-h-{id}"),
+            caller: format!("cg-c-{id}"),
+            container: format!("cg-d-{id}"),
+        };
         for name in [&world.host, &world.caller, &world.container] {
             done(tool("ip").args(["netns", "add", name]));
         }
-        let mut host = String::from("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1\n");
+        let mut host = String::from(
+            "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1\n",
+        );
         host.push_str(&format!("ip link add up0 type veth peer name up0 netns {}\n", world.caller));
         host.push_str(&format!("ip link add docker0 type veth peer name eth0 netns {}\n", world.container));
         host.push_str(&format!("ip link set lo up; ip link set up0 up; ip link set docker0 up\nip addr add {HOST4}/24 dev up0; ip addr add {HOST6}/64 dev up0 nodad\n"));
         host.push_str("ip addr add 172.17.0.1/24 dev docker0\nip route add default via 20.0.0.2; ip -6 route add default via 2a00:1::2\n");
-        world.shell(&world.host, &host);
-        let mut caller = String::from("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0\nip link set lo up; ip link set up0 up\nip addr add 20.0.0.2/24 dev up0; ip addr add 2a00:1::2/64 dev up0 nodad\n");
+        Self::shell(&world.host, &host);
+        let mut caller = String::from(
+            "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0\nip link set lo up; ip link set up0 up\nip addr add 20.0.0.2/24 dev up0; ip addr add 2a00:1::2/64 dev up0 nodad\n",
+        );
         for source in sources {
             let (length, nodad) = if source.contains(':') { (128, " nodad") } else { (32, "") };
             caller.push_str(&format!("ip addr add {source}/{length} dev up0{nodad}\n"));
         }
-        world.shell(&world.caller, &caller);
-        world.shell(&world.container, "ip link set lo up; ip link set eth0 up; ip addr add 172.17.0.2/24 dev eth0; ip route add default via 172.17.0.1\n");
+        Self::shell(&world.caller, &caller);
+        Self::shell(
+            &world.container,
+            "ip link set lo up; ip link set eth0 up; ip addr add 172.17.0.2/24 dev eth0; ip route add default via 172.17.0.1\n",
+        );
         world
     }
 
-    fn shell(&self, namespace: &str, script: &str) {
+    fn shell(namespace: &str, script: &str) {
         let script = format!("set -e\n{script}");
-        done(self.within(namespace, &["sh", "-c", &script]));
+        done(Self::within(namespace, &["sh", "-c", &script]));
     }
 
-    fn within(&self, namespace: &str, command: &[&str]) -> &'static mut Command {
+    fn within(namespace: &str, command: &[&str]) -> &'static mut Command {
         // A test's few commands may stay for its short life.
         let command_line: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         let mut entering = tool("ip");
@@ -107,13 +119,14 @@ impl World {
     /// Runs a script on the host, which must end well.
     #[track_caller]
     pub(crate) fn on_host(&self, script: &str) -> String {
-        done(self.within(&self.host, &["sh", "-c", &format!("set -e\n{script}")]))
+        done(Self::within(&self.host, &["sh", "-c", &format!("set -e\n{script}")]))
     }
 
     /// Runs a tool on the host with a text on its standard input.
     #[track_caller]
     pub(crate) fn feed(&self, command: &[&str], text: &str) {
-        let mut child = self.within(&self.host, command).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Self::within(&self.host, command).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{command:?}: {}\n{text}", String::from_utf8_lossy(&output.stderr));
@@ -130,7 +143,10 @@ impl World {
             Place::Host => &self.host,
             Place::Container => &self.container,
         };
-        let mut child = self.within(namespace, &["python3", &probe(), "serve", port]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Self::within(namespace, &["python3", &probe(), "serve", port])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
@@ -139,23 +155,32 @@ impl World {
 
     /// Starts a program on the host.
     pub(crate) fn start(&self, command: &[&str]) -> Running {
-        Running(self.within(&self.host, command).spawn().unwrap())
+        Running(Self::within(&self.host, command).spawn().unwrap())
     }
 
     /// The sources whose new TCP connection gets in.
     pub(crate) fn admitted(&self, port: &str, sources: &BTreeSet<String>) -> BTreeSet<String> {
-        let mut command = vec!["python3".to_owned(), probe(), "connect".into(), port.into(), HOST4.into(), HOST6.into()];
+        let mut command =
+            vec!["python3".to_owned(), probe(), "connect".into(), port.into(), HOST4.into(), HOST6.into()];
         command.extend(sources.iter().cloned());
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        done(self.within(&self.caller, &words)).lines().map(str::to_owned).collect()
+        done(Self::within(&self.caller, &words)).lines().map(str::to_owned).collect()
     }
 
     /// The sources that a path answers with status 200.
     pub(crate) fn answered(&self, port: &str, path: &str, sources: &BTreeSet<String>) -> BTreeSet<String> {
-        let mut command = vec!["python3".to_owned(), probe(), "get".into(), port.into(), path.into(), HOST4.into(), HOST6.into()];
+        let mut command = vec![
+            "python3".to_owned(),
+            probe(),
+            "get".into(),
+            port.into(),
+            path.into(),
+            HOST4.into(),
+            HOST6.into(),
+        ];
         command.extend(sources.iter().cloned());
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let lines = done(self.within(&self.caller, &words));
+        let lines = done(Self::within(&self.caller, &words));
         lines.lines().filter_map(|line| line.strip_suffix(" 200")).map(str::to_owned).collect()
     }
 }
@@ -196,6 +221,7 @@ pub(crate) fn can_make_namespaces() -> bool {
 
 /// Every file of this name pattern below `/`, on one file system: where tools lie that no registry has.
 pub(crate) fn lying_about(pattern: &str) -> Option<PathBuf> {
-    let output = tool("find").args(["/", "-xdev", "-name", pattern, "-not", "-path", "/proc/*"]).output().ok()?;
+    let output =
+        tool("find").args(["/", "-xdev", "-name", pattern, "-not", "-path", "/proc/*"]).output().ok()?;
     String::from_utf8(output.stdout).ok()?.lines().next().map(|line| Path::new(line).to_path_buf())
 }

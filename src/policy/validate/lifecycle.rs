@@ -6,27 +6,38 @@ use std::ops::Range;
 use super::Checker;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::policy::raw::{RawEnvironmentLifecycle, RawInstant, RawLifecycle, RawSource};
-use crate::policy::{Dated, End, Environment, Lifecycle, Precision};
+use crate::policy::{Dated, End, Environment, Lifecycle, Precision, Role};
 
 impl Checker<'_> {
     /// The lifecycle of each environment that calls from a source.
-    pub(super) fn environments(&mut self, raw: &RawSource, subject: &str) -> BTreeMap<Environment, Lifecycle> {
+    pub(super) fn environments(
+        &mut self,
+        raw: &RawSource,
+        subject: &str,
+    ) -> BTreeMap<Environment, Lifecycle> {
         let base = raw.lifecycle.as_ref().map(|lifecycle| self.lifecycle(lifecycle)).unwrap_or_default();
         let place = raw.lifecycle.as_ref().map_or(&raw.span, |lifecycle| &lifecycle.span);
         self.check_end(&base, place, subject);
+        self.check_withdrawn(raw, subject);
         let Some(listed) = &raw.environments else {
             self.check_order(&base, subject);
             return Environment::ALL.iter().map(|environment| (*environment, base.clone())).collect();
         };
         if listed.0.is_empty() {
             let message = format!("source `{subject}` is in no environment");
-            self.fault(Code::EmptySource, &raw.span, message, "write `environments: [test, production]` or leave it out");
+            self.fault(
+                Code::EmptySource,
+                &raw.span,
+                message,
+                "write `environments: [test, production]` or leave it out",
+            );
         }
         let mut all = BTreeMap::new();
         for (environment, differing) in &listed.0 {
             let mut own = base.clone();
             if let Some(differing) = differing {
                 self.overlay(&mut own, differing);
+                self.check_end(&own, &differing.span, subject);
             }
             self.check_order(&own, subject);
             if all.insert(*environment, own).is_some() {
@@ -65,19 +76,39 @@ impl Checker<'_> {
     }
 
     fn end(&mut self, raw: &RawInstant) -> End {
-        if raw.at.value == "unknown" { End::Unknown } else { self.dated(Some(raw)).map_or(End::Unknown, End::At) }
+        if raw.at.value == "unknown" {
+            End::Unknown
+        } else {
+            self.dated(Some(raw)).map_or(End::Unknown, End::At)
+        }
     }
 
     fn dated(&mut self, raw: Option<&RawInstant>) -> Option<Dated> {
         let raw = raw?;
         let moment = self.day(&raw.at)?;
-        let precision = raw.precision.unwrap_or(if moment.is_day() { Precision::Date } else { Precision::Instant });
+        let precision =
+            raw.precision.unwrap_or(if moment.is_day() { Precision::Date } else { Precision::Instant });
         if moment.is_day() != (precision == Precision::Date) {
             let message = format!("precision `{precision}` does not fit `{moment}`");
             let help = "a date has precision `date`, a time of day `minute` or `instant`";
             self.fault(Code::InvalidValue, &raw.at.span, message, help);
         }
         Some(Dated { moment, precision, inferred: raw.inferred.clone(), place: raw.at.span.clone() })
+    }
+
+    /// What the pages no longer list is a tombstone, or it would go on being admitted.
+    fn check_withdrawn(&mut self, raw: &RawSource, subject: &str) {
+        let base = raw.lifecycle.as_ref().and_then(|lifecycle| lifecycle.withdrawn.as_ref());
+        let mut differing = raw.environments.iter().flat_map(|environments| &environments.0);
+        let withdrawn = base.or(differing.find_map(|(_, differing)| differing.as_ref()?.withdrawn.as_ref()));
+        let tombstone = raw.role.as_ref().is_some_and(|role| role.value == Role::Tombstone);
+        if let Some(withdrawn) = withdrawn.filter(|_| !tombstone) {
+            let message = format!("source `{subject}` is withdrawn, but no tombstone");
+            let fault =
+                Diagnostic::new(Code::Contradiction, message).at(self.text, withdrawn.at.span.clone(), "");
+            let help = "write `role: tombstone`; or, where callbacks may still come from it, `legacy_since:` and `review_by:`";
+            self.sink.push(fault.help(help).about(subject));
+        }
     }
 
     fn check_end(&mut self, lifecycle: &Lifecycle, place: &Range<usize>, subject: &str) {
@@ -91,7 +122,8 @@ impl Checker<'_> {
         };
         let at = lifecycle.legacy_since.as_ref().map_or(place, |dated| &dated.place);
         let help = "add `review_by:` with the day on which somebody looks again, or `valid_until:` where it is published";
-        self.sink.push(Diagnostic::new(code, message).at(self.text, at.clone(), "").help(help).about(subject));
+        self.sink
+            .push(Diagnostic::new(code, message).at(self.text, at.clone(), "").help(help).about(subject));
     }
 
     fn check_order(&mut self, lifecycle: &Lifecycle, subject: &str) {
@@ -105,19 +137,26 @@ impl Checker<'_> {
             ("legacy_since", lifecycle.legacy_since.as_ref()),
             ("valid_until", end),
         ];
-        let given: Vec<(&str, &Dated)> = named.into_iter().filter_map(|(name, dated)| Some((name, dated?))).collect();
-        let mut pairs: Vec<_> = given.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect();
+        let given: Vec<(&str, &Dated)> =
+            named.into_iter().filter_map(|(name, dated)| Some((name, dated?))).collect();
+        let mut pairs: Vec<_> =
+            given.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect();
         for (name, after) in [("withdrawn", &lifecycle.withdrawn), ("deadline", &lifecycle.deadline)] {
             let start = given.iter().find(|(name, _)| *name == "announced").or(given.first());
             pairs.extend(start.copied().zip(after.as_ref().map(|after| (name, after))));
         }
         for ((early_name, early), (late_name, late)) in pairs {
-            if late.moment.ends() < early.moment.starts() || (late_name == "valid_until" && late.moment.ends() <= early.moment.starts()) {
-                let order = Diagnostic::new(Code::InstantsOutOfOrder, format!("`{late_name}` is before `{early_name}`"))
-                    .at(self.text, late.place.clone(), late_name)
-                    .at(self.text, early.place.clone(), early_name)
-                    .help("the order is announced, valid_from, legacy_since, valid_until")
-                    .about(subject);
+            if late.moment.ends() < early.moment.starts()
+                || (late_name == "valid_until" && late.moment.ends() <= early.moment.starts())
+            {
+                let order = Diagnostic::new(
+                    Code::InstantsOutOfOrder,
+                    format!("`{late_name}` is before `{early_name}`"),
+                )
+                .at(self.text, late.place.clone(), late_name)
+                .at(self.text, early.place.clone(), early_name)
+                .help("the order is announced, valid_from, legacy_since, valid_until")
+                .about(subject);
                 self.sink.push(order);
             }
         }
@@ -132,7 +171,12 @@ pub(super) fn canonical(lifecycle: &Lifecycle) -> String {
         // Writing into a String can't fail.
         let _ = match dated {
             None => write!(line, " -"),
-            Some(dated) => write!(line, " {}..{}", dated.moment.starts().as_nanosecond(), dated.moment.ends().as_nanosecond()),
+            Some(dated) => write!(
+                line,
+                " {}..{}",
+                dated.moment.starts().as_nanosecond(),
+                dated.moment.ends().as_nanosecond()
+            ),
         };
     };
     for dated in [

@@ -14,6 +14,9 @@ use crate::policy::{Hosting, Lifecycle, Role, Source};
 use crate::prefix::{Family, Prefix, PrefixError, Space, special_space};
 use crate::yaml::decode::At;
 
+/// How often the same two sources are held against each other.
+const TOLD_MAX: usize = 20;
+
 /// Shortest lengths allowed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
@@ -52,6 +55,9 @@ pub fn parse_list(
 /// The code and mend of a text that is no prefix.
 pub(super) fn prefix_fault(error: &PrefixError) -> Diagnostic {
     let (code, help) = match error {
+        PrefixError::HostBits { meant, address, .. } if meant.length() < 8 => {
+            (Code::HostBits, format!("check for a lost digit in the length; the one address is `{}`", address.short()))
+        }
         PrefixError::HostBits { meant, address, .. } => {
             (Code::HostBits, format!("write `{meant}` for the network or `{}` for the one address", address.short()))
         }
@@ -98,7 +104,12 @@ impl Checker<'_> {
                 Ok(length) if (lowest..=highest).contains(&length) => *bound = length,
                 _ => {
                     let message = format!("bound /{} is not between /{lowest} and /{highest}", given.value);
-                    self.fault(Code::InvalidValue, &given.span, message, "name the widest prefix that any source may hold");
+                    self.fault(
+                        Code::InvalidValue,
+                        &given.span,
+                        message,
+                        "name the widest prefix that any source may hold",
+                    );
                 }
             }
         }
@@ -106,42 +117,50 @@ impl Checker<'_> {
     }
 
     /// The prefixes of one source, ascending.
-    pub(super) fn prefixes(&mut self, raw: &RawSource, subject: &str, hosting: Hosting, bounds: Bounds) -> Vec<Prefix> {
+    pub(super) fn prefixes(
+        &mut self,
+        raw: &RawSource,
+        subject: &str,
+        hosting: Hosting,
+        bounds: Bounds,
+    ) -> Vec<Prefix> {
         let mut found = Vec::with_capacity(raw.prefixes.len());
         for text in &raw.prefixes {
-            match text.value.parse::<Prefix>() {
-                Ok(prefix) => {
-                    if let Some(fault) = judge(&prefix, hosting, bounds) {
-                        self.sink.push(fault.at(self.text, text.span.clone(), "").about(subject));
-                    }
-                    found.push(prefix);
-                }
-                Err(error) => self.sink.push(prefix_fault(&error).at(self.text, text.span.clone(), "").about(subject)),
+            let read = text.value.parse::<Prefix>();
+            let fault = match &read {
+                Ok(prefix) => judge(prefix, hosting, bounds),
+                Err(error) => Some(prefix_fault(error)),
+            };
+            if let Some(fault) = fault {
+                self.sink.push(fault.at(self.text, text.span.clone(), "").about(subject));
             }
+            found.extend(read.ok());
         }
         if let Some(path) = &raw.prefixes_from {
-            self.listed(path, subject, hosting, bounds, &mut found);
+            found.extend(self.listed(path, subject, hosting, bounds));
         }
         if raw.prefixes.is_empty() && raw.prefixes_from.is_none() {
             let place = raw.id.as_ref().map_or(&raw.span, |id| &id.span);
             let empty = Diagnostic::new(Code::EmptySource, format!("source `{subject}` has no prefix"));
-            self.sink.push(empty.at(self.text, place.clone(), "").help("write `prefixes: […]` or `prefixes_from: FILE`").about(subject));
+            let help = "write `prefixes: […]` or `prefixes_from: FILE`";
+            self.sink.push(empty.at(self.text, place.clone(), "").help(help).about(subject));
         }
         self.sorted(found, raw, subject)
     }
 
-    fn listed(&mut self, path: &At<String>, subject: &str, hosting: Hosting, bounds: Bounds, found: &mut Vec<Prefix>) {
-        let Some(list) = self.lists.get(&path.value) else { return };
-        let before = found.len();
-        found.extend(parse_list(list, self.sink, |prefix, span, sink| {
+    fn listed(&mut self, path: &At<String>, subject: &str, hosting: Hosting, bounds: Bounds) -> Vec<Prefix> {
+        let Some(list) = self.lists.get(&path.value) else { return Vec::new() };
+        let found = parse_list(list, self.sink, |prefix, span, sink| {
             if let Some(fault) = judge(&prefix, hosting, bounds) {
                 sink.push(fault.at(list, span, "").about(subject));
             }
-        }));
-        if found.len() == before {
+        });
+        if found.is_empty() {
             let message = format!("list `{}` has no prefix", path.value.escape_debug());
-            self.fault(Code::EmptySource, &path.span, message, "one prefix a line; an empty list is never what a provider publishes");
+            let help = "one prefix a line; an empty list is never what a provider publishes";
+            self.fault(Code::EmptySource, &path.span, message, help);
         }
+        found
     }
 
     /// Sorts, and reports what one source says twice.
@@ -149,26 +168,29 @@ impl Checker<'_> {
         if !prefixes.is_sorted() {
             prefixes.sort_unstable();
         }
-        let twice: Vec<Prefix> = prefixes.windows(2).filter(|pair| pair.first() == pair.last()).filter_map(|pair| pair.first().copied()).collect();
+        let twice: Vec<Prefix> = prefixes
+            .windows(2)
+            .filter(|pair| pair.first() == pair.last())
+            .filter_map(|pair| pair.first().copied())
+            .collect();
         for prefix in twice {
-            let place = self.place_of(raw, &prefix);
-            let twice = Diagnostic::new(Code::DuplicatePrefix, format!("`{}` is in source `{subject}` twice", prefix.short()));
+            let place = place_of(raw, &prefix);
+            let twice = Diagnostic::new(
+                Code::DuplicatePrefix,
+                format!("`{}` is in source `{subject}` twice", prefix.short()),
+            );
             self.sink.push(twice.at(self.text, place, "").help("remove one").about(subject));
         }
         prefixes.dedup();
         prefixes
     }
 
-    fn place_of(&self, raw: &RawSource, prefix: &Prefix) -> Range<usize> {
-        let written = raw.prefixes.iter().rev().find(|text| text.value.parse() == Ok(*prefix));
-        let fallback = raw.prefixes_from.as_ref().or(raw.id.as_ref());
-        written.or(fallback).map_or(raw.span.clone(), |text| text.span.clone())
-    }
-
     /// Reports prefixes that several sources hold at the same time, or that lie inside each other.
     pub(super) fn compare_prefixes(&mut self, sources: &[Source]) {
-        let mut all: Vec<(Prefix, &Source)> =
-            sources.iter().flat_map(|source| source.prefixes.iter().map(move |prefix| (*prefix, source))).collect();
+        let mut all: Vec<(Prefix, &Source)> = sources
+            .iter()
+            .flat_map(|source| source.prefixes.iter().map(move |prefix| (*prefix, source)))
+            .collect();
         all.sort_by(|left, right| left.0.cmp(&right.0).then_with(|| left.1.id.cmp(&right.1.id)));
         let mut covering: Vec<(Prefix, &Source)> = Vec::new();
         let mut told: HashMap<(&str, &str), usize> = HashMap::new();
@@ -176,25 +198,37 @@ impl Checker<'_> {
             while covering.last().is_some_and(|(wider, _)| !wider.covers(&prefix)) {
                 covering.pop();
             }
-            for (wider, other) in covering.iter().rev().take(8) {
-                let pair = (other.id.as_str(), source.id.as_str());
-                if let Some(fault) = compare((wider, other), (&prefix, source))
-                    && *told.entry(pair).and_modify(|count| *count += 1).or_insert(1) <= 20
-                {
-                    let places = fault.at(self.text, source.place.clone(), "").at(self.text, other.place.clone(), "");
-                    self.sink.push(places.about(source.id.as_str()));
-                }
+            let wider = covering.iter().rev().take(8);
+            for (fault, other) in
+                wider.filter_map(|(wide, other)| Some((compare((wide, other), (&prefix, source))?, other)))
+            {
+                let told = told.entry((other.id.as_str(), source.id.as_str())).or_insert(0);
+                *told += 1;
+                let fault =
+                    fault.at(self.text, source.place.clone(), "").at(self.text, other.place.clone(), "");
+                Some(fault.about(source.id.as_str()))
+                    .filter(|_| *told <= TOLD_MAX)
+                    .into_iter()
+                    .for_each(|fault| self.sink.push(fault));
             }
             covering.push((prefix, source));
         }
     }
 }
 
+/// Where a source says a prefix, last.
+fn place_of(raw: &RawSource, prefix: &Prefix) -> Range<usize> {
+    let written = raw.prefixes.iter().rev().find(|text| text.value.parse() == Ok(*prefix));
+    let fallback = raw.prefixes_from.as_ref().or(raw.id.as_ref());
+    written.or(fallback).map_or(raw.span.clone(), |text| text.span.clone())
+}
+
 /// What is wrong with a prefix by itself.
 fn judge(prefix: &Prefix, hosting: Hosting, bounds: Bounds) -> Option<Diagnostic> {
     let shown = prefix.short();
     if prefix.length() == 0 {
-        let everything = Diagnostic::new(Code::Everything, format!("`{shown}` is every {} address", prefix.family()));
+        let everything =
+            Diagnostic::new(Code::Everything, format!("`{shown}` is every {} address", prefix.family()));
         return Some(everything.help("an allowlist of everybody is none; nothing lifts this"));
     }
     let bound = match prefix.family() {
@@ -203,7 +237,8 @@ fn judge(prefix: &Prefix, hosting: Hosting, bounds: Bounds) -> Option<Diagnostic
     };
     if prefix.length() < bound {
         let wide = Diagnostic::new(Code::TooWide, format!("`{shown}` is wider than /{bound}"));
-        let help = "check for a lost digit; where the provider really publishes it, raise the bound with `widest:`";
+        let help =
+            "check for a lost digit; where the provider really publishes it, raise the bound with `widest:`";
         return Some(wide.help(help));
     }
     if let Some((block, space)) = special_space(prefix) {
@@ -245,10 +280,12 @@ fn compare(wider: (&Prefix, &Source), narrower: (&Prefix, &Source)) -> Option<Di
     if wide == narrow {
         let twice = format!("`{}` is in `{}` and in `{}`", narrow.short(), outer.id, inner.id);
         return Some(if outer.role == inner.role {
-            Diagnostic::new(Code::DuplicatePrefix, twice).help("keep it in one source; the other keeps its history as a tombstone")
+            Diagnostic::new(Code::DuplicatePrefix, twice)
+                .help("keep it in one source; the other keeps its history as a tombstone")
         } else {
             let roles = format!("{twice}, once as {} and once as {}", outer.role, inner.role);
-            Diagnostic::new(Code::Contradiction, roles).help("decide which it is; a lifecycle that ends before the other starts is fine")
+            Diagnostic::new(Code::Contradiction, roles)
+                .help("decide which it is; a lifecycle that ends before the other starts is fine")
         });
     }
     // An owner's network is there to cover the owner's other sources; what it does to a site that admits it
@@ -257,7 +294,10 @@ fn compare(wider: (&Prefix, &Source), narrower: (&Prefix, &Source)) -> Option<Di
         return None;
     }
     let message = format!("`{}` of `{}` lies inside `{wide}` of `{}`", narrow.short(), inner.id, outer.id);
-    Some(Diagnostic::new(Code::Overlap, message).help("the wider one admits it whatever the narrower one's state is"))
+    Some(
+        Diagnostic::new(Code::Overlap, message)
+            .help("the wider one admits it whatever the narrower one's state is"),
+    )
 }
 
 /// Whether two sources are the provider's word in one environment at one time.
