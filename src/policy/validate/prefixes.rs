@@ -49,7 +49,7 @@ pub fn parse_list(
 }
 
 /// The code and mend of a text that is no prefix.
-pub(super) fn prefix_fault(error: &PrefixError) -> Diagnostic {
+pub fn prefix_fault(error: &PrefixError) -> Diagnostic {
     let (code, help) = match error {
         PrefixError::HostBits { meant, address, .. } => {
             (Code::HostBits, format!("write `{meant}` for the network or `{}` for the one address", address.short()))
@@ -148,20 +148,32 @@ impl Checker<'_> {
         if !prefixes.is_sorted() {
             prefixes.sort_unstable();
         }
-        let twice: Vec<Prefix> = prefixes.windows(2).filter(|pair| pair.first() == pair.last()).filter_map(|pair| pair.first().copied()).collect();
-        for prefix in twice {
-            let place = self.place_of(raw, &prefix);
-            let twice = Diagnostic::new(Code::DuplicatePrefix, format!("`{}` is in source `{subject}` twice", prefix.short()));
-            self.sink.push(twice.at(self.text, place, "").help("remove one").about(subject));
+        if prefixes.windows(2).any(|pair| pair.first() == pair.last()) {
+            self.report_twice(raw, subject);
         }
         prefixes.dedup();
         prefixes
     }
 
-    fn place_of(&self, raw: &RawSource, prefix: &Prefix) -> Range<usize> {
-        let written = raw.prefixes.iter().rev().find(|text| text.value.parse() == Ok(*prefix));
-        let fallback = raw.prefixes_from.as_ref().or(raw.id.as_ref());
-        written.or(fallback).map_or(raw.span.clone(), |text| text.span.clone())
+    /// Reports each place at which a prefix is written again.
+    fn report_twice(&mut self, raw: &RawSource, subject: &str) {
+        let written = raw.prefixes.iter().filter_map(|text| Some((text.value.parse::<Prefix>().ok()?, self.text, text.span.clone())));
+        let list = raw.prefixes_from.as_ref().and_then(|path| self.lists.get(&path.value));
+        let listed = list.into_iter().flat_map(|list| {
+            let mut places = Vec::new();
+            parse_list(list, &mut Diagnostics::new(), |prefix, span, _| places.push((prefix, list, span)));
+            places
+        });
+        let mut first: HashMap<Prefix, (&Arc<SourceText>, Range<usize>)> = HashMap::new();
+        for (prefix, text, span) in written.chain(listed) {
+            let Some((other, before)) = first.get(&prefix) else {
+                first.insert(prefix, (text, span));
+                continue;
+            };
+            let twice = Diagnostic::new(Code::DuplicatePrefix, format!("`{}` is in source `{subject}` twice", prefix.short()));
+            let twice = twice.at(text, span, "again here").at(other, before.clone(), "first here");
+            self.sink.push(twice.help("remove one").about(subject));
+        }
     }
 
     /// Reports prefixes that several sources hold at the same time, or that lie inside each other.
@@ -180,8 +192,11 @@ impl Checker<'_> {
                 if let Some(fault) = compare((wider, other), (&prefix, source))
                     && *told.entry(pair).and_modify(|count| *count += 1).or_insert(1) <= 20
                 {
-                    let places = fault.at(self.text, source.place.clone(), "").at(self.text, other.place.clone(), "");
-                    self.sink.push(places.about(source.id.as_str()));
+                    let mut placed = fault.at(self.text, source.place.clone(), "");
+                    if source.place != other.place {
+                        placed = placed.at(self.text, other.place.clone(), "");
+                    }
+                    self.sink.push(placed.about(source.id.as_str()));
                 }
             }
             covering.push((prefix, source));
