@@ -15,7 +15,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::prefix::Family;
 use crate::site::Site;
 use crate::system;
-use crate::target::{self, Artifact, ArtifactFile, Mode, Target};
+use crate::target::{self, Artifact, ArtifactFile, Mode, RenderError, Target};
 
 /// The list of what was rendered, written beside it.
 const MANIFEST: &str = "callgate.manifest.json";
@@ -64,24 +64,40 @@ impl Render {
 
 /// Renders the site's targets, or those named; `None` where nothing can be rendered.
 pub(super) fn render_all(inputs: &Inputs, only: &[String], sink: &mut Diagnostics) -> Option<(Allowlist, Vec<Rendered>)> {
-    // Without sound policies an allowlist would be shorter than what is wanted.
-    if sink.has_errors() {
-        return None;
-    }
+    let sound = !sink.has_errors();
     let site = inputs.site.as_ref()?;
     let targets = selected(site, only, sink);
+    // Without sound policies an allowlist would be shorter than what is wanted.
+    if !sound {
+        return None;
+    }
     let allowlist = allowlist::resolve(&inputs.policies, site, inputs.at, sink);
     let mut rendered = Vec::new();
     for target in targets {
         match target.render(&allowlist, &inputs.templates) {
             Ok(mut artifact) => {
-                artifact.findings.drain(..).for_each(|found| sink.push(found));
+                artifact.findings.drain(..).for_each(|found| sink.push(placed(found, site, target.name())));
                 rendered.push(Rendered { name: target.name().to_owned(), mode: target.mode(), artifact });
             }
-            Err(error) => sink.push(error.diagnostic(target.name())),
+            // The same for every target: told once.
+            Err(error @ RenderError::Empty) => {
+                sink.push(Diagnostic::new(Code::EmptyAllowlist, error.to_string()).help(error.help()));
+                break;
+            }
+            Err(error) => sink.push(placed(error.diagnostic(target.name()), site, target.name())),
         }
     }
     Some((allowlist, rendered))
+}
+
+/// Points a finding about a target at the target's settings; nobody can edit those of the built-in site, and a
+/// broken template is named with its own line.
+fn placed(found: Diagnostic, site: &Site, name: &str) -> Diagnostic {
+    let settings = site.targets.iter().find(|target| target.name == name);
+    match settings.filter(|_| !site.is_built_in() && found.code != Code::TemplateError) {
+        Some(target) => found.at(&site.text, target.node.span.clone(), ""),
+        None => found,
+    }
 }
 
 fn selected(site: &Site, only: &[String], sink: &mut Diagnostics) -> Vec<Box<dyn Target>> {

@@ -115,6 +115,9 @@ impl AwsSecurityGroup {
         let mut findings = Vec::new();
         for family in Family::ALL {
             let (rules, entries) = (self.rules(allowlist, family), allowlist.family(family).len());
+            if entries == 0 {
+                continue;
+            }
             if let Some(lists) = &self.prefix_lists
                 && entries as u64 > u64::from(lists.of(family).entries_max)
             {

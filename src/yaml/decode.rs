@@ -89,7 +89,7 @@ macro_rules! decode_numbers {
                 let canonical = text == "0" || !text.starts_with('0');
                 let number = if digits && canonical { text.parse().ok() } else { None };
                 if number.is_none() {
-                    decoder.wrong_type(node, concat!("a whole number up to ", stringify!($number), "'s largest"));
+                    decoder.wrong_type(node, &format!("a whole number up to {}", <$number>::MAX));
                 }
                 number
             }
@@ -186,6 +186,11 @@ impl<'n, 'a> Fields<'n, 'a> {
         Some(Self { entries: first, known: Vec::new(), span: node.span.clone() })
     }
 
+    /// The entries, each key once.
+    pub fn into_entries(self) -> Vec<&'n (Node<'a>, Node<'a>)> {
+        self.entries
+    }
+
     /// The node of a key.
     pub fn node(&mut self, key: &'static str) -> Option<&'n Node<'a>> {
         self.known.push(key);
@@ -215,12 +220,16 @@ impl<'n, 'a> Fields<'n, 'a> {
 
     /// Reports every key that nobody asked for.
     pub fn finish(self, decoder: &mut Decoder<'_>) {
+        let mut unknown = 0;
         for (key, _) in &self.entries {
             let Value::Scalar(text, _) = &key.value else { continue };
             if self.known.contains(&text.as_ref()) {
                 continue;
             }
-            let help = match nearest(text, &self.known) {
+            unknown += 1;
+            // Beyond what is shown there is no use in looking for what was meant.
+            let near = if unknown <= Diagnostics::KEPT_MAX { nearest(text, &self.known) } else { None };
+            let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
@@ -236,12 +245,28 @@ impl<'n, 'a> Fields<'n, 'a> {
     }
 }
 
-/// The candidate that differs least from `text`, where it differs little.
+/// What to write instead of an unknown name: the nearest of the known ones, or a list of the first.
+pub fn instead_of(text: &str, known: &[&str], listed_as: &str) -> String {
+    if let Some(near) = nearest(text, known) {
+        return format!("did you mean `{near}`?");
+    }
+    let shown: Vec<&str> = known.iter().take(20).copied().collect();
+    let more = known.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") };
+    format!("{listed_as}: {shown}{more}")
+}
+
+/// The candidate that differs least from `text`, where it differs little; of many candidates, the first few.
 pub fn nearest<'c>(text: &str, candidates: &[&'c str]) -> Option<&'c str> {
+    let candidates = candidates.get(..CANDIDATES_MAX).unwrap_or(candidates);
     let allowed = (text.chars().count() / 3).max(1);
     let scored = candidates.iter().map(|candidate| (edit_distance(text, candidate), *candidate));
     scored.filter(|(distance, _)| *distance <= allowed).min().map(|(_, candidate)| candidate)
 }
+
+/// More names than this nobody writes by hand, and comparing all with all would take hours.
+const CANDIDATES_MAX: usize = 200;
 
 /// Levenshtein's distance; texts beyond 64 characters count as far away.
 fn edit_distance(left: &str, right: &str) -> usize {
