@@ -141,10 +141,11 @@ fn check_order(lifecycle: &Lifecycle) -> Vec<Fault> {
     ];
     let given: Vec<(&'static str, &Dated)> = named.into_iter().filter_map(|(name, dated)| Some((name, dated?))).collect();
     let mut pairs: Vec<_> = given.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect();
-    for (name, after) in [("withdrawn", &lifecycle.withdrawn), ("deadline", &lifecycle.deadline)] {
-        let start = given.iter().find(|(name, _)| *name == "announced").or(given.first());
-        pairs.extend(start.copied().zip(after.as_ref().map(|after| (name, after))));
-    }
+    // A deadline may well be before the start: merchants have to be done by then. Nothing is before its announcement.
+    let announced = lifecycle.announced.as_ref().map(|dated| ("announced", dated));
+    let begun = announced.or(lifecycle.valid_from.as_ref().map(|dated| ("valid_from", dated)));
+    pairs.extend(begun.zip(lifecycle.withdrawn.as_ref().map(|dated| ("withdrawn", dated))));
+    pairs.extend(announced.zip(lifecycle.deadline.as_ref().map(|dated| ("deadline", dated))));
     pairs.into_iter().filter_map(|(early, late)| out_of_order(early, late)).collect()
 }
 
