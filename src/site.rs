@@ -325,8 +325,8 @@ impl Reader<'_> {
         if self.policies.refused.contains(&provider.value) {
             return false;
         }
-        let known: Vec<&str> = self.policies.by_provider.keys().map(String::as_str).collect();
-        let help = instead_of(&provider.value, &known, "policies are here for");
+        let known = self.policies.by_provider.keys().map(String::as_str);
+        let help = instead_of(&provider.value, known, "policies are here for");
         let message = format!("no policy describes provider `{}`", provider.value.escape_debug());
         self.fault(Code::UnknownProvider, &provider.span, message, help);
         false
@@ -431,10 +431,10 @@ impl Reader<'_> {
         self.known_provider(&provider).then_some(())?;
         let policies = self.policies;
         let policy = policies.by_provider.get(&provider.value)?;
-        let known: Vec<&str> = policy.sources.iter().map(|source| source.id.as_str()).collect();
-        if !known.contains(&source.value.as_str()) {
+        let known = policy.sources.iter().map(|source| source.id.as_str());
+        if !known.clone().any(|id| id == source.value) {
             let message = format!("`{}` has no source `{}`", provider.value, source.value.escape_debug());
-            self.fault(Code::UnknownSource, &source.span, message, instead_of(&source.value, &known, "it has"));
+            self.fault(Code::UnknownSource, &source.span, message, instead_of(&source.value, known, "it has"));
             return None;
         }
         let (provider, source) = (provider.value, source.value);

@@ -255,14 +255,14 @@ impl Checker<'_> {
             return None;
         }
         if !ids.contains(&other.value) {
-            self.unknown(Code::UnknownSource, "source", other, ids.iter().map(String::as_str).collect());
+            self.unknown(Code::UnknownSource, "source", other, ids.iter().map(String::as_str));
             return None;
         }
         SourceId::new(&other.value)
     }
 
-    fn unknown(&mut self, code: Code, what: &str, found: &At<String>, known: Vec<&str>) {
-        let help = instead_of(&found.value, &known, "this file has");
+    fn unknown<'k>(&mut self, code: Code, what: &str, found: &At<String>, known: impl ExactSizeIterator<Item = &'k str>) {
+        let help = instead_of(&found.value, known, "this file has");
         let message = format!("{what} `{}` is not in this file", found.value.escape_debug());
         self.fault(code, &found.span, message, help);
     }
@@ -271,7 +271,7 @@ impl Checker<'_> {
         let read = raw.read.as_ref().and_then(|read| self.day(read));
         let page = raw.page?;
         if !pages.contains_key(&page.value) {
-            self.unknown(Code::UnknownPage, "page", &page, pages.keys().map(String::as_str).collect());
+            self.unknown(Code::UnknownPage, "page", &page, pages.keys().map(String::as_str));
             return None;
         }
         let (section, says, version, note) = (raw.section, raw.says, raw.version, raw.note);
@@ -281,7 +281,7 @@ impl Checker<'_> {
     fn waiver(&mut self, raw: RawWaiver, ids: &BTreeSet<String>) -> Option<Waiver> {
         let until = raw.until.as_ref().and_then(|until| self.day(until));
         if let Some(source) = raw.source.as_ref().filter(|source| !ids.contains(&source.value)) {
-            self.unknown(Code::UnknownSource, "source", source, ids.iter().map(String::as_str).collect());
+            self.unknown(Code::UnknownSource, "source", source, ids.iter().map(String::as_str));
         }
         let code = raw.code.as_ref()?;
         let found = Code::ALL.iter().copied().find(|known| known.as_str() == code.value && known.is_waivable());

@@ -220,15 +220,13 @@ impl<'n, 'a> Fields<'n, 'a> {
 
     /// Reports every key that nobody asked for.
     pub fn finish(self, decoder: &mut Decoder<'_>) {
-        let mut unknown = 0;
         for (key, _) in &self.entries {
             let Value::Scalar(text, _) = &key.value else { continue };
             if self.known.contains(&text.as_ref()) {
                 continue;
             }
-            unknown += 1;
-            // Beyond what is shown there is no use in looking for what was meant.
-            let near = if unknown <= Diagnostics::KEPT_MAX { nearest(text, &self.known) } else { None };
+            // Of what is only counted there is no use in looking for what was meant.
+            let near = if decoder.sink.beyond() == 0 { nearest(text, &self.known) } else { None };
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
@@ -246,27 +244,28 @@ impl<'n, 'a> Fields<'n, 'a> {
 }
 
 /// What to write instead of an unknown name: the nearest of the known ones, or a list of the first.
-pub fn instead_of(text: &str, known: &[&str], listed_as: &str) -> String {
-    if let Some(near) = nearest(text, known) {
+pub fn instead_of<'k>(text: &str, known: impl ExactSizeIterator<Item = &'k str>, listed_as: &str) -> String {
+    let count = known.len();
+    let first: Vec<&str> = known.take(CANDIDATES_MAX).collect();
+    if let Some(near) = nearest(text, &first) {
         return format!("did you mean `{near}`?");
     }
-    let shown: Vec<&str> = known.iter().take(20).copied().collect();
-    let more = known.len() - shown.len();
+    let shown: Vec<&str> = first.into_iter().take(20).collect();
+    let more = count - shown.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let shown = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") };
     format!("{listed_as}: {shown}{more}")
 }
 
-/// The candidate that differs least from `text`, where it differs little; of many candidates, the first few.
+/// The candidate that differs least from `text`, where it differs little.
 pub fn nearest<'c>(text: &str, candidates: &[&'c str]) -> Option<&'c str> {
-    let candidates = candidates.get(..CANDIDATES_MAX).unwrap_or(candidates);
     let allowed = (text.chars().count() / 3).max(1);
     let scored = candidates.iter().map(|candidate| (edit_distance(text, candidate), *candidate));
     scored.filter(|(distance, _)| *distance <= allowed).min().map(|(_, candidate)| candidate)
 }
 
 /// More names than this nobody writes by hand, and comparing all with all would take hours.
-const CANDIDATES_MAX: usize = 200;
+const CANDIDATES_MAX: usize = 50;
 
 /// Levenshtein's distance; texts beyond 64 characters count as far away.
 fn edit_distance(left: &str, right: &str) -> usize {

@@ -131,13 +131,15 @@ impl Checker<'_> {
 
     fn listed(&mut self, path: &At<String>, subject: &str, hosting: Hosting, bounds: Bounds, found: &mut Vec<Prefix>) {
         let Some(list) = self.lists.get(&path.value) else { return };
-        let before = found.len();
-        found.extend(parse_list(list, self.sink, |prefix, span, sink| {
+        let (before, mut faults) = (found.len(), Diagnostics::new());
+        found.extend(parse_list(list, &mut faults, |prefix, span, sink| {
             if let Some(fault) = judge(&prefix, hosting, bounds) {
                 sink.push(fault.at(list, span, "").about(subject));
             }
         }));
-        if found.len() == before {
+        let empty = found.len() == before && faults.is_empty();
+        self.sink.append(faults);
+        if empty {
             let message = format!("list `{}` has no prefix", path.value.escape_debug());
             self.fault(Code::EmptySource, &path.span, message, "one prefix a line; an empty list is never what a provider publishes");
         }
