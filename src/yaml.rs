@@ -192,7 +192,9 @@ impl<'a> Reader<'a, '_> {
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 self.refuse_indirection(true, &range);
-                return self.add(Node { span: range, value: Value::Scalar(Cow::Borrowed(""), Quoting::Plain) });
+                // As text, so that what is refused already is not called empty or missing too.
+                let text = self.source.text.get(range.clone()).unwrap_or("");
+                return self.add(Node { span: range, value: Value::Scalar(Cow::Borrowed(text), Quoting::Quoted) });
             }
             Event::SequenceStart(style, anchor, tag) => {
                 self.refuse_indirection(anchor != 0 || tag.is_some(), &range);

@@ -112,10 +112,13 @@ impl Decode for bool {
 }
 
 impl<T: Decode> Decode for Vec<T> {
-    /// Items with faults are left out; they have been reported.
+    /// Items with faults are left out; they have been reported. A list of nothing else is no empty list.
     fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
         match &node.value {
-            Value::Sequence(items) => Some(items.iter().filter_map(|item| T::decode(item, decoder)).collect()),
+            Value::Sequence(items) => {
+                let sound: Vec<T> = items.iter().filter_map(|item| T::decode(item, decoder)).collect();
+                (!sound.is_empty() || items.is_empty()).then_some(sound)
+            }
             Value::Scalar(..) | Value::Mapping(..) => {
                 decoder.wrong_type(node, "a list");
                 None
