@@ -281,9 +281,10 @@ fn report_tombstones(allowlist: &Allowlist, policies: &Policies, sink: &mut Diag
     for excluded in allowlist.excluded.iter().filter(|excluded| excluded.why == Exclusion::Tombstone) {
         let Some(policy) = policies.by_provider.get(excluded.provider.as_str()) else { continue };
         for prefix in &excluded.prefixes {
-            let Some(cover) = allowlist.entries.iter().find(|entry| entry.prefix.covers(prefix)) else {
-                continue;
-            };
+            // Entries are sorted and none is inside another: only the last one that starts before can cover.
+            let after = allowlist.entries.partition_point(|entry| entry.prefix <= *prefix);
+            let before = after.checked_sub(1).and_then(|last| allowlist.entries.get(last));
+            let Some(cover) = before.filter(|entry| entry.prefix.covers(prefix)) else { continue };
             let by: Vec<String> =
                 allowlist.origins_of(cover).map(|origin| origin.source.to_string()).collect();
             let message = format!(

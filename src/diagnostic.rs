@@ -267,7 +267,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic of this code's own severity.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = shortened(message.into(), MESSAGE_CHARS_MAX);
         Self {
             code,
             severity: code.severity(),
@@ -289,7 +289,7 @@ impl Diagnostic {
     /// Adds what to do next.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(shortened(help.into(), HELP_CHARS_MAX));
         self
     }
 
@@ -316,6 +316,20 @@ impl Diagnostic {
     pub fn is_finding(&self) -> bool {
         self.waived.is_none() && self.severity >= Severity::Warning
     }
+}
+
+/// Longest message kept: what somebody wrote by mistake may be megabytes long.
+const MESSAGE_CHARS_MAX: usize = 400;
+/// Longest help kept: it may list what is known.
+const HELP_CHARS_MAX: usize = 800;
+
+fn shortened(mut text: String, chars_max: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(chars_max) {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// Diagnostics in the order in which they were found.
@@ -372,6 +386,11 @@ impl Diagnostics {
     /// How many were only counted.
     pub fn beyond(&self) -> usize {
         self.beyond
+    }
+
+    /// How many errors were only counted.
+    pub fn beyond_errors(&self) -> usize {
+        self.beyond_errors
     }
 
     /// Whether there is none at all.

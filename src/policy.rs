@@ -388,6 +388,8 @@ pub struct Waiver {
     pub reason: String,
     /// Until when.
     pub until: Moment,
+    /// Whether it has accepted a finding.
+    pub used: bool,
     /// Its place in the policy's text.
     pub place: Range<usize>,
 }

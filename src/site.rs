@@ -14,7 +14,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::{InstantError, Moment, parse_moment, parse_zone};
 use crate::policy::load::Policies;
 use crate::policy::{Environment, Role};
-use crate::yaml::decode::{At, Decode, Decoder, Named, nearest, record};
+use crate::yaml::decode::{At, Decode, Decoder, Named, instead_of, record};
 use crate::yaml::{Node, Value};
 
 /// The name of the site file.
@@ -24,6 +24,8 @@ pub const SCHEMA: u32 = 1;
 /// Largest site file read, in bytes.
 pub const BYTES_MAX: u64 = 1 << 20;
 
+/// The name that the built-in site is shown by.
+pub const BUILT_IN_NAME: &str = "<built-in site>";
 /// The site in force where there is no file.
 pub const BUILT_IN: &str = "\
 schema: 1
@@ -166,6 +168,13 @@ pub struct Site {
     pub targets: Vec<TargetSettings>,
     /// The text it was read from.
     pub text: Arc<SourceText>,
+}
+
+impl Site {
+    /// Whether it is the one for where there is no file.
+    pub fn is_built_in(&self) -> bool {
+        self.text.name == BUILT_IN_NAME
+    }
 }
 
 /// What is taken of one provider.
@@ -315,10 +324,11 @@ impl Reader<'_> {
                 .collect();
         };
         let mut selections: Vec<Selection> = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
         for RawSelection(details) in listed {
             let Some(provider) = &details.provider else { continue };
             self.known_provider(provider);
-            if selections.iter().any(|before| before.provider == provider.value) {
+            if !seen.insert(&provider.value) {
                 let message = format!("provider `{}` is selected twice", provider.value);
                 self.fault(Code::DuplicateId, &provider.span, message, "keep one");
             }
@@ -350,11 +360,11 @@ impl Reader<'_> {
     }
 
     fn known_provider(&mut self, provider: &At<String>) -> bool {
-        let known: Vec<&str> = self.policies.by_provider.keys().map(String::as_str).collect();
-        if known.contains(&provider.value.as_str()) {
+        if self.policies.by_provider.contains_key(&provider.value) {
             return true;
         }
         // Its own faults have been told.
+<<<<<<< main
         if self.policies.broken.contains(&provider.value) {
             return false;
         }
@@ -362,6 +372,13 @@ impl Reader<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("policies are here for: {}", known.join(", ")),
         };
+=======
+        if self.policies.refused.contains(&provider.value) {
+            return false;
+        }
+        let known = self.policies.by_provider.keys().map(String::as_str);
+        let help = instead_of(&provider.value, known, "policies are here for");
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         let message = format!("no policy describes provider `{}`", provider.value.escape_debug());
         self.fault(Code::UnknownProvider, &provider.span, message, help);
         false
@@ -506,10 +523,15 @@ impl Reader<'_> {
         self.known_provider(&provider).then_some(())?;
         let policies = self.policies;
         let policy = policies.by_provider.get(&provider.value)?;
-        let known: Vec<&str> = policy.sources.iter().map(|source| source.id.as_str()).collect();
-        if !known.contains(&source.value.as_str()) {
+        let known = policy.sources.iter().map(|source| source.id.as_str());
+        if !known.clone().any(|id| id == source.value) {
             let message = format!("`{}` has no source `{}`", provider.value, source.value.escape_debug());
-            self.fault(Code::UnknownSource, &source.span, message, format!("it has: {}", known.join(", ")));
+            self.fault(
+                Code::UnknownSource,
+                &source.span,
+                message,
+                instead_of(&source.value, known, "it has"),
+            );
             return None;
         }
         let tombstone = policy

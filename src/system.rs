@@ -49,12 +49,12 @@ pub enum ReadError {
         bytes_max: u64,
     },
     /// It is not UTF-8.
-    #[error("`{path}` is not UTF-8 text: byte {at} does not belong")]
+    #[error("`{path}` is not UTF-8 text: line {line} has a byte that does not belong")]
     NotUtf8 {
         /// The path.
         path: String,
-        /// Offset of the first byte that is wrong.
-        at: usize,
+        /// The line, from 1, of the first byte that is wrong.
+        line: usize,
     },
     /// The operating system refused.
     #[error("`{path}` can't be read: {cause}")]
@@ -70,15 +70,26 @@ pub enum ReadError {
 ///
 /// Pipes, devices and folders are refused before they are opened, so nothing here can block.
 pub fn read_text(path: &Path, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
-    let shown = || path.display().to_string();
-    let bytes = read_bytes(path, bytes_max)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
+    text_of(read_bytes(path, bytes_max)?, path.display().to_string())
+}
+
+/// Bytes as UTF-8 text under a name; a byte order mark is dropped.
+pub fn text_of(bytes: Vec<u8>, name: String) -> Result<Arc<SourceText>, ReadError> {
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let sound = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+            return Err(ReadError::NotUtf8 {
+                path: name,
+                line: sound.filter(|byte| **byte == b'\n').count() + 1,
+            });
+        }
+    };
     let text = match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
     };
-    Ok(SourceText::new(shown(), text))
+    Ok(SourceText::new(name, text))
 }
 
 fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {

@@ -84,16 +84,23 @@ pub enum RenderError {
 }
 
 impl RenderError {
+    /// What to do next.
+    pub fn help(&self) -> String {
+        match self {
+            RenderError::Empty => "check policies, roles, environments and `--at`".to_owned(),
+            RenderError::Cannot { help, .. } => help.clone(),
+            RenderError::Template(error) => error.help(),
+        }
+    }
+
     /// As a diagnostic about a target.
     pub fn diagnostic(&self, target: &str) -> Diagnostic {
-        let (code, help) = match self {
-            RenderError::Empty => {
-                (Code::EmptyAllowlist, "check policies, roles, environments and `--at`".to_owned())
-            }
-            RenderError::Cannot { help, .. } => (Code::TargetCannot, help.clone()),
-            RenderError::Template(error) => (Code::TemplateError, error.help()),
+        let code = match self {
+            RenderError::Empty => Code::EmptyAllowlist,
+            RenderError::Cannot { .. } => Code::TargetCannot,
+            RenderError::Template(_) => Code::TemplateError,
         };
-        Diagnostic::new(code, format!("target `{target}`: {self}")).help(help).about(target)
+        Diagnostic::new(code, format!("target `{target}`: {self}")).help(self.help()).about(target)
     }
 }
 

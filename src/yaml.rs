@@ -101,6 +101,13 @@ enum Open<'a> {
     Mapping(usize, Layout, Vec<(Node<'a>, Node<'a>)>, Option<Node<'a>>),
 }
 
+/// Whether the parser itself complains of a tab.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Named,
+    Unnamed,
+}
+
 struct Reader<'a, 's> {
     source: &'a Arc<SourceText>,
     sink: &'s mut Diagnostics,
@@ -128,32 +135,40 @@ impl<'a> Reader<'a, '_> {
         }
         if self.root.is_none() && !self.sink.has_errors() {
             let empty = Diagnostic::new(Code::YamlDocuments, "the file holds no YAML document");
-            self.sink.push(empty.at(self.source, 0..0, "").help("write the policy, or remove the file"));
+            self.sink
+                .push(empty.at(self.source, 0..0, "").help("write what belongs there, or remove the file"));
         }
         self.root
     }
 
     fn syntax_error(&mut self, at: usize, info: &str) {
-        let code = if info.contains("limit") || info.contains("nest") {
-            Code::YamlTooLarge
+        let text = &self.source.text;
+        let tab = info.contains("tab").then(|| text.get(at..).and_then(|rest| rest.find('\t'))).flatten();
+        // The parser names the start of what it was reading; the tab itself is what has to go.
+        let at = at + tab.unwrap_or(0);
+        let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
+        let found = if info.contains("limit") {
+            let deep = Diagnostic::new(Code::YamlTooLarge, format!("nested deeper than {DEPTH_MAX} levels"));
+            deep.help("no place of a policy or site is as deep: look for stray brackets, braces or dashes")
         } else {
-            Code::YamlSyntax
+            let broken =
+                Diagnostic::new(Code::YamlSyntax, format!("not YAML: {}", info.trim_end_matches('.')));
+            broken.help(self.syntax_help(at, if tab.is_some() { Tab::Named } else { Tab::Unnamed }))
         };
-        let end =
-            self.source.text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
-        let help = if self
-            .source
-            .text
-            .get(..at)
-            .and_then(|before| before.lines().last())
-            .is_some_and(|line| line.contains('\t'))
-        {
-            "indent with spaces: YAML allows no tabs there"
-        } else {
-            "correct the YAML at this place; values with `: ` or ` #` in them need quotes"
-        };
-        let message = format!("not YAML: {}", info.trim_end_matches('.'));
-        self.sink.push(Diagnostic::new(code, message).at(self.source, at..end, "").help(help));
+        self.sink.push(found.at(self.source, at..end, ""));
+    }
+
+    fn syntax_help(&self, at: usize, tab: Tab) -> &'static str {
+        let text = &self.source.text;
+        if text.lines().any(|line| line.starts_with("<<<<<<< ")) {
+            return "resolve the merge conflict that is still marked in this file";
+        }
+        let on_line =
+            text.get(..at).and_then(|before| before.lines().last()).is_some_and(|line| line.contains('\t'));
+        if tab == Tab::Named || on_line {
+            return "indent with spaces: YAML allows no tabs there";
+        }
+        "correct the YAML at this place; values with `: ` or ` #` in them need quotes"
     }
 
     /// Takes one event; `false` ends the reading.
@@ -180,9 +195,15 @@ impl<'a> Reader<'a, '_> {
                 return self.add(Node { span: range, value: Value::Scalar(text, quoting) });
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
+<<<<<<< main
                 self.refuse_indirection(&range);
+=======
+                self.refuse_indirection(true, &range);
+                // As text, so that what is refused already is not called empty or missing too.
+                let text = self.source.text.get(range.clone()).unwrap_or("");
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
                 return self
-                    .add(Node { span: range, value: Value::Scalar(Cow::Borrowed(""), Quoting::Plain) });
+                    .add(Node { span: range, value: Value::Scalar(Cow::Borrowed(text), Quoting::Quoted) });
             }
             Event::SequenceStart(style, anchor, tag) => {
                 if anchor != 0 || tag.is_some() {

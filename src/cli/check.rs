@@ -12,10 +12,16 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::parse_duration;
 use crate::policy::due;
 use crate::policy::history::{self, Change};
+<<<<<<< main
 use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_one};
 use crate::prefix::listed;
 use crate::report::{json_v1, markdown, text};
 use crate::site::Site;
+=======
+use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_into, read_fault};
+use crate::report::{json_v1, markdown, prefixes, text};
+use crate::site::{Action, Site};
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 use crate::system::{self, CommandError, ReadError};
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +91,7 @@ impl Check {
         }
         let library = base_library(against, global)?;
         let mut found = Diagnostics::new();
-        let old = load(library.as_ref(), at, &mut found);
+        let mut old = load(library.as_ref(), at, &mut found);
         if found.has_errors() {
             // What stands there cannot be mended any more; it only can't be compared with.
             let message = format!("the policies at `{against}` have errors, so the change can't be judged");
@@ -94,6 +100,10 @@ impl Check {
                     .help("compare with a revision whose policies are sound"),
             );
             return Ok(None);
+        }
+        if self.paths.iter().any(|path| !path.is_dir()) {
+            // Of single files only these are judged; the other policies are not gone.
+            old.by_provider.retain(|provider, _| new.by_provider.contains_key(provider));
         }
         Ok(Some(history::compare(&old, new, at, sink)))
     }
@@ -156,8 +166,28 @@ fn text_changes(changes: &[Change], at: Timestamp) -> String {
     lines.collect::<String>() + "\n"
 }
 
+/// What a site holds or retires leaves the allowlist at a day of its own: said beforehand.
+fn due_actions(site: &Site, at: Timestamp, horizon: Timestamp, sink: &mut Diagnostics) {
+    for exception in &site.exceptions {
+        let (due, what, moment) = match &exception.action {
+            Action::HoldUntil(until) => (until.ends(), "is held here until", until),
+            Action::Retire(since) => (since.starts(), "is retired here on", since),
+        };
+        if due > at && due <= horizon {
+            let message = format!("`{}/{}` {what} {moment}", exception.provider, exception.source);
+            let found = Diagnostic::new(Code::DueSoon, message).at(&site.text, exception.place.clone(), "");
+            sink.push(
+                found
+                    .help("it leaves the allowlist then; change the exception if it has to stay")
+                    .about(exception.source.as_str()),
+            );
+        }
+    }
+}
+
 fn due_exceptions(site: &Site, at: Timestamp, within: SignedDuration, sink: &mut Diagnostics) {
     let horizon = at.checked_add(within).unwrap_or(Timestamp::MAX);
+    due_actions(site, at, horizon, sink);
     for exception in &site.exceptions {
         let due = exception.review_by.ends();
         let (code, verb) = if due <= at {
@@ -185,14 +215,16 @@ fn load_paths(paths: &[PathBuf], at: Timestamp, sink: &mut Diagnostics) -> Polic
     let mut policies = Policies::default();
     for path in paths {
         if path.is_dir() {
-            policies.by_provider.extend(load(&Folder(path.clone()), at, sink).by_provider);
+            let folder = Folder(path.clone());
+            match folder.policies() {
+                Ok(names) => names.iter().for_each(|name| load_into(&folder, name, at, &mut policies, sink)),
+                Err(error) => sink.push(read_fault(&error)),
+            }
             continue;
         }
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if let Some(policy) = load_one(&Folder(folder), &name, at, sink) {
-            policies.by_provider.insert(policy.provider.to_string(), policy);
-        }
+        load_into(&Folder(folder), &name, at, &mut policies, sink);
     }
     policies
 }
@@ -261,9 +293,7 @@ impl Library for GitTree {
             return Err(ReadError::TooLarge { path: shown(), bytes_max });
         }
         let bytes = git(&self.repository, &["cat-file", "blob", &object]).map_err(failed)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| ReadError::NotUtf8 { path: shown(), at: error.utf8_error().valid_up_to() })?;
-        Ok(SourceText::new(shown(), text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
+        system::text_of(bytes, shown())
     }
 
     fn shown(&self, path: &str) -> String {

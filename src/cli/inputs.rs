@@ -50,8 +50,12 @@ pub(super) fn policy_folder(global: &Global) -> Option<Folder> {
         return Some(Folder(folder.clone()));
     }
     let beside = Folder(base(global).join("policies"));
-    let holds_any = beside.policies().is_ok_and(|names| !names.is_empty());
-    holds_any.then_some(beside)
+    let absent = match beside.policies() {
+        Ok(names) => names.is_empty(),
+        // What is there and can't be listed is a fault to tell, never a reason to use other policies.
+        Err(error) => matches!(error, system::ReadError::Missing { .. }),
+    };
+    (!absent).then_some(beside)
 }
 
 /// The policies in force: the user's folder whole, or else the embedded ones.
@@ -78,7 +82,7 @@ fn site_text(global: &Global) -> Result<Arc<SourceText>, system::ReadError> {
         Some(path) => system::read_text(path, site::BYTES_MAX),
         None => match system::read_text(Path::new(site::FILE_NAME), site::BYTES_MAX) {
             Err(system::ReadError::Missing { .. }) => {
-                Ok(SourceText::new("<built-in site>", site::BUILT_IN.to_owned()))
+                Ok(SourceText::new(site::BUILT_IN_NAME, site::BUILT_IN.to_owned()))
             }
             found => found,
         },
@@ -89,7 +93,14 @@ fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
     let mut found = BTreeMap::new();
     for kind in system::list_subfolders(folder) {
         let place = folder.join(&kind);
-        let Ok(names) = system::list_folder(&place, &["tera"]) else { continue };
+        let names = match system::list_folder(&place, &["tera"]) {
+            Ok(names) => names,
+            Err(system::ReadError::Missing { .. }) => continue,
+            Err(error) => {
+                sink.push(read_fault(&error));
+                continue;
+            }
+        };
         for name in names {
             match system::read_text(&place.join(&name), TEMPLATE_BYTES_MAX) {
                 Ok(text) => drop(found.insert(format!("{kind}/{name}"), text.text.clone())),

@@ -14,7 +14,11 @@ use crate::allowlist::{self, Allowlist, Exclusion};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::prefix::Family;
 use crate::system;
+<<<<<<< main
 use crate::target::{Artifact, ArtifactFile, Mode};
+=======
+use crate::target::{self, Artifact, ArtifactFile, Mode, RenderError, Target};
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 
 /// The list of what was rendered, written beside it.
 const MANIFEST: &str = "callgate.manifest.json";
@@ -72,6 +76,7 @@ pub(super) fn render_all(
     only: &[String],
     sink: &mut Diagnostics,
 ) -> Option<(Allowlist, Vec<Rendered>)> {
+<<<<<<< main
     let site = inputs.site.as_ref()?;
     for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
         let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
@@ -80,6 +85,13 @@ pub(super) fn render_all(
     }
     // Without sound policies an allowlist would be shorter than what is wanted.
     if sink.has_errors() {
+=======
+    let sound = !sink.has_errors();
+    let site = inputs.site.as_ref()?;
+    let targets = selected(site, only, sink);
+    // Without sound policies an allowlist would be shorter than what is wanted.
+    if !sound {
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         return None;
     }
     let allowlist = allowlist::resolve(&inputs.policies, site, inputs.at, sink);
@@ -91,15 +103,43 @@ pub(super) fn render_all(
     {
         match target.render(&allowlist, &inputs.templates) {
             Ok(mut artifact) => {
-                artifact.findings.drain(..).for_each(|found| sink.push(found));
+                artifact.findings.drain(..).for_each(|found| sink.push(placed(found, site, target.name())));
                 rendered.push(Rendered { name: target.name().to_owned(), mode: target.mode(), artifact });
             }
-            Err(error) => sink.push(error.diagnostic(target.name())),
+            // The same for every target: told once.
+            Err(error @ RenderError::Empty) => {
+                sink.push(Diagnostic::new(Code::EmptyAllowlist, error.to_string()).help(error.help()));
+                break;
+            }
+            Err(error) => sink.push(placed(error.diagnostic(target.name()), site, target.name())),
         }
     }
     Some((allowlist, rendered))
 }
 
+<<<<<<< main
+=======
+/// Points a finding about a target at the target's settings; nobody can edit those of the built-in site, and a
+/// broken template is named with its own line.
+fn placed(found: Diagnostic, site: &Site, name: &str) -> Diagnostic {
+    let settings = site.targets.iter().find(|target| target.name == name);
+    match settings.filter(|_| !site.is_built_in() && found.code != Code::TemplateError) {
+        Some(target) => found.at(&site.text, target.node.span.clone(), ""),
+        None => found,
+    }
+}
+
+fn selected(site: &Site, only: &[String], sink: &mut Diagnostics) -> Vec<Box<dyn Target>> {
+    for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
+        let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
+        let message = format!("the site has no target `{}`", name.escape_debug());
+        sink.push(Diagnostic::new(Code::InvalidValue, message).help(format!("it has: {}", known.join(", "))));
+    }
+    let wanted = site.targets.iter().filter(|target| only.is_empty() || only.contains(&target.name));
+    wanted.filter_map(|settings| target::build(settings, site, sink)).collect()
+}
+
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 /// One file as it is, several with a line naming each.
 fn print_files(files: &[ArtifactFile]) -> Outcome {
     if let [one] = files {

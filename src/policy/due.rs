@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::validate::apply_waivers;
+use super::validate::{apply_waivers, expired};
 use super::{Dated, End, Policy, Role, Source, State};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 
@@ -20,24 +20,18 @@ pub fn findings(policy: &Policy, at: Timestamp, within: SignedDuration) -> Diagn
             }
         }
     }
-    let used = apply_waivers(&policy.waivers, at, &mut found);
-    for (waiver, used) in policy.waivers.iter().zip(used) {
-        let subject = waiver.source.as_deref().unwrap_or("the whole file");
-        let fault = if waiver.until.ends() <= at {
-            let message = format!("waiver of {} for {subject} ended on {}", waiver.code, waiver.until);
-            Diagnostic::new(Code::WaiverExpired, message)
-                .help("look again: mend the cause, or renew the waiver with its reason")
-        } else if used || waiver.code.severity() == crate::diagnostic::Severity::Error {
-            continue;
-        } else {
+    let mut waivers = policy.waivers.clone();
+    apply_waivers(&mut waivers, at, &mut found);
+    for waiver in &waivers {
+        if waiver.until.ends() <= at {
+            found.push(expired(waiver, &policy.text));
+        } else if !waiver.used {
+            let subject = waiver.source.as_deref().unwrap_or("the whole file");
             let message = format!("waiver of {} for {subject} waives nothing now", waiver.code);
-            Diagnostic::new(Code::WaiverUnused, message).help("remove it once its cause is gone for good")
-        };
-        let fault = fault.at(&policy.text, waiver.place.clone(), "");
-        found.push(match &waiver.source {
-            Some(source) => fault.about(source),
-            None => fault,
-        });
+            let unused =
+                Diagnostic::new(Code::WaiverUnused, message).at(&policy.text, waiver.place.clone(), "");
+            found.push(unused.help("remove it once its cause is gone for good").about(subject));
+        }
     }
     found
 }

@@ -83,7 +83,6 @@ fn judge(old: &Policy, new: &Policy, at: Timestamp, sink: &mut Diagnostics) {
                 .about(new.provider.as_str()),
         );
     }
-    let kept: PrefixSet = new.sources.iter().flat_map(|source| source.prefixes.iter().copied()).collect();
     for before in &old.sources {
         match new.source(&before.id) {
             None => {
@@ -98,7 +97,7 @@ fn judge(old: &Policy, new: &Policy, at: Timestamp, sink: &mut Diagnostics) {
                 sink.push(deleted.help(help).about(before.id.as_str()));
             }
             Some(after) => {
-                report_lost_prefixes(new, before, after, &kept, sink);
+                report_lost_prefixes(new, before, after, sink);
                 report_rewritten(new, before, after, at, sink);
             }
         }
@@ -117,15 +116,19 @@ fn place_of_revision(policy: &Policy) -> std::ops::Range<usize> {
     0..0
 }
 
-fn report_lost_prefixes(
-    new: &Policy,
-    before: &Source,
-    after: &Source,
-    kept: &PrefixSet,
-    sink: &mut Diagnostics,
-) {
+fn report_lost_prefixes(new: &Policy, before: &Source, after: &Source, sink: &mut Diagnostics) {
     let old: PrefixSet = before.prefixes.iter().copied().collect();
-    let lost = old.difference(kept).to_prefixes();
+    // Most often the source still holds all it held.
+    if old.difference(&after.prefixes.iter().copied().collect()).is_empty() {
+        return;
+    }
+    // An owner's network covers its callback sources; that it is still there says nothing of them.
+    let holders = new
+        .sources
+        .iter()
+        .filter(|source| source.role != Role::OwnerNetwork || before.role == Role::OwnerNetwork);
+    let kept: PrefixSet = holders.flat_map(|source| source.prefixes.iter().copied()).collect();
+    let lost = old.difference(&kept).to_prefixes();
     if lost.is_empty() {
         return;
     }
@@ -158,7 +161,7 @@ fn report_rewritten(new: &Policy, before: &Source, after: &Source, at: Timestamp
     }
 }
 
-fn instants(lifecycle: &Lifecycle) -> [(&'static str, Option<&Dated>); 4] {
+fn instants(lifecycle: &Lifecycle) -> [(&'static str, Option<&Dated>); 5] {
     let end = match &lifecycle.valid_until {
         End::At(dated) => Some(dated),
         End::Open | End::Unknown => None,
@@ -168,6 +171,7 @@ fn instants(lifecycle: &Lifecycle) -> [(&'static str, Option<&Dated>); 4] {
         ("valid_from", lifecycle.valid_from.as_ref()),
         ("legacy_since", lifecycle.legacy_since.as_ref()),
         ("valid_until", end),
+        ("withdrawn", lifecycle.withdrawn.as_ref()),
     ]
 }
 

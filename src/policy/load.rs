@@ -1,6 +1,6 @@
 //! Policies from files: those embedded in the binary, or a folder that takes their place whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,13 +67,18 @@ impl Library for Folder {
     }
 }
 
-/// Policies by provider, and which files they came from.
+/// Policies by provider.
 #[derive(Debug, Default)]
 pub struct Policies {
     /// By provider id.
     pub by_provider: BTreeMap<String, Policy>,
+<<<<<<< main
     /// Names of files that have errors: what is missing above may be in them.
     pub broken: Vec<String>,
+=======
+    /// Names, without extension, of the files that were refused: what misses these policies is no further fault.
+    pub refused: BTreeSet<String>,
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 }
 
 /// Loads every policy of the library; faults go to `sink`, and what has errors is left out.
@@ -95,25 +100,48 @@ pub fn load(library: &dyn Library, at: Timestamp, sink: &mut Diagnostics) -> Pol
         );
     }
     for name in names {
+<<<<<<< main
         let mut found = Diagnostics::new();
         match load_one(library, &name, at, &mut found) {
             Some(policy) => keep(policy, &name, &mut found, &mut policies),
             None => policies.broken.push(stem(&name).to_owned()),
         }
         sink.append(found);
+=======
+        load_into(library, &name, at, &mut policies, sink);
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
     }
     policies
 }
 
-fn keep(policy: Policy, name: &str, sink: &mut Diagnostics, into: &mut Policies) {
+/// Loads one policy file of the library into `policies`; faults go to `sink`.
+pub fn load_into(
+    library: &dyn Library,
+    name: &str,
+    at: Timestamp,
+    policies: &mut Policies,
+    sink: &mut Diagnostics,
+) {
+    let mut found = Diagnostics::new();
+    match load_one(library, name, at, &mut found) {
+        Some(policy) => keep(policy, name, at, &mut found, policies),
+        None => drop(policies.refused.insert(stem(name).to_owned())),
+    }
+    sink.append(found);
+}
+
+fn keep(mut policy: Policy, name: &str, at: Timestamp, sink: &mut Diagnostics, into: &mut Policies) {
     let provider = policy.provider.as_str().to_owned();
     if provider != stem(name) {
         let message = format!("provider `{provider}` in a file named `{name}`");
         let mismatch = Diagnostic::new(Code::FileNameMismatch, message)
             .help(format!("rename the file to `{provider}.yaml`"));
-        sink.push(mismatch.at(&policy.text, 0..0, "").about(provider.clone()));
+        let mut found = Diagnostics::new();
+        found.push(mismatch.at(&policy.text, 0..0, "").about(provider.clone()));
+        validate::apply_waivers(&mut policy.waivers, at, &mut found);
+        sink.append(found);
     }
-    if let Some(other) = into.by_provider.get(&provider) {
+    if let Some(other) = into.by_provider.get(&provider).filter(|other| other.text.name != policy.text.name) {
         let message = format!("provider `{provider}` is also in `{}`", other.text.name);
         let twice = Diagnostic::new(Code::DuplicateId, message).help("keep one file a provider");
         sink.push(twice.at(&policy.text, 0..0, ""));
@@ -170,7 +198,7 @@ pub fn read_fault(error: &ReadError) -> Diagnostic {
         ReadError::NotAFolder { .. } => (Code::FileUnreadable, "name a folder"),
         ReadError::TooLarge { .. } => (
             Code::FileTooLarge,
-            "check what was written there; long prefix lists belong into `prefixes_from`",
+            "check what was written there; a policy's long lists belong into files of their own, named by `prefixes_from`",
         ),
         ReadError::NotUtf8 { .. } => (Code::NotUtf8, "save the file as UTF-8"),
         ReadError::Io { .. } => (Code::FileUnreadable, "check the permissions"),

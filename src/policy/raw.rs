@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 
 use super::{Environment, Hosting, PageKind, Precision, Protocol, Role};
-use crate::yaml::decode::{At, Decode, Decoder, Named, record};
+use crate::yaml::decode::{At, Decode, Decoder, Fields, Named, record};
 use crate::yaml::{Node, Value};
 
 record! {
@@ -225,12 +225,12 @@ impl Decode for RawEnvironments {
             let listed: Vec<Environment> = Vec::decode(node, decoder)?;
             return Some(Self(listed.into_iter().map(|environment| (environment, None)).collect()));
         }
-        let Value::Mapping(entries, _) = &node.value else {
+        let Value::Mapping(..) = &node.value else {
             Vec::<Environment>::decode(node, decoder);
             return None;
         };
-        let _repeated = crate::yaml::decode::Fields::of(node, decoder);
-        let read = entries.iter().filter_map(|(key, value)| {
+        let entries = Fields::of(node, decoder)?.into_entries();
+        let read = entries.into_iter().filter_map(|(key, value)| {
             Some((Environment::decode(key, decoder)?, RawEnvironmentLifecycle::decode(value, decoder)))
         });
         Some(Self(read.collect()))

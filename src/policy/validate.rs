@@ -18,9 +18,9 @@ use super::raw::{RawEvidence, RawPage, RawPolicy, RawSource, RawWaiver};
 use super::{Digest, Evidence, Hosting, Page, Policy, ProviderId, Role, Source, SourceId, Waiver};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::{Moment, parse_moment, parse_zone};
-use crate::yaml::decode::{At, Decode, Decoder, nearest};
+use crate::yaml::decode::{At, Decode, Decoder, instead_of};
 
-pub use prefixes::parse_list;
+pub use prefixes::{parse_list, prefix_fault};
 
 /// The format number that this version reads.
 pub const SCHEMA: u32 = 1;
@@ -44,32 +44,56 @@ pub fn validate(
     sink: &mut Diagnostics,
 ) -> Option<Policy> {
     let mut found = Diagnostics::new();
-    let policy = Checker { text, lists, sink: &mut found, zone: TimeZone::UTC }.policy(raw);
-    if let Some(policy) = &policy {
-        apply_waivers(&policy.waivers, at, &mut found);
+    let mut policy = Checker { text, lists, sink: &mut found, zone: TimeZone::UTC }.policy(raw);
+    if let Some(policy) = &mut policy {
+        apply_waivers(&mut policy.waivers, at, &mut found);
     }
     let refused = found.has_errors();
+    // Where the policy is refused nobody else tells why a waiver in it did not help.
+    if let Some(policy) = policy.as_ref().filter(|_| refused) {
+        policy
+            .waivers
+            .iter()
+            .filter(|waiver| waiver.until.ends() <= at)
+            .for_each(|waiver| found.push(expired(waiver, text)));
+    }
     sink.append(found);
     policy.filter(|_| !refused && !sink.has_errors())
 }
 
+<<<<<<< main
 /// Marks what the waivers in force at `at` accept, and says which waiver was of use.
 pub fn apply_waivers(waivers: &[Waiver], at: Timestamp, found: &mut Diagnostics) -> Vec<bool> {
     let mut used = vec![false; waivers.len()];
     for diagnostic in found.kept_mut() {
         let holds = |waiver: &&Waiver| {
+=======
+/// Marks what the waivers in force at `at` accept, and the waivers that were of use.
+pub fn apply_waivers(waivers: &mut [Waiver], at: Timestamp, found: &mut Diagnostics) {
+    for diagnostic in found.iter_mut() {
+        let holds = |waiver: &&mut Waiver| {
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             waiver.code == diagnostic.code
                 && waiver.until.ends() > at
                 && (waiver.source.is_none() || waiver.source == diagnostic.subject)
         };
-        if let Some(index) = waivers.iter().position(|waiver| holds(&waiver))
-            && let Some((waiver, used)) = waivers.get(index).zip(used.get_mut(index))
-        {
+        if let Some(waiver) = waivers.iter_mut().find(holds) {
             diagnostic.waived = Some(format!("until {}: {}", waiver.until, waiver.reason));
-            *used = true;
+            waiver.used = true;
         }
     }
-    used
+}
+
+/// What to say of a waiver past its end.
+pub fn expired(waiver: &Waiver, text: &Arc<SourceText>) -> Diagnostic {
+    let subject = waiver.source.as_deref().unwrap_or("the whole file");
+    let message = format!("waiver of {} for {subject} ended on {}", waiver.code, waiver.until);
+    let found = Diagnostic::new(Code::WaiverExpired, message).at(text, waiver.place.clone(), "");
+    let found = found.help("look again: mend the cause, or renew the waiver with its reason");
+    match &waiver.source {
+        Some(source) => found.about(source),
+        None => found,
+    }
 }
 
 /// State of one run over one file.
@@ -98,7 +122,7 @@ impl Checker<'_> {
         if let Some(revision) = raw.revision.as_ref().filter(|revision| revision.value == 0) {
             self.fault(Code::InvalidValue, &revision.span, "revision 0", "start with `revision: 1`");
         }
-        let ports = raw.service.map(|service| self.ports(service.ports.unwrap_or_default(), &service.span));
+        let ports = raw.service.and_then(|service| Some(self.ports(service.ports?, &service.span)));
         let pages = self.pages(raw.pages.map(|pages| pages.0).unwrap_or_default());
         let bounds = self.bounds(raw.widest.as_ref());
         let raw_sources = raw.sources.unwrap_or_default();
@@ -293,22 +317,37 @@ impl Checker<'_> {
             return None;
         }
         if !ids.contains(&other.value) {
+<<<<<<< main
             self.unknown(
                 Code::UnknownSource,
                 "source",
                 other,
                 &ids.iter().map(String::as_str).collect::<Vec<_>>(),
             );
+=======
+            self.unknown(Code::UnknownSource, "source", other, ids.iter().map(String::as_str));
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             return None;
         }
         SourceId::new(&other.value)
     }
 
+<<<<<<< main
     fn unknown(&mut self, code: Code, what: &str, found: &At<String>, known: &[&str]) {
         let help = match nearest(&found.value, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("this file has: {}", known.join(", ")),
         };
+=======
+    fn unknown<'k>(
+        &mut self,
+        code: Code,
+        what: &str,
+        found: &At<String>,
+        known: impl ExactSizeIterator<Item = &'k str>,
+    ) {
+        let help = instead_of(&found.value, known, "this file has");
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         let message = format!("{what} `{}` is not in this file", found.value.escape_debug());
         self.fault(code, &found.span, message, help);
     }
@@ -317,12 +356,16 @@ impl Checker<'_> {
         let read = raw.read.as_ref().and_then(|read| self.day(read));
         let page = raw.page?;
         if !pages.contains_key(&page.value) {
+<<<<<<< main
             self.unknown(
                 Code::UnknownPage,
                 "page",
                 &page,
                 &pages.keys().map(String::as_str).collect::<Vec<_>>(),
             );
+=======
+            self.unknown(Code::UnknownPage, "page", &page, pages.keys().map(String::as_str));
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             return None;
         }
         let (section, says, version, note) = (raw.section, raw.says, raw.version, raw.note);
@@ -332,12 +375,16 @@ impl Checker<'_> {
     fn waiver(&mut self, raw: RawWaiver, ids: &BTreeSet<String>) -> Option<Waiver> {
         let until = raw.until.as_ref().and_then(|until| self.day(until));
         if let Some(source) = raw.source.as_ref().filter(|source| !ids.contains(&source.value)) {
+<<<<<<< main
             self.unknown(
                 Code::UnknownSource,
                 "source",
                 source,
                 &ids.iter().map(String::as_str).collect::<Vec<_>>(),
             );
+=======
+            self.unknown(Code::UnknownSource, "source", source, ids.iter().map(String::as_str));
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         }
         let code = raw.code.as_ref()?;
         let found =
@@ -349,7 +396,14 @@ impl Checker<'_> {
             self.fault(Code::InvalidValue, &code.span, message, format!("one of: {}", known.join(", ")));
         }
         let source = raw.source.map(|source| source.value);
-        Some(Waiver { code: found?, source, reason: raw.reason?, until: until?, place: raw.span })
+        Some(Waiver {
+            code: found?,
+            source,
+            reason: raw.reason?,
+            until: until?,
+            used: false,
+            place: raw.span,
+        })
     }
 }
 

@@ -46,6 +46,9 @@ pub fn diagnostics(all: &Diagnostics) -> String {
             cell(found.help.as_deref().unwrap_or(""))
         );
     }
+    if all.beyond() > 0 {
+        let _ = writeln!(text, "\nand {} more", all.beyond());
+    }
     text
 }
 

@@ -26,8 +26,9 @@ pub fn diagnostics(all: &Diagnostics) -> String {
 /// One line: how many errors, warnings and waived findings.
 pub fn summary(all: &Diagnostics) -> String {
     let count = |wanted: fn(&Diagnostic) -> bool| all.iter().filter(|found| wanted(found)).count();
-    let errors = count(Diagnostic::is_error) + all.beyond();
+    let errors = count(Diagnostic::is_error) + all.beyond_errors();
     let warnings = count(|found| found.waived.is_none() && found.severity == Severity::Warning);
+    let warnings = warnings + all.beyond() - all.beyond_errors();
     let waived = count(|found| found.waived.is_some());
     let waived = if waived > 0 { format!(", {waived} waived") } else { String::new() };
     format!("{}, {}{waived}", counted(errors, "error"), counted(warnings, "warning"))

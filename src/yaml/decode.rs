@@ -112,11 +112,12 @@ impl Decode for bool {
 }
 
 impl<T: Decode> Decode for Vec<T> {
-    /// Items with faults are left out; they have been reported.
+    /// Items with faults are left out; they have been reported. A list of nothing else is no empty list.
     fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
         match &node.value {
             Value::Sequence(items) => {
-                Some(items.iter().filter_map(|item| T::decode(item, decoder)).collect())
+                let sound: Vec<T> = items.iter().filter_map(|item| T::decode(item, decoder)).collect();
+                (!sound.is_empty() || items.is_empty()).then_some(sound)
             }
             Value::Scalar(..) | Value::Mapping(..) => {
                 decoder.wrong_type(node, "a list");
@@ -188,6 +189,11 @@ impl<'n, 'a> Fields<'n, 'a> {
         Some(Self { entries: first, known: Vec::new(), span: node.span.clone() })
     }
 
+    /// The entries, each key once.
+    pub fn into_entries(self) -> Vec<&'n (Node<'a>, Node<'a>)> {
+        self.entries
+    }
+
     /// The node of a key.
     pub fn node(&mut self, key: &'static str) -> Option<&'n Node<'a>> {
         self.known.push(key);
@@ -230,7 +236,9 @@ impl<'n, 'a> Fields<'n, 'a> {
             if self.known.contains(&text.as_ref()) {
                 continue;
             }
-            let help = match nearest(text, &self.known) {
+            // Of what is only counted there is no use in looking for what was meant.
+            let near = if decoder.sink.beyond() == 0 { nearest(text, &self.known) } else { None };
+            let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
@@ -246,12 +254,29 @@ impl<'n, 'a> Fields<'n, 'a> {
     }
 }
 
+/// What to write instead of an unknown name: the nearest of the known ones, or a list of the first.
+pub fn instead_of<'k>(text: &str, known: impl ExactSizeIterator<Item = &'k str>, listed_as: &str) -> String {
+    let count = known.len();
+    let first: Vec<&str> = known.take(CANDIDATES_MAX).collect();
+    if let Some(near) = nearest(text, &first) {
+        return format!("did you mean `{near}`?");
+    }
+    let shown: Vec<&str> = first.into_iter().take(20).collect();
+    let more = count - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") };
+    format!("{listed_as}: {shown}{more}")
+}
+
 /// The candidate that differs least from `text`, where it differs little.
 pub fn nearest<'c>(text: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let allowed = (text.chars().count() / 3).max(1);
     let scored = candidates.iter().map(|candidate| (edit_distance(text, candidate), *candidate));
     scored.filter(|(distance, _)| *distance <= allowed).min().map(|(_, candidate)| candidate)
 }
+
+/// More names than this nobody writes by hand, and comparing all with all would take hours.
+const CANDIDATES_MAX: usize = 50;
 
 /// Levenshtein's distance; texts beyond 64 characters count as far away.
 fn edit_distance(left: &str, right: &str) -> usize {

@@ -53,7 +53,7 @@ pub fn parse_list(
 }
 
 /// The code and mend of a text that is no prefix.
-pub(super) fn prefix_fault(error: &PrefixError) -> Diagnostic {
+pub fn prefix_fault(error: &PrefixError) -> Diagnostic {
     let (code, help) = match error {
         PrefixError::HostBits { meant, address, .. } if meant.length() < 8 => {
             (Code::HostBits, format!("check for a lost digit in the length; the one address is `{}`", address.short()))
@@ -148,6 +148,7 @@ impl Checker<'_> {
         self.sorted(found, raw, subject)
     }
 
+<<<<<<< main
     fn listed(&mut self, path: &At<String>, subject: &str, hosting: Hosting, bounds: Bounds) -> Vec<Prefix> {
         let Some(list) = self.lists.get(&path.value) else { return Vec::new() };
         let found = parse_list(list, self.sink, |prefix, span, sink| {
@@ -156,6 +157,26 @@ impl Checker<'_> {
             }
         });
         if found.is_empty() {
+=======
+    fn listed(
+        &mut self,
+        path: &At<String>,
+        subject: &str,
+        hosting: Hosting,
+        bounds: Bounds,
+        found: &mut Vec<Prefix>,
+    ) {
+        let Some(list) = self.lists.get(&path.value) else { return };
+        let (before, mut faults) = (found.len(), Diagnostics::new());
+        found.extend(parse_list(list, &mut faults, |prefix, span, sink| {
+            if let Some(fault) = judge(&prefix, hosting, bounds) {
+                sink.push(fault.at(list, span, "").about(subject));
+            }
+        }));
+        let empty = found.len() == before && faults.is_empty();
+        self.sink.append(faults);
+        if empty {
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             let message = format!("list `{}` has no prefix", path.value.escape_debug());
             let help = "one prefix a line; an empty list is never what a provider publishes";
             self.fault(Code::EmptySource, &path.span, message, help);
@@ -168,6 +189,7 @@ impl Checker<'_> {
         if !prefixes.is_sorted() {
             prefixes.sort_unstable();
         }
+<<<<<<< main
         let twice: Vec<Prefix> = prefixes
             .windows(2)
             .filter(|pair| pair.first() == pair.last())
@@ -180,11 +202,45 @@ impl Checker<'_> {
                 format!("`{}` is in source `{subject}` twice", prefix.short()),
             );
             self.sink.push(twice.at(self.text, place, "").help("remove one").about(subject));
+=======
+        if prefixes.windows(2).any(|pair| pair.first() == pair.last()) {
+            self.report_twice(raw, subject);
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         }
         prefixes.dedup();
         prefixes
     }
 
+<<<<<<< main
+=======
+    /// Reports each place at which a prefix is written again.
+    fn report_twice(&mut self, raw: &RawSource, subject: &str) {
+        let written = raw
+            .prefixes
+            .iter()
+            .filter_map(|text| Some((text.value.parse::<Prefix>().ok()?, self.text, text.span.clone())));
+        let list = raw.prefixes_from.as_ref().and_then(|path| self.lists.get(&path.value));
+        let listed = list.into_iter().flat_map(|list| {
+            let mut places = Vec::new();
+            parse_list(list, &mut Diagnostics::new(), |prefix, span, _| places.push((prefix, list, span)));
+            places
+        });
+        let mut first: HashMap<Prefix, (&Arc<SourceText>, Range<usize>)> = HashMap::new();
+        for (prefix, text, span) in written.chain(listed) {
+            let Some((other, before)) = first.get(&prefix) else {
+                first.insert(prefix, (text, span));
+                continue;
+            };
+            let twice = Diagnostic::new(
+                Code::DuplicatePrefix,
+                format!("`{}` is in source `{subject}` twice", prefix.short()),
+            );
+            let twice = twice.at(text, span, "again here").at(other, before.clone(), "first here");
+            self.sink.push(twice.help("remove one").about(subject));
+        }
+    }
+
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
     /// Reports prefixes that several sources hold at the same time, or that lie inside each other.
     pub(super) fn compare_prefixes(&mut self, sources: &[Source]) {
         let mut all: Vec<(Prefix, &Source)> = sources
@@ -198,6 +254,7 @@ impl Checker<'_> {
             while covering.last().is_some_and(|(wider, _)| !wider.covers(&prefix)) {
                 covering.pop();
             }
+<<<<<<< main
             let wider = covering.iter().rev().take(8);
             for (fault, other) in
                 wider.filter_map(|(wide, other)| Some((compare((wide, other), (&prefix, source))?, other)))
@@ -210,6 +267,19 @@ impl Checker<'_> {
                     .filter(|_| *told <= TOLD_MAX)
                     .into_iter()
                     .for_each(|fault| self.sink.push(fault));
+=======
+            for (wider, other) in covering.iter().rev().take(8) {
+                let pair = (other.id.as_str(), source.id.as_str());
+                if let Some(fault) = compare((wider, other), (&prefix, source))
+                    && *told.entry(pair).and_modify(|count| *count += 1).or_insert(1) <= 20
+                {
+                    let mut placed = fault.at(self.text, source.place.clone(), "");
+                    if source.place != other.place {
+                        placed = placed.at(self.text, other.place.clone(), "");
+                    }
+                    self.sink.push(placed.about(source.id.as_str()));
+                }
+>>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             }
             covering.push((prefix, source));
         }
