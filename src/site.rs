@@ -364,21 +364,11 @@ impl Reader<'_> {
             return true;
         }
         // Its own faults have been told.
-<<<<<<< main
-        if self.policies.broken.contains(&provider.value) {
-            return false;
-        }
-        let help = match nearest(&provider.value, &known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("policies are here for: {}", known.join(", ")),
-        };
-=======
         if self.policies.refused.contains(&provider.value) {
             return false;
         }
         let known = self.policies.by_provider.keys().map(String::as_str);
         let help = instead_of(&provider.value, known, "policies are here for");
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         let message = format!("no policy describes provider `{}`", provider.value.escape_debug());
         self.fault(Code::UnknownProvider, &provider.span, message, help);
         false

@@ -16,8 +16,8 @@ use schemars::{Schema, SchemaGenerator};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::site::{Site, TargetSettings};
-use crate::yaml::Value;
 use crate::yaml::decode::{Decode, Decoder, choices};
+use crate::yaml::Value;
 use template::{TemplateError, Templates};
 
 choices! {
@@ -33,6 +33,13 @@ choices! {
         Nginx = "nginx",
         /// A Terraform module.
         Terraform = "terraform",
+    }
+}
+
+impl TargetKind {
+    /// The folder of its templates.
+    pub fn folder(self) -> String {
+        self.as_str().replace('-', "_")
     }
 }
 
@@ -176,6 +183,10 @@ pub fn build(settings: &TargetSettings, site: &Site, sink: &mut Diagnostics) -> 
 }
 
 fn kind_of(settings: &TargetSettings, decoder: &mut Decoder<'_>) -> Option<TargetKind> {
+    // Text that starts so is an alias, which has been refused.
+    if matches!(&settings.node.value, Value::Scalar(text, _) if text.starts_with('*')) {
+        return None;
+    }
     let Value::Mapping(entries, _) = &settings.node.value else {
         let message = format!("target `{}` has no settings", settings.name);
         decoder.fault(Code::WrongType, &settings.node.span, message, "write `{ kind: nginx }`");

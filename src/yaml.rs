@@ -195,13 +195,9 @@ impl<'a> Reader<'a, '_> {
                 return self.add(Node { span: range, value: Value::Scalar(text, quoting) });
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-<<<<<<< main
                 self.refuse_indirection(&range);
-=======
-                self.refuse_indirection(true, &range);
                 // As text, so that what is refused already is not called empty or missing too.
                 let text = self.source.text.get(range.clone()).unwrap_or("");
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
                 return self
                     .add(Node { span: range, value: Value::Scalar(Cow::Borrowed(text), Quoting::Quoted) });
             }

@@ -12,16 +12,10 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::parse_duration;
 use crate::policy::due;
 use crate::policy::history::{self, Change};
-<<<<<<< main
-use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_one};
+use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_into, read_fault};
 use crate::prefix::listed;
 use crate::report::{json_v1, markdown, text};
-use crate::site::Site;
-=======
-use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_into, read_fault};
-use crate::report::{json_v1, markdown, prefixes, text};
 use crate::site::{Action, Site};
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 use crate::system::{self, CommandError, ReadError};
 
 #[derive(Debug, clap::Args)]

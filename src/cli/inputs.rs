@@ -12,7 +12,7 @@ use crate::policy::load::{Embedded, Folder, Library, Policies, load, read_fault}
 use crate::site::{self, Site};
 use crate::system;
 use crate::target::template::Templates;
-use crate::target::{self, Target};
+use crate::target::{self, Target, TargetKind};
 
 /// Largest template read, in bytes.
 const TEMPLATE_BYTES_MAX: u64 = 1 << 20;
@@ -91,7 +91,12 @@ fn site_text(global: &Global) -> Result<Arc<SourceText>, system::ReadError> {
 
 fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
     let mut found = BTreeMap::new();
-    for kind in system::list_subfolders(folder) {
+    // Folders that no target knows are read too, so that a misspelled one is told.
+    let mut kinds = system::list_subfolders(folder);
+    kinds.extend(TargetKind::ALL.iter().map(|kind| kind.folder()));
+    kinds.sort();
+    kinds.dedup();
+    for kind in kinds {
         let place = folder.join(&kind);
         let names = match system::list_folder(&place, &["tera"]) {
             Ok(names) => names,

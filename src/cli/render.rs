@@ -13,12 +13,9 @@ use super::{Exit, Global, Outcome, complain, print, show};
 use crate::allowlist::{self, Allowlist, Exclusion};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::prefix::Family;
+use crate::site::Site;
 use crate::system;
-<<<<<<< main
-use crate::target::{Artifact, ArtifactFile, Mode};
-=======
-use crate::target::{self, Artifact, ArtifactFile, Mode, RenderError, Target};
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
+use crate::target::{Artifact, ArtifactFile, Mode, RenderError};
 
 /// The list of what was rendered, written beside it.
 const MANIFEST: &str = "callgate.manifest.json";
@@ -76,7 +73,6 @@ pub(super) fn render_all(
     only: &[String],
     sink: &mut Diagnostics,
 ) -> Option<(Allowlist, Vec<Rendered>)> {
-<<<<<<< main
     let site = inputs.site.as_ref()?;
     for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
         let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
@@ -85,13 +81,6 @@ pub(super) fn render_all(
     }
     // Without sound policies an allowlist would be shorter than what is wanted.
     if sink.has_errors() {
-=======
-    let sound = !sink.has_errors();
-    let site = inputs.site.as_ref()?;
-    let targets = selected(site, only, sink);
-    // Without sound policies an allowlist would be shorter than what is wanted.
-    if !sound {
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         return None;
     }
     let allowlist = allowlist::resolve(&inputs.policies, site, inputs.at, sink);
@@ -117,8 +106,6 @@ pub(super) fn render_all(
     Some((allowlist, rendered))
 }
 
-<<<<<<< main
-=======
 /// Points a finding about a target at the target's settings; nobody can edit those of the built-in site, and a
 /// broken template is named with its own line.
 fn placed(found: Diagnostic, site: &Site, name: &str) -> Diagnostic {
@@ -129,17 +116,6 @@ fn placed(found: Diagnostic, site: &Site, name: &str) -> Diagnostic {
     }
 }
 
-fn selected(site: &Site, only: &[String], sink: &mut Diagnostics) -> Vec<Box<dyn Target>> {
-    for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
-        let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
-        let message = format!("the site has no target `{}`", name.escape_debug());
-        sink.push(Diagnostic::new(Code::InvalidValue, message).help(format!("it has: {}", known.join(", "))));
-    }
-    let wanted = site.targets.iter().filter(|target| only.is_empty() || only.contains(&target.name));
-    wanted.filter_map(|settings| target::build(settings, site, sink)).collect()
-}
-
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 /// One file as it is, several with a line naming each.
 fn print_files(files: &[ArtifactFile]) -> Outcome {
     if let [one] = files {

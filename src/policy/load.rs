@@ -72,13 +72,8 @@ impl Library for Folder {
 pub struct Policies {
     /// By provider id.
     pub by_provider: BTreeMap<String, Policy>,
-<<<<<<< main
-    /// Names of files that have errors: what is missing above may be in them.
-    pub broken: Vec<String>,
-=======
     /// Names, without extension, of the files that were refused: what misses these policies is no further fault.
     pub refused: BTreeSet<String>,
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 }
 
 /// Loads every policy of the library; faults go to `sink`, and what has errors is left out.
@@ -100,16 +95,7 @@ pub fn load(library: &dyn Library, at: Timestamp, sink: &mut Diagnostics) -> Pol
         );
     }
     for name in names {
-<<<<<<< main
-        let mut found = Diagnostics::new();
-        match load_one(library, &name, at, &mut found) {
-            Some(policy) => keep(policy, &name, &mut found, &mut policies),
-            None => policies.broken.push(stem(&name).to_owned()),
-        }
-        sink.append(found);
-=======
         load_into(library, &name, at, &mut policies, sink);
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
     }
     policies
 }

@@ -61,18 +61,10 @@ pub fn validate(
     policy.filter(|_| !refused && !sink.has_errors())
 }
 
-<<<<<<< main
-/// Marks what the waivers in force at `at` accept, and says which waiver was of use.
-pub fn apply_waivers(waivers: &[Waiver], at: Timestamp, found: &mut Diagnostics) -> Vec<bool> {
-    let mut used = vec![false; waivers.len()];
-    for diagnostic in found.kept_mut() {
-        let holds = |waiver: &&Waiver| {
-=======
 /// Marks what the waivers in force at `at` accept, and the waivers that were of use.
 pub fn apply_waivers(waivers: &mut [Waiver], at: Timestamp, found: &mut Diagnostics) {
-    for diagnostic in found.iter_mut() {
+    for diagnostic in found.kept_mut() {
         let holds = |waiver: &&mut Waiver| {
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             waiver.code == diagnostic.code
                 && waiver.until.ends() > at
                 && (waiver.source.is_none() || waiver.source == diagnostic.subject)
@@ -317,28 +309,12 @@ impl Checker<'_> {
             return None;
         }
         if !ids.contains(&other.value) {
-<<<<<<< main
-            self.unknown(
-                Code::UnknownSource,
-                "source",
-                other,
-                &ids.iter().map(String::as_str).collect::<Vec<_>>(),
-            );
-=======
             self.unknown(Code::UnknownSource, "source", other, ids.iter().map(String::as_str));
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             return None;
         }
         SourceId::new(&other.value)
     }
 
-<<<<<<< main
-    fn unknown(&mut self, code: Code, what: &str, found: &At<String>, known: &[&str]) {
-        let help = match nearest(&found.value, known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("this file has: {}", known.join(", ")),
-        };
-=======
     fn unknown<'k>(
         &mut self,
         code: Code,
@@ -347,7 +323,6 @@ impl Checker<'_> {
         known: impl ExactSizeIterator<Item = &'k str>,
     ) {
         let help = instead_of(&found.value, known, "this file has");
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         let message = format!("{what} `{}` is not in this file", found.value.escape_debug());
         self.fault(code, &found.span, message, help);
     }
@@ -356,16 +331,7 @@ impl Checker<'_> {
         let read = raw.read.as_ref().and_then(|read| self.day(read));
         let page = raw.page?;
         if !pages.contains_key(&page.value) {
-<<<<<<< main
-            self.unknown(
-                Code::UnknownPage,
-                "page",
-                &page,
-                &pages.keys().map(String::as_str).collect::<Vec<_>>(),
-            );
-=======
             self.unknown(Code::UnknownPage, "page", &page, pages.keys().map(String::as_str));
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             return None;
         }
         let (section, says, version, note) = (raw.section, raw.says, raw.version, raw.note);
@@ -375,16 +341,7 @@ impl Checker<'_> {
     fn waiver(&mut self, raw: RawWaiver, ids: &BTreeSet<String>) -> Option<Waiver> {
         let until = raw.until.as_ref().and_then(|until| self.day(until));
         if let Some(source) = raw.source.as_ref().filter(|source| !ids.contains(&source.value)) {
-<<<<<<< main
-            self.unknown(
-                Code::UnknownSource,
-                "source",
-                source,
-                &ids.iter().map(String::as_str).collect::<Vec<_>>(),
-            );
-=======
             self.unknown(Code::UnknownSource, "source", source, ids.iter().map(String::as_str));
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         }
         let code = raw.code.as_ref()?;
         let found =

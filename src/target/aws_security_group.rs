@@ -111,7 +111,6 @@ impl AwsSecurityGroup {
     }
 
     fn findings(&self, allowlist: &Allowlist) -> Vec<Diagnostic> {
-<<<<<<< main
         let mut findings: Vec<Diagnostic> =
             Family::ALL.into_iter().flat_map(|family| self.family_findings(allowlist, family)).collect();
         let on_interface = u64::from(self.rules_max).saturating_mul(u64::from(self.groups));
@@ -122,54 +121,6 @@ impl AwsSecurityGroup {
             );
             let help = "set `groups:` to the number of groups on one interface, or lower the rules quota";
             findings.push(self.finding(Code::QuotaInterface, &message).help(help));
-=======
-        let name = &self.common.name;
-        let ports = allowlist.service.ports.len();
-        let found = |code: Code, message: String| {
-            Diagnostic::new(code, format!("target `{name}`: {message}")).about(name.as_str())
-        };
-        let mut findings = Vec::new();
-        for family in Family::ALL {
-            let (rules, entries) = (self.rules(allowlist, family), allowlist.family(family).len());
-            if entries == 0 {
-                continue;
-            }
-            if let Some(lists) = &self.prefix_lists
-                && entries as u64 > u64::from(lists.of(family).entries_max)
-            {
-                let message = format!(
-                    "{entries} {family} prefixes do not fit into a list of {}",
-                    lists.of(family).entries_max
-                );
-                let help =
-                    "raise `max_entries` here and with modify-managed-prefix-list, or set `aggregate: true`";
-                findings.push(found(Code::QuotaPrefixList, message).help(help));
-            }
-            if rules > u64::from(self.rules_max) {
-                let counted =
-                    if self.prefix_lists.is_some() { "entries of the list's size" } else { "prefixes" };
-                let message = format!(
-                    "{rules} {family} rules ({ports} ports x {counted}) are above the group's {}",
-                    self.rules_max
-                );
-                findings.push(
-                    found(Code::QuotaRules, message)
-                        .help("aggregate, split over groups, or ask AWS for more and set `rules_max:`"),
-                );
-            }
-            let on_interface = u64::from(self.rules_max.max(u32::try_from(rules).unwrap_or(u32::MAX)))
-                .saturating_mul(u64::from(self.groups));
-            if on_interface > u64::from(INTERFACE_RULES_MAX) {
-                let message = format!(
-                    "{family}: {} groups of {} rules make {on_interface}, above an interface's {INTERFACE_RULES_MAX}",
-                    self.groups,
-                    self.rules_max.max(u32::try_from(rules).unwrap_or(u32::MAX))
-                );
-                findings.push(found(Code::QuotaInterface, message).help(
-                    "set `groups:` to the number of groups on one interface, or lower the rules quota",
-                ));
-            }
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         }
         findings
     }

@@ -156,13 +156,7 @@ fn checked_proxy(raw: RawProxy, decoder: &mut Decoder<'_>) -> Option<Proxy> {
                 decoder.fault(Code::Everything, &text.span, message, "name the proxy's own addresses");
             }
             Ok(prefix) => trusted.push(prefix),
-<<<<<<< main
-            Err(error) => {
-                decoder.fault(Code::NotAPrefix, &text.span, error.to_string(), "write an address or prefix");
-            }
-=======
             Err(error) => decoder.sink.push(prefix_fault(&error).at(decoder.source, text.span.clone(), "")),
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         }
     }
     Some(Proxy { header: header.value, trusted })

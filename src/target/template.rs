@@ -81,7 +81,7 @@ impl Templates {
         name: &str,
         values: &[(&'static str, &str)],
     ) -> Result<String, TemplateError> {
-        let name = format!("{}/{name}.tera", kind.as_str().replace('-', "_"));
+        let name = format!("{}/{name}.tera", kind.folder());
         let embedded = EMBEDDED_TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
         let text = self.overrides.get(&name).map(String::as_str).or(embedded).unwrap_or("");
         let broken = |error: &tera::Error| TemplateError::Broken {

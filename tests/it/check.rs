@@ -1108,7 +1108,7 @@ fn all_faults_of_all_files_are_told_in_one_run() {
     scene.write("callgate.yaml", "schema: 1\ntargets:\n  web: { kind: nginx, variable: callgate }\n");
     scene.write("templates/nginx/acces.tera", "");
     let run = scene.run(&["check"]).expect(2);
-    let wanted = ["invalid-value", "host-bits", "yaml-syntax", "template-error", "invalid-value"];
+    let wanted = ["invalid-value", "host-bits", "yaml-syntax", "invalid-value", "template-error"];
     assert_eq!(codes(&run.stdout), wanted);
 }
 

@@ -16,12 +16,7 @@ impl Checker<'_> {
         subject: &str,
     ) -> BTreeMap<Environment, Lifecycle> {
         let base = raw.lifecycle.as_ref().map(|lifecycle| self.lifecycle(lifecycle)).unwrap_or_default();
-<<<<<<< main
-        let place = raw.lifecycle.as_ref().map_or(&raw.span, |lifecycle| &lifecycle.span);
-        self.check_end(&base, place, subject);
         self.check_withdrawn(raw, subject);
-=======
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         let Some(listed) = &raw.environments else {
             let mut faults = check_order(&base);
             faults.extend(check_end(&base, raw, None));
@@ -43,7 +38,6 @@ impl Checker<'_> {
             let mut own = base.clone();
             if let Some(differing) = differing {
                 self.overlay(&mut own, differing);
-                self.check_end(&own, &differing.span, subject);
             }
             faults.extend(check_order(&own));
             faults.extend(check_end(&own, raw, differing.as_ref()));
@@ -117,14 +111,13 @@ impl Checker<'_> {
         }
         Some(Dated { moment, precision, inferred: raw.inferred.clone(), place: raw.at.span.clone() })
     }
-}
 
-<<<<<<< main
     /// What the pages no longer list is a tombstone, or it would go on being admitted.
     fn check_withdrawn(&mut self, raw: &RawSource, subject: &str) {
         let base = raw.lifecycle.as_ref().and_then(|lifecycle| lifecycle.withdrawn.as_ref());
         let mut differing = raw.environments.iter().flat_map(|environments| &environments.0);
-        let withdrawn = base.or(differing.find_map(|(_, differing)| differing.as_ref()?.withdrawn.as_ref()));
+        let withdrawn =
+            base.or_else(|| differing.find_map(|(_, differing)| differing.as_ref()?.withdrawn.as_ref()));
         let tombstone = raw.role.as_ref().is_some_and(|role| role.value == Role::Tombstone);
         if let Some(withdrawn) = withdrawn.filter(|_| !tombstone) {
             let message = format!("source `{subject}` is withdrawn, but no tombstone");
@@ -134,22 +127,8 @@ impl Checker<'_> {
             self.sink.push(fault.help(help).about(subject));
         }
     }
+}
 
-    fn check_end(&mut self, lifecycle: &Lifecycle, place: &Range<usize>, subject: &str) {
-        if lifecycle.review_by.is_some() || lifecycle.valid_until.moment().is_some() {
-            return;
-        }
-        let (code, message) = match (&lifecycle.legacy_since, &lifecycle.valid_until) {
-            (Some(_), _) => (Code::GraceWithoutEnd, "a grace period with neither an end nor a review"),
-            (None, End::Unknown) => (Code::MissingReview, "an unknown end without a review"),
-            (None, End::Open | End::At(_)) => return,
-        };
-        let at = lifecycle.legacy_since.as_ref().map_or(place, |dated| &dated.place);
-        let help = "add `review_by:` with the day on which somebody looks again, or `valid_until:` where it is published";
-        self.sink
-            .push(Diagnostic::new(code, message).at(self.text, at.clone(), "").help(help).about(subject));
-    }
-=======
 /// A fault of a lifecycle, before it is known whether another environment has the same.
 struct Fault {
     code: Code,
@@ -157,7 +136,6 @@ struct Fault {
     labels: Vec<(Range<usize>, &'static str)>,
     help: &'static str,
 }
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
 
 /// What is wrong with how a lifecycle ends; `differing` is what one environment wrote over it.
 fn check_end(

@@ -148,35 +148,17 @@ impl Checker<'_> {
         self.sorted(found, raw, subject)
     }
 
-<<<<<<< main
     fn listed(&mut self, path: &At<String>, subject: &str, hosting: Hosting, bounds: Bounds) -> Vec<Prefix> {
         let Some(list) = self.lists.get(&path.value) else { return Vec::new() };
-        let found = parse_list(list, self.sink, |prefix, span, sink| {
+        let mut faults = Diagnostics::new();
+        let found = parse_list(list, &mut faults, |prefix, span, sink| {
             if let Some(fault) = judge(&prefix, hosting, bounds) {
                 sink.push(fault.at(list, span, "").about(subject));
             }
         });
-        if found.is_empty() {
-=======
-    fn listed(
-        &mut self,
-        path: &At<String>,
-        subject: &str,
-        hosting: Hosting,
-        bounds: Bounds,
-        found: &mut Vec<Prefix>,
-    ) {
-        let Some(list) = self.lists.get(&path.value) else { return };
-        let (before, mut faults) = (found.len(), Diagnostics::new());
-        found.extend(parse_list(list, &mut faults, |prefix, span, sink| {
-            if let Some(fault) = judge(&prefix, hosting, bounds) {
-                sink.push(fault.at(list, span, "").about(subject));
-            }
-        }));
-        let empty = found.len() == before && faults.is_empty();
+        let empty = found.is_empty() && faults.is_empty();
         self.sink.append(faults);
         if empty {
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
             let message = format!("list `{}` has no prefix", path.value.escape_debug());
             let help = "one prefix a line; an empty list is never what a provider publishes";
             self.fault(Code::EmptySource, &path.span, message, help);
@@ -189,30 +171,13 @@ impl Checker<'_> {
         if !prefixes.is_sorted() {
             prefixes.sort_unstable();
         }
-<<<<<<< main
-        let twice: Vec<Prefix> = prefixes
-            .windows(2)
-            .filter(|pair| pair.first() == pair.last())
-            .filter_map(|pair| pair.first().copied())
-            .collect();
-        for prefix in twice {
-            let place = place_of(raw, &prefix);
-            let twice = Diagnostic::new(
-                Code::DuplicatePrefix,
-                format!("`{}` is in source `{subject}` twice", prefix.short()),
-            );
-            self.sink.push(twice.at(self.text, place, "").help("remove one").about(subject));
-=======
         if prefixes.windows(2).any(|pair| pair.first() == pair.last()) {
             self.report_twice(raw, subject);
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
         }
         prefixes.dedup();
         prefixes
     }
 
-<<<<<<< main
-=======
     /// Reports each place at which a prefix is written again.
     fn report_twice(&mut self, raw: &RawSource, subject: &str) {
         let written = raw
@@ -240,7 +205,6 @@ impl Checker<'_> {
         }
     }
 
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
     /// Reports prefixes that several sources hold at the same time, or that lie inside each other.
     pub(super) fn compare_prefixes(&mut self, sources: &[Source]) {
         let mut all: Vec<(Prefix, &Source)> = sources
@@ -254,43 +218,21 @@ impl Checker<'_> {
             while covering.last().is_some_and(|(wider, _)| !wider.covers(&prefix)) {
                 covering.pop();
             }
-<<<<<<< main
             let wider = covering.iter().rev().take(8);
             for (fault, other) in
                 wider.filter_map(|(wide, other)| Some((compare((wide, other), (&prefix, source))?, other)))
             {
                 let told = told.entry((other.id.as_str(), source.id.as_str())).or_insert(0);
                 *told += 1;
-                let fault =
-                    fault.at(self.text, source.place.clone(), "").at(self.text, other.place.clone(), "");
-                Some(fault.about(source.id.as_str()))
-                    .filter(|_| *told <= TOLD_MAX)
-                    .into_iter()
-                    .for_each(|fault| self.sink.push(fault));
-=======
-            for (wider, other) in covering.iter().rev().take(8) {
-                let pair = (other.id.as_str(), source.id.as_str());
-                if let Some(fault) = compare((wider, other), (&prefix, source))
-                    && *told.entry(pair).and_modify(|count| *count += 1).or_insert(1) <= 20
-                {
-                    let mut placed = fault.at(self.text, source.place.clone(), "");
-                    if source.place != other.place {
-                        placed = placed.at(self.text, other.place.clone(), "");
-                    }
-                    self.sink.push(placed.about(source.id.as_str()));
+                let mut fault = fault.at(self.text, source.place.clone(), "").about(source.id.as_str());
+                if source.place != other.place {
+                    fault = fault.at(self.text, other.place.clone(), "");
                 }
->>>>>>> 993df201f4859c7c850fd1bfda6b0f166c9208bd
+                Some(fault).filter(|_| *told <= TOLD_MAX).into_iter().for_each(|fault| self.sink.push(fault));
             }
             covering.push((prefix, source));
         }
     }
-}
-
-/// Where a source says a prefix, last.
-fn place_of(raw: &RawSource, prefix: &Prefix) -> Range<usize> {
-    let written = raw.prefixes.iter().rev().find(|text| text.value.parse() == Ok(*prefix));
-    let fallback = raw.prefixes_from.as_ref().or(raw.id.as_ref());
-    written.or(fallback).map_or(raw.span.clone(), |text| text.span.clone())
 }
 
 /// What is wrong with a prefix by itself.
