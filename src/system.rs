@@ -92,7 +92,8 @@ pub fn text_of(bytes: Vec<u8>, name: String) -> Result<Arc<SourceText>, ReadErro
     Ok(SourceText::new(name, text))
 }
 
-fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+/// Reads a regular file of at most `bytes_max` bytes, as it is.
+pub fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
     let shown = || path.display().to_string();
     let failed = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound => ReadError::Missing { path: shown() },

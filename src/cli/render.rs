@@ -159,7 +159,7 @@ fn write(out: &Path, files: &[ArtifactFile], allowlist: &Allowlist, rendered: &[
         let verb = if changed { "wrote" } else { "kept " };
         let _ = writeln!(text, "{verb} {} {}", path.display(), mode_of(&file.path));
     }
-    for path in leftovers(out, files) {
+    for path in leftovers(out, files).into_iter().filter(|_| is_whole(files)) {
         let _ = writeln!(text, "left over: {} is rendered no more; remove it", out.join(path).display());
     }
     print(&text.replace(" \n", "\n"))
@@ -171,19 +171,18 @@ fn check(out: &Path, files: &[ArtifactFile]) -> Outcome {
     for file in files {
         let path = out.join(&file.path);
         let shown = path.display().to_string();
-        let found = match system::read_text(&path, u64::MAX - 1) {
-            Ok(found) => found.text.clone(),
-            Err(system::ReadError::Missing { .. }) => String::new(),
+        // Bytes, not text: a byte order mark is a difference to whoever loads the file.
+        let found = match system::read_bytes(&path, u64::MAX - 1) {
+            Ok(found) => found,
+            Err(system::ReadError::Missing { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        if found != file.text {
+        if found != file.text.as_bytes() {
             count += 1;
-            stale.push_str(&unified(&found, &file.text, &shown));
+            stale.push_str(&unified(&String::from_utf8_lossy(&found), &file.text, &shown));
         }
     }
-    // Only a whole rendering knows what is left over.
-    let whole = files.iter().any(|file| file.path == MANIFEST);
-    for path in leftovers(out, files).into_iter().filter(|_| whole) {
+    for path in leftovers(out, files).into_iter().filter(|_| is_whole(files)) {
         count += 1;
         // Writing into a String can't fail.
         let _ = writeln!(stale, "left over: {} is rendered no more", out.join(path).display());
@@ -199,6 +198,11 @@ fn check(out: &Path, files: &[ArtifactFile]) -> Outcome {
 fn unified(found: &str, wanted: &str, path: &str) -> String {
     let diff = TextDiff::configure().timeout(std::time::Duration::from_secs(5)).diff_lines(found, wanted);
     diff.unified_diff().context_radius(3).header(path, &format!("{path} (rendered now)")).to_string()
+}
+
+/// Whether these are the files of every target: only then it is known what is left over.
+fn is_whole(files: &[ArtifactFile]) -> bool {
+    files.iter().any(|file| file.path == MANIFEST)
 }
 
 /// Files that an earlier manifest names and nothing renders any more.
