@@ -33,8 +33,10 @@ impl Fmt {
         };
         let (mut shown, mut changed, mut failed) = (String::new(), 0, false);
         for path in &paths {
-            let bytes = system::read_text(path, POLICY_BYTES_MAX)?;
-            let formatted = match formatted(&bytes) {
+            // Bytes are compared, so that a byte order mark, which is no part of the text, goes as well.
+            let bytes = system::read_bytes(path, POLICY_BYTES_MAX)?;
+            let text = system::text_of(bytes.clone(), path.display().to_string())?;
+            let formatted = match formatted(&text) {
                 Ok(formatted) => formatted,
                 Err(found) => {
                     show(&found);
@@ -42,20 +44,22 @@ impl Fmt {
                     continue;
                 }
             };
-            if formatted == bytes.text {
+            if formatted.as_bytes() == bytes {
                 continue;
             }
             changed += 1;
             if self.check {
-                let diff = TextDiff::from_lines(&bytes.text, &formatted);
+                let found = String::from_utf8_lossy(&bytes);
+                let diff = TextDiff::from_lines(found.as_ref(), formatted.as_str());
                 shown.push_str(
                     &diff
                         .unified_diff()
-                        .header(&bytes.name, &format!("{} (formatted)", bytes.name))
+                        .header(&text.name, &format!("{} (formatted)", text.name))
                         .to_string(),
                 );
             } else {
-                system::replace_file(path, formatted.as_bytes())?;
+                system::replace_file(path, formatted.as_bytes())
+                    .with_context(|| format!("`{}` can't be written", path.display()))?;
                 shown.push_str(&format!("formatted {}\n", path.display()));
             }
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+
 use super::{Exit, Outcome, complain, print};
 use crate::policy::load::EMBEDDED_POLICIES;
 use crate::site::FILE_NAME;
@@ -43,7 +45,8 @@ impl Init {
         }
         let mut text = String::new();
         for (path, content) in files {
-            system::replace_file(&path, content.as_bytes())?;
+            system::replace_file(&path, content.as_bytes())
+                .with_context(|| format!("`{}` can't be written", path.display()))?;
             text.push_str(&format!("wrote {}\n", path.display()));
         }
         text.push_str(
