@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -129,7 +130,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match dispatch(arguments) {
         Ok(exit) => exit,
-        Err(error) if is_closed_pipe(&error) => Exit::Ok,
         Err(error) => {
             complain(&format!("error: {error:#}\n"));
             Exit::Failure
@@ -158,8 +158,9 @@ fn dispatch(arguments: Arguments) -> Outcome {
 
 fn man(out: Option<PathBuf>) -> Outcome {
     if let Some(folder) = out {
-        std::fs::create_dir_all(&folder)?;
-        clap_mangen::generate_to(Arguments::command(), &folder)?;
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder))
+            .with_context(|| format!("`{}` can't be written", folder.display()))?;
         return Ok(Exit::Ok);
     }
     let mut text = Vec::new();
@@ -179,24 +180,27 @@ fn parse_at(text: &str) -> Result<Timestamp, String> {
         .map_err(|error| format!("{error}: {}", error.help()))
 }
 
-/// Prints data. A reader that has gone away is no fault of ours.
+/// Prints data. A reader that has gone away is no fault of ours, and leaves the status as it is.
 fn print(text: &str) -> Outcome {
     print_bytes(text.as_bytes())
 }
 
 fn print_bytes(bytes: &[u8]) -> Outcome {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()?;
-    Ok(Exit::Ok)
+    write_to(io::stdout().lock(), bytes)
 }
 
 /// Prints text with colour escapes as data, leaving them out where nobody wants them.
 fn print_styled(text: &str) -> Outcome {
-    let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()?;
-    Ok(Exit::Ok)
+    write_to(anstream::stdout().lock(), text.as_bytes())
+}
+
+fn write_to(mut stdout: impl Write, bytes: &[u8]) -> Outcome {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(cause).context("standard output can't be written"))
+        }
+        Ok(()) | Err(_) => Ok(Exit::Ok),
+    }
 }
 
 /// Prints to standard error; nothing is left to do where that fails.
@@ -209,10 +213,6 @@ fn show(diagnostics: &Diagnostics) {
     if !diagnostics.is_empty() {
         complain(&text::diagnostics(diagnostics));
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
