@@ -59,7 +59,7 @@ record! {
         #[schemars(default)]
         exceptions: list RawException,
         /// Where the allowlist is enforced, by a name of your choice.
-        #[schemars(required)]
+        #[schemars(required, extend("minProperties" = 1))]
         targets: required Named<RawTarget>,
     }
 }

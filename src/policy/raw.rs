@@ -21,7 +21,7 @@ record! {
         #[schemars(required)]
         name: required At<String>,
         /// Grows by one with every change of meaning.
-        #[schemars(required)]
+        #[schemars(required, extend("minimum" = 1))]
         revision: required At<u32>,
         /// The zone in which a date is a whole day, such as Europe/Stockholm; UTC where it is left out.
         zone: optional At<String>,
