@@ -1,1 +1,277 @@
-//! Tests.
+//! The documents: their YAML is tried, their links lead somewhere, and they tell of everything there is.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::cli::COMMANDS;
+use crate::golden::files;
+use crate::support::{Scene, root};
+
+/// A document: its path below the repository, and its text.
+struct Document {
+    path: PathBuf,
+    text: String,
+}
+
+/// Every document of the repository.
+fn documents() -> Vec<Document> {
+    let mut paths: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+        .iter()
+        .map(PathBuf::from)
+        .collect();
+    let below = files(&root().join("docs")).into_iter().map(|path| Path::new("docs").join(path));
+    paths.extend(below.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(root().join(&path)).unwrap();
+        Document { path, text }
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// README and everything in `docs`: what a user reads.
+fn for_users() -> Vec<Document> {
+    let mut documents = documents();
+    documents.retain(|document| document.path.starts_with("docs") || document.path == Path::new("README.md"));
+    documents
+}
+
+/// Fenced blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(fence) = line.strip_prefix("```") else { continue };
+        let body: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
+        if fence == language {
+            found.push(body.join("\n") + "\n");
+        }
+    }
+    found
+}
+
+/// The text without its fenced blocks.
+fn prose(text: &str) -> String {
+    let (mut kept, mut fenced) = (String::new(), false);
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// The file that a block says it is, by its first line.
+fn named_file(block: &str) -> Option<String> {
+    let name = block.lines().next()?.strip_prefix("# ")?;
+    let policy = |name: &str| {
+        name.strip_prefix("policies/").and_then(|name| name.strip_suffix(".yaml")).is_some_and(|stem| {
+            !stem.is_empty() && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        })
+    };
+    (name == "callgate.yaml" || policy(name)).then(|| name.to_owned())
+}
+
+#[test]
+fn whole_files_in_the_documents_pass_the_check() {
+    let mut tried = 0;
+    // The wrong halves of the diagnostics' examples are wrong by intent, and parts of files.
+    for document in for_users().iter().filter(|document| !document.path.ends_with("diagnostics.md")) {
+        for block in blocks(&document.text, "yaml") {
+            let Some(name) = named_file(&block) else { continue };
+            tried += 1;
+            let scene = Scene::new();
+            scene.write(&name, &block);
+            let run = scene.run(&["check"]);
+            assert!(run.status <= 1, "{}: {name}\n{}", document.path.display(), run.stdout);
+            assert!(!run.stdout.contains("error["), "{}: {name}\n{}", document.path.display(), run.stdout);
+            if name != "callgate.yaml" {
+                scene.run_now(&["fmt", "--check"]).expect(0);
+            }
+        }
+    }
+    assert!(tried >= 8, "only {tried} blocks were found");
+}
+
+#[test]
+fn every_target_has_a_document_with_a_whole_site() {
+    let folder = root().join("docs/targets");
+    let kinds = ["aws-security-group", "iptables", "nftables", "nginx", "terraform"];
+    let there: BTreeSet<String> = files(&folder).iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(there, kinds.iter().map(|kind| format!("{kind}.md")).collect());
+    for kind in kinds {
+        let text = std::fs::read_to_string(folder.join(format!("{kind}.md"))).unwrap();
+        let whole = blocks(&text, "yaml").into_iter().filter(|block| named_file(block).is_some());
+        assert!(whole.into_iter().any(|block| block.contains(&format!("kind: {kind}"))), "{kind}");
+    }
+}
+
+#[test]
+fn examples_of_other_structured_text_are_sound() {
+    for document in documents() {
+        for block in blocks(&document.text, "json") {
+            let read: Result<serde_json::Value, _> = serde_json::from_str(&block);
+            assert!(read.is_ok(), "{}: {read:?}\n{block}", document.path.display());
+        }
+    }
+}
+
+// Links.
+
+/// Targets of the Markdown links in a text.
+fn links(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let ends = prose.match_indices("](").map(|(start, _)| &prose[start + 2..]);
+    ends.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
+}
+
+/// The anchors of a document's headings, as forges make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text);
+    let titles =
+        headings.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
+    let slug = |title: &str| -> String {
+        let kept = title.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>().to_lowercase()
+    };
+    titles.map(slug).collect()
+}
+
+/// A path without `..`, as far as names alone tell.
+fn normal(path: &Path) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(found.pop()),
+            Component::CurDir => {}
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => found.push(part),
+        }
+    }
+    found
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_every_anchor_to_a_heading() {
+    let documents = documents();
+    let (mut broken, mut followed) = (Vec::new(), 0);
+    for document in &documents {
+        for link in links(&document.text) {
+            if link.starts_with("https://") || link.starts_with("mailto:") {
+                continue;
+            }
+            followed += 1;
+            let (path, anchor) =
+                link.split_once('#').map_or((link.as_str(), None), |(path, anchor)| (path, Some(anchor)));
+            let target = match path {
+                "" => document.path.clone(),
+                path => normal(&document.path.parent().unwrap().join(path)),
+            };
+            let heading = |anchor: &str| {
+                let other = documents.iter().find(|other| other.path == target);
+                other.is_some_and(|other| anchors(&other.text).contains(anchor))
+            };
+            if !root().join(&target).exists() || !anchor.is_none_or(heading) {
+                broken.push(format!("{}: {link}", document.path.display()));
+            }
+        }
+    }
+    assert!(followed > 50, "only {followed} links were found");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_document_is_reached_from_the_readme() {
+    let documents = documents();
+    let mut reached = BTreeSet::from([PathBuf::from("README.md")]);
+    loop {
+        let before = reached.len();
+        let from: Vec<&Document> =
+            documents.iter().filter(|document| reached.contains(&document.path)).collect();
+        for document in from {
+            let folder = document.path.parent().unwrap();
+            let paths =
+                links(&document.text).into_iter().map(|link| link.split('#').next().unwrap().to_owned());
+            reached.extend(paths.filter(|path| !path.is_empty()).map(|path| normal(&folder.join(path))));
+        }
+        if reached.len() == before {
+            break;
+        }
+    }
+    for document in documents {
+        assert!(reached.contains(&document.path), "nothing leads to {}", document.path.display());
+    }
+}
+
+// What the program has, the documents tell.
+
+/// Whether a text has a word, not as a part of a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.match_indices(word).any(|(start, _)| {
+        let before = text[..start].chars().next_back();
+        let after = text[start + word.len()..].chars().next();
+        !before.is_some_and(part) && !after.is_some_and(part)
+    })
+}
+
+#[test]
+fn every_command_and_every_option_is_told_of() {
+    let all: String = for_users().into_iter().map(|document| document.text).collect();
+    let scene = Scene::new();
+    let mut options = BTreeSet::new();
+    for command in COMMANDS {
+        assert!(has_word(&all, &format!("callgate {command}")), "nothing tells of `callgate {command}`");
+        let help = scene.run_now(&[command, "--help"]).expect(0).stdout;
+        let usage = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let long = usage.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")));
+        options.extend(long.map(str::to_owned));
+    }
+    options.extend(["--help".to_owned(), "--version".to_owned()]);
+    assert!(options.len() > 12, "{options:?}");
+    let missing: Vec<&String> = options.iter().filter(|option| !has_word(&all, option)).collect();
+    assert!(missing.is_empty(), "nothing tells of {missing:?}");
+}
+
+#[test]
+fn every_option_that_the_documents_name_is_one() {
+    let scene = Scene::new();
+    let helps = COMMANDS.iter().map(|command| scene.run_now(&[command, "--help"]).expect(0).stdout);
+    let known = helps.collect::<String>() + "--version";
+    let mut unknown = Vec::new();
+    for document in for_users() {
+        let lines = document.text.lines().filter(|line| line.contains("callgate "));
+        let commands = lines.flat_map(|line| line.split("callgate ").skip(1));
+        for command in commands {
+            // The words of one command: up to what ends it in a text or a shell.
+            let command = command.split(['`', '|', ';', '&', '>', ')']).next().unwrap();
+            let first = command.split_whitespace().next().unwrap_or("");
+            if !COMMANDS.contains(&first) {
+                continue;
+            }
+            let options = command.split_whitespace().filter(|word| word.starts_with("--"));
+            let options =
+                options.map(|word| word.split('=').next().unwrap().trim_end_matches([',', '.', '"']));
+            unknown.extend(
+                options
+                    .filter(|option| !has_word(&known, option))
+                    .map(|option| format!("{}: callgate {first} {option}", document.path.display())),
+            );
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn no_document_names_a_place_of_the_machine_it_was_written_on() {
+    let places = ["/work/", "/root/", "/farm", "/tmp/h", "index.crates.io", "static.crates.io", "pypi.org"];
+    let hosts = ["registry.npmjs", "deb.debian", "proxy.golang.org", "files.pythonhosted"];
+    for document in documents() {
+        for place in places.iter().chain(&hosts) {
+            assert!(!document.text.contains(place), "{} names {place}", document.path.display());
+        }
+    }
+}
