@@ -16,8 +16,8 @@ use schemars::{Schema, SchemaGenerator};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::site::{Site, TargetSettings};
-use crate::yaml::decode::{Decode, Decoder, choices};
 use crate::yaml::Value;
+use crate::yaml::decode::{Decode, Decoder, choices};
 use template::{TemplateError, Templates};
 
 choices! {
