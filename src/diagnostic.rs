@@ -3,6 +3,7 @@
 //! Every reader collects into a [`Diagnostics`] and goes on, so that one run tells all faults.
 //! Nothing here prints or knows an exit code; [`crate::report`] shows diagnostics to people and machines.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -339,8 +340,10 @@ fn shortened(mut text: String, chars_max: usize) -> String {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     kept: Vec<Diagnostic>,
-    beyond: usize,
-    beyond_errors: usize,
+    /// Counts of what was not kept, by code and subject, so that waivers reach it.
+    counted: BTreeMap<(Code, Option<String>), usize>,
+    /// How many of those not kept are waived, or notes.
+    quiet: usize,
 }
 
 impl Diagnostics {
@@ -356,21 +359,20 @@ impl Diagnostics {
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.kept.len() < Self::KEPT_MAX {
             self.kept.push(diagnostic);
-            return;
-        }
-        self.beyond += 1;
-        if diagnostic.is_error() {
-            self.beyond_errors += 1;
+        } else if diagnostic.is_finding() {
+            *self.counted.entry((diagnostic.code, diagnostic.subject)).or_insert(0) += 1;
+        } else {
+            self.quiet += 1;
         }
     }
 
     /// Takes over all of another collection.
     pub fn append(&mut self, other: Diagnostics) {
-        self.beyond += other.beyond;
-        self.beyond_errors += other.beyond_errors;
-        for diagnostic in other.kept {
-            self.push(diagnostic);
+        self.quiet += other.quiet;
+        for (key, count) in other.counted {
+            *self.counted.entry(key).or_insert(0) += count;
         }
+        self.extend(other.kept);
     }
 
     /// Those that are kept.
@@ -378,34 +380,58 @@ impl Diagnostics {
         self.kept.iter()
     }
 
-    /// Those that are kept, to mark as waived.
-    pub fn kept_mut(&mut self) -> &mut [Diagnostic] {
-        &mut self.kept
+    /// Waives all of a code, about one subject or about any, kept or counted; says whether there was one.
+    pub fn waive(&mut self, code: Code, subject: Option<&str>, reason: &str) -> bool {
+        let about = |found: Option<&str>| subject.is_none() || found == subject;
+        let mut used = false;
+        for found in
+            self.kept.iter_mut().filter(|found| found.code == code && about(found.subject.as_deref()))
+        {
+            found.waived.get_or_insert_with(|| reason.to_owned());
+            used = true;
+        }
+        self.counted.retain(|(counted, of), count| {
+            let waived = *counted == code && about(of.as_deref());
+            self.quiet += if waived { *count } else { 0 };
+            used |= waived;
+            !waived
+        });
+        used
     }
 
     /// How many were only counted.
     pub fn beyond(&self) -> usize {
-        self.beyond
+        self.quiet + self.counted.values().sum::<usize>()
     }
 
     /// How many errors were only counted.
     pub fn beyond_errors(&self) -> usize {
-        self.beyond_errors
+        self.counted
+            .iter()
+            .filter(|((code, _), _)| code.severity() == Severity::Error)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Whether there is none at all.
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty() && self.beyond == 0
+        self.kept.is_empty() && self.beyond() == 0
     }
 
     /// Whether any is an error that nothing waives.
     pub fn has_errors(&self) -> bool {
-        self.beyond_errors > 0 || self.kept.iter().any(Diagnostic::is_error)
+        self.beyond_errors() > 0 || self.kept.iter().any(Diagnostic::is_error)
     }
 
     /// Whether any is a warning or worse that nothing waives.
     pub fn has_findings(&self) -> bool {
-        self.beyond > 0 || self.kept.iter().any(Diagnostic::is_finding)
+        !self.counted.is_empty() || self.kept.iter().any(Diagnostic::is_finding)
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, found: I) {
+        found.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
 }
 

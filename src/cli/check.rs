@@ -49,18 +49,19 @@ impl Check {
             if let Some(site) = &inputs.site {
                 due_exceptions(site, inputs.at, self.within, &mut sink);
             }
-            let changes = self.changes(global, &inputs.policies, inputs.at, &mut sink)?;
+            let changes = self.changes(global, &inputs.policies, inputs.at, &mut sink);
             (inputs.policies, inputs.at, changes)
         } else {
             let at = super::instant(global);
             let policies = load_paths(&self.paths, at, &mut sink);
-            let changes = self.changes(global, &policies, at, &mut sink)?;
+            let changes = self.changes(global, &policies, at, &mut sink);
             (policies, at, changes)
         };
         for policy in policies.by_provider.values() {
             sink.append(due::findings(policy, at, self.within));
         }
-        self.report(&policies, at, &sink, changes.as_deref())?;
+        self.report(&policies, at, &sink, changes.as_ref().ok().and_then(|changes| changes.as_deref()))?;
+        changes?;
         Ok(if sink.has_errors() {
             Exit::Failure
         } else if sink.has_findings() {
@@ -68,6 +69,16 @@ impl Check {
         } else {
             Exit::Ok
         })
+    }
+
+    /// The folder whose policies are judged, as it was at the revision.
+    fn folder(&self, global: &Global) -> PathBuf {
+        match self.paths.first() {
+            Some(path) if path.is_dir() => path.clone(),
+            Some(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
+            None => inputs::policy_folder(global)
+                .map_or_else(|| inputs::base(global).join("policies"), |folder| folder.0),
+        }
     }
 
     fn changes(
@@ -83,7 +94,7 @@ impl Check {
             complain("the change was not judged: mend the errors first\n");
             return Ok(None);
         }
-        let library = base_library(against, global)?;
+        let library = base_library(against, &self.folder(global))?;
         let mut found = Diagnostics::new();
         let mut old = load(library.as_ref(), at, &mut found);
         if found.has_errors() {
@@ -224,14 +235,12 @@ fn load_paths(paths: &[PathBuf], at: Timestamp, sink: &mut Diagnostics) -> Polic
 }
 
 /// The policies at a git revision, in a folder, or, where the revision has none, those embedded.
-fn base_library(against: &str, global: &Global) -> anyhow::Result<Box<dyn Library>> {
+fn base_library(against: &str, folder: &Path) -> anyhow::Result<Box<dyn Library>> {
     let path = Path::new(against);
     if path.is_dir() {
         return Ok(Box::new(Folder(path.to_path_buf())));
     }
-    let folder = inputs::policy_folder(global)
-        .map_or_else(|| inputs::base(global).join("policies"), |folder| folder.0);
-    let tree = GitTree::new(against, &folder)?;
+    let tree = GitTree::new(against, folder)?;
     if tree.names.is_empty() { Ok(Box::new(Embedded)) } else { Ok(Box::new(tree)) }
 }
 

@@ -57,11 +57,12 @@ impl Render {
         let Some(out) = &self.out else { return print_files(&files) };
         // A part of the targets must not make the manifest forget the others.
         if self.target.is_empty() {
-            let left_over = if self.check { Vec::new() } else { leftovers(out, &files) };
-            files.push(ArtifactFile {
-                path: MANIFEST.to_owned(),
-                text: manifest(&allowlist, &rendered, &left_over),
-            });
+            let mut text = manifest(&allowlist, &rendered, &[]);
+            let left_over = if self.check { Vec::new() } else { leftovers(out, &files, &text) };
+            if !left_over.is_empty() {
+                text = manifest(&allowlist, &rendered, &left_over);
+            }
+            files.push(ArtifactFile { path: MANIFEST.to_owned(), text });
         }
         if self.check { check(out, &files) } else { write(out, &files, &allowlist, &rendered) }
     }
@@ -159,7 +160,7 @@ fn write(out: &Path, files: &[ArtifactFile], allowlist: &Allowlist, rendered: &[
         let verb = if changed { "wrote" } else { "kept " };
         let _ = writeln!(text, "{verb} {} {}", path.display(), mode_of(&file.path));
     }
-    for path in leftovers(out, files).into_iter().filter(|_| is_whole(files)) {
+    for path in manifest_of(files).map(|text| leftovers(out, files, text)).unwrap_or_default() {
         let _ = writeln!(text, "left over: {} is rendered no more; remove it", out.join(path).display());
     }
     print(&text.replace(" \n", "\n"))
@@ -182,7 +183,7 @@ fn check(out: &Path, files: &[ArtifactFile]) -> Outcome {
             stale.push_str(&unified(&String::from_utf8_lossy(&found), &file.text, &shown));
         }
     }
-    for path in leftovers(out, files).into_iter().filter(|_| is_whole(files)) {
+    for path in manifest_of(files).map(|text| leftovers(out, files, text)).unwrap_or_default() {
         count += 1;
         // Writing into a String can't fail.
         let _ = writeln!(stale, "left over: {} is rendered no more", out.join(path).display());
@@ -200,14 +201,17 @@ fn unified(found: &str, wanted: &str, path: &str) -> String {
     diff.unified_diff().context_radius(3).header(path, &format!("{path} (rendered now)")).to_string()
 }
 
-/// Whether these are the files of every target: only then it is known what is left over.
-fn is_whole(files: &[ArtifactFile]) -> bool {
-    files.iter().any(|file| file.path == MANIFEST)
+/// The manifest among rendered files: only a whole rendering has one, and knows what is left over.
+fn manifest_of(files: &[ArtifactFile]) -> Option<&str> {
+    files.iter().find(|file| file.path == MANIFEST).map(|file| file.text.as_str())
 }
 
-/// Files that an earlier manifest names and nothing renders any more.
-fn leftovers(out: &Path, files: &[ArtifactFile]) -> Vec<String> {
+/// Files that the manifest on disk names and nothing renders any more; none where it is the new one.
+fn leftovers(out: &Path, files: &[ArtifactFile], new_manifest: &str) -> Vec<String> {
     let Ok(text) = system::read_text(&out.join(MANIFEST), 16 << 20) else { return Vec::new() };
+    if text.text == new_manifest && !new_manifest.contains("\"left_over\"") {
+        return Vec::new();
+    }
     let Ok(manifest) = serde_json::from_str::<serde_json::Value>(&text.text) else { return Vec::new() };
     let targets = manifest.get("targets").and_then(serde_json::Value::as_array).into_iter().flatten();
     let named = targets.filter_map(|target| target.get("files")?.as_array()).flatten();

@@ -63,16 +63,9 @@ pub fn validate(
 
 /// Marks what the waivers in force at `at` accept, and the waivers that were of use.
 pub fn apply_waivers(waivers: &mut [Waiver], at: Timestamp, found: &mut Diagnostics) {
-    for diagnostic in found.kept_mut() {
-        let holds = |waiver: &&mut Waiver| {
-            waiver.code == diagnostic.code
-                && waiver.until.ends() > at
-                && (waiver.source.is_none() || waiver.source == diagnostic.subject)
-        };
-        if let Some(waiver) = waivers.iter_mut().find(holds) {
-            diagnostic.waived = Some(format!("until {}: {}", waiver.until, waiver.reason));
-            waiver.used = true;
-        }
+    for waiver in waivers.iter_mut().filter(|waiver| waiver.until.ends() > at) {
+        let reason = format!("until {}: {}", waiver.until, waiver.reason);
+        waiver.used |= found.waive(waiver.code, waiver.source.as_deref(), &reason);
     }
 }
 

@@ -101,13 +101,37 @@ impl Templates {
         }
         let mut context = Context::new();
         for (key, value) in values {
-            context.insert(*key, value);
+            let marker = mark(key, value);
+            context.insert(*key, marker.as_deref().unwrap_or(value));
         }
-        let text = tera.render(&name, &context).map_err(|error| broken(&error))?;
-        match values.iter().find(|(_, value)| !text.contains(*value)) {
-            Some((value, _)) => Err(TemplateError::LeftOut { name, value }),
-            None => Ok(text),
+        let mut text = tera.render(&name, &context).map_err(|error| broken(&error))?;
+        let missing = values.iter().find(|(key, value)| !is_whole(&text, key, value));
+        if let Some((value, _)) = missing {
+            return Err(TemplateError::LeftOut { name, value });
         }
+        for (key, value) in values {
+            if let Some((before, after)) = mark(key, value).and_then(|mark| text.split_once(&mark)) {
+                text = [before, value, after].concat();
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// Long values do not go through the engine, which copies them: a mark stands for them. No template and no
+/// value holds the character that marks are made of.
+fn mark(key: &str, value: &str) -> Option<String> {
+    (value.len() > LONG).then(|| format!("\u{2}{key}\u{2}"))
+}
+
+/// Bytes from which a value is long.
+const LONG: usize = 64;
+
+/// Whether a rendered text has a value, unchanged; a long one once.
+fn is_whole(text: &str, key: &str, value: &str) -> bool {
+    match mark(key, value) {
+        Some(mark) => text.matches(&mark).count() == 1,
+        None => text.contains(value),
     }
 }
 

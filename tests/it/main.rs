@@ -5,6 +5,9 @@
     clippy::print_stderr,
     clippy::excessive_nesting,
     clippy::too_many_arguments,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::case_sensitive_file_extension_comparisons,
     reason = "tests fail by panicking, say what they skip, and walk tables of cases"
 )]
 
@@ -14,7 +17,9 @@ mod docs;
 mod explain;
 mod golden;
 mod quoting;
+#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
 mod support;
 mod tidy;
+#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod world;

@@ -219,16 +219,16 @@ impl Checker<'_> {
                 covering.pop();
             }
             let wider = covering.iter().rev().take(8);
-            for (fault, other) in
-                wider.filter_map(|(wide, other)| Some((compare((wide, other), (&prefix, source))?, other)))
-            {
+            let compared = wider.map(|(wide, other)| (compare((wide, other), (&prefix, source)), other));
+            for (fault, other) in compared.filter_map(|(fault, other)| Some((fault?, other))) {
                 let told = told.entry((other.id.as_str(), source.id.as_str())).or_insert(0);
                 *told += 1;
-                let mut fault = fault.at(self.text, source.place.clone(), "").about(source.id.as_str());
-                if source.place != other.place {
-                    fault = fault.at(self.text, other.place.clone(), "");
-                }
-                Some(fault).filter(|_| *told <= TOLD_MAX).into_iter().for_each(|fault| self.sink.push(fault));
+                // A source that holds both is one place.
+                let second = Some(&other.place).filter(|place| **place != source.place);
+                let fault = fault.at(self.text, source.place.clone(), "").about(source.id.as_str());
+                let fault =
+                    second.into_iter().fold(fault, |fault, place| fault.at(self.text, place.clone(), ""));
+                self.sink.extend(Some(fault).filter(|_| *told <= TOLD_MAX));
             }
             covering.push((prefix, source));
         }
