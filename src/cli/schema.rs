@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::{Outcome, print};
 use crate::policy::raw::RawPolicy;
 use crate::report::json_v1;
-use crate::site::RawSite;
+use crate::site::raw::RawSite;
 use crate::yaml::decode::schema_without_null;
 
 #[derive(Debug, clap::Args)]
