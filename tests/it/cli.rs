@@ -1131,3 +1131,31 @@ fn the_surroundings_decide_nothing() {
     assert_eq!(first, rendered(&elsewhere));
     assert_eq!(first, rendered(&[("TZ", ":broken"), ("LANG", "C"), ("USER", "somebody"), ("COLUMNS", "20")]));
 }
+
+#[test]
+fn words_of_a_policy_move_no_cursor() {
+    let scene = Scene::new();
+    let hostile = r#""\e[2J\r\u202Eall is well\nadmitted""#;
+    let text = policy(&["13.50.187.51"])
+        .replace("label: Cloud", &format!("label: {hostile}"))
+        .replace("name: Example Pay", &format!("name: {hostile}"))
+        .replace("read: 2025-01-01 }", &format!("read: 2025-01-01, says: {hostile}, note: {hostile} }}"));
+    scene.write("policies/example.yaml", text);
+    scene.write("callgate.yaml", ONE);
+    let commands: [&[&str]; 7] = [
+        &["explain", "13.50.187.51"],
+        &["timeline"],
+        &["timeline", "--format", "markdown"],
+        &["check"],
+        &["check", "--format", "markdown"],
+        &["render"],
+        &["render", "--out", "out"],
+    ];
+    for arguments in commands {
+        let run = scene.run(arguments);
+        let shown = run.stdout + &run.stderr;
+        let strange = shown.chars().find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
+        assert_eq!(strange, None, "{arguments:?}:\n{shown}");
+        assert!(!shown.lines().any(|line| line.trim_start() == "admitted"), "{arguments:?}:\n{shown}");
+    }
+}
