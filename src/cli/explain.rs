@@ -124,12 +124,13 @@ fn report(address: IpAddr, inputs: &Inputs, site: &Site) -> Report {
                 .filter(|prefix| prefix.contains(&address))
                 .max_by_key(|prefix| prefix.length());
             if let Some(prefix) = covering {
-                sources.push(matched(policy, source, prefix, site, inputs.at));
+                sources.push((prefix.length(), matched(policy, source, prefix, site, inputs.at)));
             }
         }
     }
     // The most telling first: what admits it, then the narrowest.
-    sources.sort_by_key(|found| (!found.admitted, std::cmp::Reverse(found.prefix.len())));
+    sources.sort_by_key(|(length, found)| (!found.admitted, std::cmp::Reverse(*length)));
+    let sources: Vec<Match> = sources.into_iter().map(|(_, found)| found).collect();
     let admitted = sources.iter().any(|found| found.admitted);
     let targets =
         if admitted { site.targets.iter().map(|target| target.name.clone()).collect() } else { Vec::new() };
