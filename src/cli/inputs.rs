@@ -94,6 +94,8 @@ fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
     // Folders that no target knows are read too, so that a misspelled one is told.
     let mut kinds = system::list_subfolders(folder);
     kinds.extend(TargetKind::ALL.iter().map(|kind| kind.folder()));
+    // So is the folder itself: a template that stands beside the folders would be of no effect.
+    kinds.push(".".to_owned());
     kinds.sort();
     kinds.dedup();
     for kind in kinds {
@@ -108,7 +110,10 @@ fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
         };
         for name in names {
             match system::read_text(&place.join(&name), TEMPLATE_BYTES_MAX) {
-                Ok(text) => drop(found.insert(format!("{kind}/{name}"), text.text.clone())),
+                Ok(text) => {
+                    let shown = if kind == "." { name } else { format!("{kind}/{name}") };
+                    found.insert(shown, text.text.clone());
+                }
                 Err(error) => sink.push(read_fault(&error)),
             }
         }
