@@ -948,6 +948,7 @@ fn a_misspelled_template_is_refused_with_the_names_that_there_are() {
         ("templates/nginx/acess.tera", "nginx/acess.tera"),
         ("templates/ngnix/access.tera", "ngnix/access.tera"),
         ("templates/iptable/rules.tera", "iptable/rules.tera"),
+        ("templates/access.tera", "access.tera"),
     ] {
         let text = refused(file, "{{ header }}");
         assert!(
@@ -1152,10 +1153,33 @@ fn words_of_a_policy_move_no_cursor() {
         &["render", "--out", "out"],
     ];
     for arguments in commands {
-        let run = scene.run(arguments);
+        let run = scene.run(arguments).expect(0);
         let shown = run.stdout + &run.stderr;
         let strange = shown.chars().find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
         assert_eq!(strange, None, "{arguments:?}:\n{shown}");
         assert!(!shown.lines().any(|line| line.trim_start() == "admitted"), "{arguments:?}:\n{shown}");
     }
+}
+
+#[test]
+fn of_the_sources_that_cover_an_address_the_narrowest_comes_first() {
+    let scene = Scene::new();
+    let source = |id: &str, prefix: &str| {
+        format!(
+            "  - id: {id}\n    prefixes: [{prefix}]\n    lifecycle: {{ valid_from: 2025-01-01 }}\n    evidence: [{{ page: docs, read: 2025-01-01 }}]\n"
+        )
+    };
+    let waiver = "waivers: [{ code: overlap, reason: the page lists both, until: 2027-06-01 }]\n";
+    let all =
+        [source("wide", "20.91.100.0/22"), source("middle", "20.91.103.0/24"), source("one", "20.91.103.7")];
+    scene.write("policies/example.yaml", policy(&["13.50.187.51"]) + &all.concat() + waiver);
+    let printed = scene.run(&["explain", "20.91.103.7", "--format", "json"]).expect(0).stdout;
+    let report: Value = serde_json::from_str(&printed).unwrap();
+    let order: Vec<&str> = report["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| source["source"].as_str().unwrap())
+        .collect();
+    assert_eq!(order, ["one", "middle", "wide"]);
 }

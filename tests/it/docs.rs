@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use crate::cli::COMMANDS;
 use crate::golden::files;
-use crate::support::{Scene, root};
+use crate::support::{AT, Scene, root};
 
 /// A document: its path below the repository, and its text.
 struct Document {
@@ -237,32 +237,73 @@ fn every_command_and_every_option_is_told_of() {
 }
 
 #[test]
-fn every_option_that_the_documents_name_is_one() {
+fn every_option_that_the_documents_name_is_one_of_its_command() {
     let scene = Scene::new();
-    let helps = COMMANDS.iter().map(|command| scene.run_now(&[command, "--help"]).expect(0).stdout);
-    let known = helps.collect::<String>() + "--version";
-    let mut unknown = Vec::new();
-    for document in for_users() {
-        let lines = document.text.lines().filter(|line| line.contains("callgate "));
-        let commands = lines.flat_map(|line| line.split("callgate ").skip(1));
-        for command in commands {
+    let helps: BTreeMap<&str, String> = COMMANDS
+        .into_iter()
+        .map(|command| (command, scene.run_now(&[command, "--help"]).expect(0).stdout))
+        .collect();
+    let (mut unknown, mut tried) = (Vec::new(), 0);
+    for document in documents() {
+        for command in document.text.split("callgate ").skip(1) {
             // The words of one command: up to what ends it in a text or a shell.
-            let command = command.split(['`', '|', ';', '&', '>', ')']).next().unwrap();
+            let command = command.split(['\n', '`', '|', ';', '&', '>', ')']).next().unwrap();
             let first = command.split_whitespace().next().unwrap_or("");
-            if !COMMANDS.contains(&first) {
-                continue;
-            }
+            let Some(help) = helps.get(first) else { continue };
             let options = command.split_whitespace().filter(|word| word.starts_with("--"));
-            let options =
-                options.map(|word| word.split('=').next().unwrap().trim_end_matches([',', '.', '"']));
-            unknown.extend(
-                options
-                    .filter(|option| !has_word(&known, option))
-                    .map(|option| format!("{}: callgate {first} {option}", document.path.display())),
-            );
+            for option in options.map(|word| word.trim_end_matches([',', '.', '"'])) {
+                tried += 1;
+                if !has_word(help, option) {
+                    unknown.push(format!("{}: callgate {first} {option}", document.path.display()));
+                }
+            }
         }
     }
+    assert!(tried > 20, "only {tried} options were found");
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+// What the documents show is what the program prints.
+
+#[test]
+fn the_readme_shows_what_render_prints() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let shown: Vec<String> =
+        blocks(&readme, "text").into_iter().filter(|block| block.starts_with("policy ")).collect();
+    let scene = Scene::new();
+    let built_in = scene.run(&["render", "--out", "rendered"]).expect(0).stdout;
+    let site = blocks(&readme, "yaml").into_iter().find(|block| named_file(block).is_some()).unwrap();
+    scene.write("shop/callgate.yaml", site);
+    let mut command = scene.command(&["render", "--out", "rendered", "--at", AT]);
+    let own = command.current_dir(scene.path().join("shop")).output().unwrap().stdout;
+    assert_eq!(shown, [built_in, String::from_utf8(own).unwrap()]);
+}
+
+#[test]
+fn the_readme_shows_what_explain_prints() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let shown =
+        blocks(&readme, "text").into_iter().find(|block| block.contains("is not admitted (at")).unwrap();
+    let printed = Scene::new().run_now(&["explain", "82.115.146.1", "--at", "2026-11-20"]).expect(0).stdout;
+    let mut lines = printed.lines();
+    for line in shown.lines().filter(|line| line.trim() != "...") {
+        assert!(
+            lines.any(|printed| printed == line),
+            "`{line}` is not, or not in this place, in:\n{printed}"
+        );
+    }
+}
+
+#[test]
+fn the_example_of_a_template_gives_what_is_shown() {
+    let text = std::fs::read_to_string(root().join("docs/templates.md")).unwrap();
+    let template = blocks(&text, "jinja").remove(0);
+    let shown = blocks(&text, "text").into_iter().find(|block| block.contains("\nallow ")).unwrap();
+    let scene = Scene::new();
+    scene.write("templates/nginx/access.tera", template);
+    scene.write("callgate.yaml", "schema: 1\ntargets: { callbacks: { kind: nginx } }\n");
+    let printed = scene.run(&["render"]).expect(0).stdout;
+    assert!(printed.contains(&shown), "{printed}");
 }
 
 #[test]
