@@ -110,10 +110,7 @@ fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
         };
         for name in names {
             match system::read_text(&place.join(&name), TEMPLATE_BYTES_MAX) {
-                Ok(text) => {
-                    let shown = if kind == "." { name } else { format!("{kind}/{name}") };
-                    found.insert(shown, text.text.clone());
-                }
+                Ok(text) => drop(found.insert(shown(&kind, &name), text.text.clone())),
                 Err(error) => sink.push(read_fault(&error)),
             }
         }
@@ -122,4 +119,9 @@ fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
         sink.push(Diagnostic::new(Code::TemplateError, error.to_string()).help(error.help()));
         Templates::default()
     })
+}
+
+/// A template's name; one that stands beside the folders has none before it.
+fn shown(kind: &str, name: &str) -> String {
+    if kind == "." { name.to_owned() } else { format!("{kind}/{name}") }
 }
