@@ -352,3 +352,53 @@ impl Allowlist {
         Allowlist { entries: joined, ..self.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn allowlist(prefixes: Vec<Prefix>) -> Allowlist {
+        let mut entries: Vec<Entry> =
+            prefixes.into_iter().map(|prefix| Entry { prefix, origins: Origins::One(0) }).collect();
+        entries.sort_by_key(|entry| entry.prefix);
+        let (policies, origins, excluded) = (Vec::new(), Vec::new(), Vec::new());
+        let service = Service::default();
+        Allowlist {
+            instant: Timestamp::UNIX_EPOCH,
+            service,
+            policies,
+            origins,
+            excluded,
+            entries: fold(entries),
+        }
+    }
+
+    fn any_prefix() -> impl Strategy<Value = Prefix> {
+        let v4 = (any::<u32>(), 0u8..=32)
+            .prop_map(|(bits, length)| (std::net::IpAddr::from(bits.to_be_bytes()), length));
+        // Few high bits, so that prefixes meet.
+        let v4_near = (0u32..64, 24u8..=32)
+            .prop_map(|(bits, length)| (std::net::IpAddr::from(bits.to_be_bytes()), length));
+        let v6 = (0u128..64, 120u8..=128)
+            .prop_map(|(bits, length)| (std::net::IpAddr::from(bits.to_be_bytes()), length));
+        prop_oneof![v4, v4_near, v6].prop_map(|(address, length)| Prefix::covering(address, length).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn folding_and_aggregating_cover_exactly_the_input(prefixes in prop::collection::vec(any_prefix(), 0..24)) {
+            let wanted: PrefixSet = prefixes.iter().copied().collect();
+            let folded = allowlist(prefixes);
+            prop_assert_eq!(&folded.to_set(), &wanted);
+            for pair in folded.entries().windows(2) {
+                prop_assert!(!pair[0].prefix.covers(&pair[1].prefix));
+            }
+            let aggregated = folded.aggregated();
+            prop_assert_eq!(&aggregated.to_set(), &wanted);
+            let shown: Vec<Prefix> = aggregated.entries().iter().map(|entry| entry.prefix).collect();
+            prop_assert_eq!(shown, wanted.to_prefixes());
+        }
+    }
+}

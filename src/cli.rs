@@ -171,7 +171,11 @@ fn man(out: Option<PathBuf>) -> Outcome {
 /// The clock is read here, once a run, and only where no `--at` was given.
 #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
 fn instant(global: &Global) -> Timestamp {
-    global.at.unwrap_or_else(Timestamp::now)
+    global.at.unwrap_or_else(|| {
+        let now = Timestamp::now();
+        // Nothing falls due within a second, and nobody reads nanoseconds.
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    })
 }
 
 fn parse_at(text: &str) -> Result<Timestamp, String> {

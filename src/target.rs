@@ -11,6 +11,8 @@ mod nginx;
 pub mod template;
 mod terraform;
 
+use std::borrow::Cow;
+
 use schemars::{Schema, SchemaGenerator};
 
 use crate::allowlist::Allowlist;
@@ -113,35 +115,47 @@ impl RenderError {
 
 /// A configured place where an allowlist is enforced.
 pub trait Target {
-    /// Its name, which its files are named after.
-    fn name(&self) -> &str;
-    /// Its kind.
-    fn kind(&self) -> TargetKind;
-    /// What becomes of everyone else.
-    fn mode(&self) -> Mode;
+    /// The settings that every target has.
+    fn common(&self) -> &Common;
     /// Writes the allowlist in the target's syntax. Pure: the same allowlist gives the same bytes.
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError>;
 }
 
 /// Settings that every target has.
 #[derive(Debug, Clone)]
-struct Common {
-    name: String,
-    mode: Mode,
-    aggregate: bool,
+pub struct Common {
+    /// Its name, which its files are named after.
+    pub name: String,
+    /// Its kind.
+    pub kind: TargetKind,
+    /// What becomes of everyone else.
+    pub mode: Mode,
+    /// Whether neighbouring prefixes are joined.
+    pub aggregate: bool,
 }
 
 impl Common {
+    /// Settings as written, with what they are where they are left out.
+    fn new(name: String, kind: TargetKind, mode: Option<Mode>, aggregate: Option<bool>) -> Self {
+        Self { name, kind, mode: mode.unwrap_or(Mode::Exclusive), aggregate: aggregate.unwrap_or(false) }
+    }
+
     /// The allowlist in the form asked for; an empty one is refused.
-    fn wanted<'a>(&self, allowlist: &'a Allowlist) -> Result<std::borrow::Cow<'a, Allowlist>, RenderError> {
+    fn wanted<'a>(&self, allowlist: &'a Allowlist) -> Result<Cow<'a, Allowlist>, RenderError> {
         if allowlist.entries().is_empty() {
             return Err(RenderError::Empty);
         }
-        Ok(if self.aggregate {
-            std::borrow::Cow::Owned(allowlist.aggregated())
-        } else {
-            std::borrow::Cow::Borrowed(allowlist)
-        })
+        Ok(if self.aggregate { Cow::Owned(allowlist.aggregated()) } else { Cow::Borrowed(allowlist) })
+    }
+}
+
+choices! {
+    /// Whether an artifact also puts in the jump to its own chain.
+    pub(crate) enum Jump {
+        /// It does.
+        Insert = "insert",
+        /// The user has put it in.
+        None = "none",
     }
 }
 

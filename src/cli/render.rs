@@ -15,7 +15,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::prefix::Family;
 use crate::site::Site;
 use crate::system;
-use crate::target::{Artifact, ArtifactFile, Mode, RenderError};
+use crate::target::{Artifact, ArtifactFile, Common, Mode, RenderError};
 
 /// The list of what was rendered, written beside it.
 const MANIFEST: &str = "callgate.manifest.json";
@@ -89,19 +89,20 @@ pub(super) fn render_all(
     for target in inputs
         .targets
         .iter()
-        .filter(|target| only.is_empty() || only.iter().any(|name| name == target.name()))
+        .filter(|target| only.is_empty() || only.iter().any(|name| *name == target.common().name))
     {
+        let Common { name, mode, .. } = target.common();
         match target.render(&allowlist, &inputs.templates) {
             Ok(mut artifact) => {
-                artifact.findings.drain(..).for_each(|found| sink.push(placed(found, site, target.name())));
-                rendered.push(Rendered { name: target.name().to_owned(), mode: target.mode(), artifact });
+                artifact.findings.drain(..).for_each(|found| sink.push(placed(found, site, name)));
+                rendered.push(Rendered { name: name.clone(), mode: *mode, artifact });
             }
             // The same for every target: told once.
             Err(error @ RenderError::Empty) => {
                 sink.push(Diagnostic::new(Code::EmptyAllowlist, error.to_string()).help(error.help()));
                 break;
             }
-            Err(error) => sink.push(placed(error.diagnostic(target.name()), site, target.name())),
+            Err(error) => sink.push(placed(error.diagnostic(name), site, name)),
         }
     }
     Some((allowlist, rendered))

@@ -85,11 +85,7 @@ impl PrefixLists {
 
 impl AwsSecurityGroup {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let common = Common {
-            name,
-            mode: raw.mode.unwrap_or(Mode::Exclusive),
-            aggregate: raw.aggregate.unwrap_or(false),
-        };
+        let common = Common::new(name, TargetKind::AwsSecurityGroup, raw.mode, raw.aggregate);
         let prefix_lists = raw.prefix_lists.map(|lists| PrefixLists {
             v4: checked_list(lists.v4_max_entries.as_ref(), lists.v4_id, decoder),
             v6: checked_list(lists.v6_max_entries.as_ref(), lists.v6_id, decoder),
@@ -244,16 +240,8 @@ fn checked_list(
 }
 
 impl Target for AwsSecurityGroup {
-    fn name(&self) -> &str {
-        &self.common.name
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::AwsSecurityGroup
-    }
-
-    fn mode(&self) -> Mode {
-        self.common.mode
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
-use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::prefix::Family;
@@ -26,16 +26,6 @@ choices! {
         Input = "INPUT",
         /// Packets to published container ports.
         DockerUser = "DOCKER-USER",
-    }
-}
-
-choices! {
-    /// Whether the artifact also puts in the jump to its own chain.
-    pub(crate) enum Jump {
-        /// It does.
-        Insert = "insert",
-        /// The user has put it in.
-        None = "none",
     }
 }
 
@@ -82,11 +72,7 @@ pub(super) struct Iptables {
 
 impl Iptables {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let common = Common {
-            name,
-            mode: raw.mode.unwrap_or(Mode::Exclusive),
-            aggregate: raw.aggregate.unwrap_or(false),
-        };
+        let common = Common::new(name, TargetKind::Iptables, raw.mode, raw.aggregate);
         let chain = raw.chain.map_or_else(|| "CALLGATE".to_owned(), |chain| checked_chain(&chain, decoder));
         Self {
             common,
@@ -256,16 +242,8 @@ fn checked_chain(chain: &At<String>, decoder: &mut Decoder<'_>) -> String {
 }
 
 impl Target for Iptables {
-    fn name(&self) -> &str {
-        &self.common.name
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Iptables
-    }
-
-    fn mode(&self) -> Mode {
-        self.common.mode
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

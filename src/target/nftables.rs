@@ -5,7 +5,7 @@
 
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
-use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::prefix::Family;
@@ -21,16 +21,6 @@ choices! {
         Input = "input",
         /// Packets to the host's addresses before translation: also those that go on to containers.
         Prerouting = "prerouting",
-    }
-}
-
-choices! {
-    /// Whether the artifact also puts in the jump to its own chain.
-    pub(crate) enum Jump {
-        /// It does.
-        Insert = "insert",
-        /// The user has put it in.
-        None = "none",
     }
 }
 
@@ -101,9 +91,8 @@ impl ChainFamily {
 
 impl Nftables {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let mode = raw.mode.unwrap_or(Mode::Exclusive);
-        let common = Common { name, mode, aggregate: raw.aggregate.unwrap_or(false) };
-        let (misplaced, other): (Vec<_>, _) = match mode {
+        let common = Common::new(name, TargetKind::Nftables, raw.mode, raw.aggregate);
+        let (misplaced, other): (Vec<_>, _) = match common.mode {
             Mode::Exclusive => (
                 vec![
                     raw.chain.as_ref().map(|at| (&at.span, "chain")),
@@ -120,7 +109,7 @@ impl Nftables {
             ),
         };
         for (span, key) in misplaced.into_iter().flatten() {
-            let message = format!("`{key}` has no meaning in mode {mode}");
+            let message = format!("`{key}` has no meaning in mode {}", common.mode);
             decoder.fault(Code::InvalidValue, span, message, format!("remove it, or set `mode: {other}`"));
         }
         if let Some(table) = raw.table.as_ref().filter(|table| !is_identifier(&table.value)) {
@@ -329,16 +318,8 @@ fn permit_rule(service: &Service, family: Family, table: &str) -> String {
 }
 
 impl Target for Nftables {
-    fn name(&self) -> &str {
-        &self.common.name
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Nftables
-    }
-
-    fn mode(&self) -> Mode {
-        self.common.mode
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

@@ -72,8 +72,7 @@ struct Proxy {
 
 impl Nginx {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let mode = raw.mode.unwrap_or(Mode::Exclusive);
-        let common = Common { name, mode, aggregate: raw.aggregate.unwrap_or(false) };
+        let common = Common::new(name, TargetKind::Nginx, raw.mode, raw.aggregate);
         let variable = raw
             .variable
             .map_or_else(|| "$callgate".to_owned(), |variable| checked_variable(&variable, decoder));
@@ -163,16 +162,8 @@ fn checked_proxy(raw: RawProxy, decoder: &mut Decoder<'_>) -> Option<Proxy> {
 }
 
 impl Target for Nginx {
-    fn name(&self) -> &str {
-        &self.common.name
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Nginx
-    }
-
-    fn mode(&self) -> Mode {
-        self.common.mode
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

@@ -56,11 +56,7 @@ pub(super) struct Terraform {
 
 impl Terraform {
     pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
-        let common = Common {
-            name,
-            mode: raw.mode.unwrap_or(Mode::Exclusive),
-            aggregate: raw.aggregate.unwrap_or(false),
-        };
+        let common = Common::new(name, TargetKind::Terraform, raw.mode, raw.aggregate);
         if let Some(group) = &raw.security_group_id {
             let digits = group.value.strip_prefix("sg-").unwrap_or("");
             if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -172,16 +168,8 @@ fn locals(allowlist: &Allowlist, family: Family) -> String {
 }
 
 impl Target for Terraform {
-    fn name(&self) -> &str {
-        &self.common.name
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Terraform
-    }
-
-    fn mode(&self) -> Mode {
-        self.common.mode
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

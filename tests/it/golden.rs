@@ -177,3 +177,32 @@ fn the_same_inputs_give_the_same_bytes_in_any_order() {
     assert_eq!(scene.read("out/callbacks.access.conf"), other.read("out/callbacks.access.conf"));
     assert_eq!(scene.read("out/callgate.manifest.json"), other.read("out/callgate.manifest.json"));
 }
+
+#[test]
+fn the_order_of_sources_and_policies_does_not_matter() {
+    let source = |id: &str, prefix: &str| {
+        format!(
+            "  - id: {id}\n    prefixes: [{prefix}]\n    evidence: [{{ page: docs, read: 2025-01-01 }}]\n"
+        )
+    };
+    let head = |provider: &str| {
+        format!(
+            "schema: 1\nprovider: {provider}\nname: Example\nrevision: 1\nservice: {{ protocol: tcp, ports: [443] }}\n\
+             pages: {{ docs: {{ url: \"https://example.com/\", kind: text }} }}\nsources:\n"
+        )
+    };
+    let (a, b) = (source("a", "13.50.187.51"), source("b", "20.91.170.120/29"));
+    let site = |order: &str| {
+        format!(
+            "schema: 1\npolicies: [{order}]\ntargets: {{ t: {{ kind: nftables }}, s: {{ kind: terraform }} }}\n"
+        )
+    };
+    let render = |first: String, order: &str| {
+        let scene = Scene::new();
+        scene.write("policies/one.yaml", head("one") + &first);
+        scene.write("policies/two.yaml", head("two") + &source("c", "91.132.170.1"));
+        scene.write("callgate.yaml", site(order));
+        scene.run(&["render"]).expect(0).stdout
+    };
+    assert_eq!(render(format!("{a}{b}"), "one, two"), render(format!("{b}{a}"), "two, one"));
+}
