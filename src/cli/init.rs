@@ -33,7 +33,7 @@ impl Init {
         }
         let standing: Vec<String> = files
             .iter()
-            .filter(|(path, _)| path.exists())
+            .filter(|(path, _)| path.symlink_metadata().is_ok())
             .map(|(path, _)| path.display().to_string())
             .collect();
         if !standing.is_empty() && !self.force {

@@ -127,12 +127,19 @@ fn mark(key: &str, value: &str) -> Option<String> {
 /// Bytes from which a value is long.
 const LONG: usize = 64;
 
-/// Whether a rendered text has a value, unchanged; a long one once.
+/// Whether a rendered text has a value, unchanged; a long one once, and whole lines as lines of their own, so
+/// that none stands behind a comment sign.
 fn is_whole(text: &str, key: &str, value: &str) -> bool {
-    match mark(key, value) {
-        Some(mark) => text.matches(&mark).count() == 1,
-        None => text.contains(value),
+    // What a mark before it stands for is long, and long values are whole lines.
+    let at_line_start = |(at, _): (usize, &str)| {
+        at == 0 || text.get(..at).is_some_and(|before| before.ends_with(['\n', '\u{2}']))
+    };
+    let mark = mark(key, value);
+    let found = mark.as_deref().unwrap_or(value);
+    if mark.is_some() && text.matches(found).count() != 1 {
+        return false;
     }
+    if value.ends_with('\n') { text.match_indices(found).any(at_line_start) } else { text.contains(found) }
 }
 
 /// The engine's message with its causes, on one line where it has one.
