@@ -221,7 +221,7 @@ fn kind_of(settings: &TargetSettings, decoder: &mut Decoder<'_>) -> Option<Targe
     TargetKind::decode(kind, decoder)
 }
 
-/// The schema of a target: one shape a kind.
+/// The schema of a target's settings: one shape a kind.
 pub(crate) fn settings_schema(generator: &mut SchemaGenerator) -> Schema {
     let shapes = [
         generator.subschema_for::<aws_security_group::RawSettings>(),

@@ -458,7 +458,7 @@ fn ec2_takes_the_permissions_and_gives_them_back() {
             format!("file://{}", scene.path().join(format!("out/callbacks.{family}.entries.json")).display());
         let name = format!("{family}-{shape}");
         let (make, size) = ("create-managed-prefix-list", "20");
-        let made = moto.aws(&[
+        let list = moto.aws(&[
             make,
             "--prefix-list-name",
             &name,
@@ -469,7 +469,7 @@ fn ec2_takes_the_permissions_and_gives_them_back() {
             "--entries",
             &file,
         ]);
-        let id = made["PrefixList"]["PrefixListId"].as_str().unwrap().to_owned();
+        let id = list["PrefixList"]["PrefixListId"].as_str().unwrap().to_owned();
         let found = moto.aws(&["get-managed-prefix-list-entries", "--prefix-list-id", &id]);
         let listed = found["Entries"].as_array().unwrap();
         let got: PrefixSet =

@@ -24,13 +24,6 @@ const ORDER: [&str; 12] = [
     "cli",
 ];
 
-/// Uses against the order: the file, what it uses, and why.
-const EXCEPTIONS: [(&str, &str, &str); 1] = [(
-    "site/raw.rs",
-    "target::settings_schema",
-    "the schema of a site holds the settings of every kind of target",
-)];
-
 /// Who may reach the outside.
 const OUTSIDE: [&str; 2] = ["policy/load", "cli"];
 
@@ -179,7 +172,7 @@ fn every_module_has_its_place_in_the_order() {
 #[test]
 fn modules_use_only_those_before_them() {
     let place = |module: &str| ORDER.iter().position(|known| *known == module);
-    let (mut broken, mut excepted) = (Vec::new(), BTreeSet::new());
+    let mut broken = Vec::new();
     for source in sources("src").iter().filter(|source| place(&source.top()).is_some()) {
         for path in used(source.code()) {
             let module = path.split("::").next().unwrap();
@@ -188,18 +181,12 @@ fn modules_use_only_those_before_them() {
                 "{}: name modules one by one",
                 source.shown()
             );
-            let exception = EXCEPTIONS
-                .iter()
-                .find(|(file, used, _)| source.path == Path::new(file) && path.starts_with(used));
-            if let Some(exception) = exception {
-                excepted.insert(exception);
-            } else if module != "system" && place(module) > place(&source.top()) {
+            if module != "system" && place(module) > place(&source.top()) {
                 broken.push(format!("{} uses {path}", source.shown()));
             }
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
-    assert_eq!(excepted, EXCEPTIONS.iter().collect(), "an exception that nobody needs");
 }
 
 #[test]
