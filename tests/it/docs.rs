@@ -308,10 +308,10 @@ fn the_example_of_a_template_gives_what_is_shown() {
 
 #[test]
 fn no_document_names_a_place_of_the_machine_it_was_written_on() {
-    let places = ["/work/", "/root/", "/farm", "/tmp/h", "index.crates.io", "static.crates.io", "pypi.org"];
-    let hosts = ["registry.npmjs", "deb.debian", "proxy.golang.org", "files.pythonhosted"];
+    // Where this checkout and people's files are; what an administrator's host has, such as /etc, may be named.
+    let checkout = root().display().to_string();
     for document in documents() {
-        for place in places.iter().chain(&hosts) {
+        for place in ["/home/", &checkout] {
             assert!(!document.text.contains(place), "{} names {place}", document.path.display());
         }
     }
