@@ -6,6 +6,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::diagnostic::Code;
+
 /// An instant, or a whole day, with the text it was read from.
 ///
 /// A day has two ends. What starts on a day starts with it; what ends on a day lasts until it is over.
@@ -58,6 +60,16 @@ pub enum InstantError {
 }
 
 impl InstantError {
+    /// The code under which it is told.
+    pub fn code(&self) -> Code {
+        match self {
+            InstantError::Zone(_) => Code::BadZone,
+            InstantError::NoOffset(_) | InstantError::Ambiguous(_) | InstantError::Unreadable(_) => {
+                Code::BadInstant
+            }
+        }
+    }
+
     /// What to write instead.
     pub fn help(&self) -> String {
         match self {

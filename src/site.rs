@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
-use crate::instant::{InstantError, Moment, parse_moment, parse_zone};
+use crate::instant::{Moment, parse_moment, parse_zone};
 use crate::policy::load::Policies;
 use crate::policy::{Environment, Role};
 use crate::yaml::Node;
@@ -162,7 +162,7 @@ impl Reader<'_> {
         if let Some(zone) = &raw.zone {
             match parse_zone(&zone.value) {
                 Ok(found) => self.zone = found,
-                Err(error) => self.fault(Code::BadZone, &zone.span, error.to_string(), error.help()),
+                Err(error) => self.fault(error.code(), &zone.span, error.to_string(), error.help()),
             }
         }
         let selections = self.selections(&raw);
@@ -370,9 +370,7 @@ impl Reader<'_> {
         match parse_moment(&text.value, &self.zone) {
             Ok(moment) => Some(moment),
             Err(error) => {
-                let code =
-                    if matches!(error, InstantError::Zone(_)) { Code::BadZone } else { Code::BadInstant };
-                self.fault(code, &text.span, error.to_string(), error.help());
+                self.fault(error.code(), &text.span, error.to_string(), error.help());
                 None
             }
         }

@@ -151,7 +151,7 @@ impl Checker<'_> {
         let Some(zone) = zone else { return };
         match parse_zone(&zone.value) {
             Ok(found) => self.zone = found,
-            Err(error) => self.fault(Code::BadZone, &zone.span, error.to_string(), error.help()),
+            Err(error) => self.fault(error.code(), &zone.span, error.to_string(), error.help()),
         }
     }
 
@@ -203,12 +203,7 @@ impl Checker<'_> {
         match parse_moment(&text.value, &self.zone) {
             Ok(moment) => Some(moment),
             Err(error) => {
-                let code = if matches!(error, crate::instant::InstantError::Zone(_)) {
-                    Code::BadZone
-                } else {
-                    Code::BadInstant
-                };
-                self.fault(code, &text.span, error.to_string(), error.help());
+                self.fault(error.code(), &text.span, error.to_string(), error.help());
                 None
             }
         }
