@@ -16,6 +16,7 @@ pub mod allowlist;
 pub mod cli;
 pub mod diagnostic;
 pub mod instant;
+pub mod netfilter;
 mod plain;
 pub mod policy;
 pub mod prefix;
