@@ -9,6 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod set;
+
+pub use set::{Dimension, Direction, Element, Elements, Lookup, MapValue, Set, SetRef};
+
 /// A closed interval: first and last.
 pub type Span<N> = (N, N);
 
@@ -157,83 +161,10 @@ pub enum Test {
     In(Box<Lookup>),
     /// Holds for every packet of the question, or for none.
     Constant(bool),
+    /// One of these groups holds, with all its conditions: `--ports` of iptables is the source's or the
+    /// destination's.
+    Any(Vec<Vec<Match>>),
     /// Nobody can say from here; the words say why (`rate limit`, ``match `recent` ``).
-    Unknown(Arc<str>),
-}
-
-/// Fields looked up in a set or map, component by component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lookup {
-    /// What is looked up.
-    pub fields: Vec<Field>,
-    /// In what.
-    pub set: SetRef,
-}
-
-/// Names a set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SetRef {
-    /// A set or map of the rule's own table.
-    Named(Arc<str>),
-    /// An ipset.
-    Ipset(Arc<str>),
-    /// Written out in the rule.
-    Anonymous(Arc<Set>),
-}
-
-/// A set or a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Set {
-    /// What is in it.
-    pub elements: Elements,
-    /// Whether packets add to it or take from it.
-    pub dynamic: bool,
-}
-
-/// What is in a set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Elements {
-    /// One IPv4 address field.
-    V4(Arc<[Span<u32>]>),
-    /// One IPv6 address field.
-    V6(Arc<[Span<u128>]>),
-    /// One numeric field.
-    Numbers(Arc<[Span<u32>]>),
-    /// Several fields, names, or a map. Where ranges overlap, an earlier one decides: an ipset's longest
-    /// prefix is listed first.
-    Tuples(Vec<Element>),
-    /// Other ipsets, in order.
-    Lists(Vec<Arc<str>>),
-    /// Of a type that is not modelled; the words say which.
-    Unknown(Arc<str>),
-}
-
-/// One element of a set of several fields, or of a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element {
-    /// One for each field of the set's type.
-    pub key: Vec<Values>,
-    /// What a map holds for it.
-    pub value: Option<MapValue>,
-    /// An ipset's `nomatch`: a hole.
-    pub excluded: bool,
-}
-
-/// What a map holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MapValue {
-    /// A verdict map's.
-    Verdict(Verdict),
-    /// A mark.
-    Number(u32),
-    /// Where a `dnat` goes.
-    Target {
-        /// Its addresses, where it has some.
-        addresses: Option<Values>,
-        /// Its ports, where it has some.
-        ports: Option<Spans<u32>>,
-    },
-    /// Something else; the words say what.
     Unknown(Arc<str>),
 }
 
