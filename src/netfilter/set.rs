@@ -134,6 +134,13 @@ pub struct Element {
     pub excluded: bool,
 }
 
+impl Element {
+    /// Whether it stands for whatever no other element is for (`*` of nft).
+    pub fn is_for_the_rest(&self) -> bool {
+        self.key.iter().all(|values| matches!(values, Values::Any))
+    }
+}
+
 /// What a map holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MapValue {
