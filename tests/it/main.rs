@@ -16,6 +16,8 @@ mod cli;
 mod docs;
 mod explain;
 mod golden;
+#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod judge;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;

@@ -1,0 +1,231 @@
+//! The kernel is the judge: rules are loaded in a namespace, real connections are tried from every address that
+//! could make a difference, and what the program says of the dumps has to agree.
+//!
+//! `JUDGE_ONLY=word` runs the cases whose name has the word. `JUDGE_RECORD=folder` asks the kernel only and writes
+//! its answers, with the dumps, into the folder.
+
+mod answer;
+mod arena;
+mod case;
+mod sources;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Mutex;
+
+use crate::support::Scene;
+use crate::world::{can_make_namespaces, have};
+
+use answer::{View, ask, views};
+use arena::{Arena, Call, Dumps, Verdict};
+use case::Case;
+
+/// A round is over when nothing has happened for so long; packets between namespaces take far less.
+const QUIET_SECONDS: f64 = 0.1;
+/// A contradiction is tried again with these.
+const PATIENCE_SECONDS: [f64; 2] = [0.5, 1.2];
+/// Cases at the same time: most of a case is waiting.
+const ARENAS: usize = 3;
+
+/// What the kernel did: with each source, at any of the addresses dialled.
+type Verdicts = BTreeMap<(IpAddr, IpAddr), Verdict>;
+
+fn calls(case: &Case, sources: &[IpAddr]) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for target in &case.targets {
+        for source in sources.iter().filter(|source| source.is_ipv4() == target.is_ipv4()) {
+            calls.push(Call {
+                source: *source,
+                source_port: case.source_port,
+                target: *target,
+                port: case.port,
+            });
+        }
+    }
+    calls
+}
+
+fn verdicts(arena: &mut Arena, calls: &[Call], quiet: f64) -> Verdicts {
+    let stood = arena.call(calls, quiet);
+    calls.iter().zip(stood).map(|(call, verdict)| ((call.source, call.target), verdict)).collect()
+}
+
+/// What contradicts an answer, after patience.
+fn contradictions(
+    arena: &mut Arena,
+    case: &Case,
+    found: &Verdicts,
+    wrong: impl Fn(IpAddr, Verdict) -> bool,
+) -> Verdicts {
+    let mut left: Verdicts =
+        found.iter().filter(|((source, _), stood)| wrong(*source, **stood)).map(|(k, v)| (*k, *v)).collect();
+    for quiet in PATIENCE_SECONDS {
+        let again: Vec<Call> = calls(case, &left.keys().map(|(source, _)| *source).collect::<Vec<_>>())
+            .into_iter()
+            .filter(|call| left.contains_key(&(call.source, call.target)))
+            .collect();
+        if again.is_empty() {
+            break;
+        }
+        left = verdicts(arena, &again, quiet);
+        left.retain(|(source, _), stood| wrong(*source, *stood));
+    }
+    left
+}
+
+/// Judges one view of a case.
+fn judge(arena: &mut Arena, case: &Case, view: &View, dumps: &Dumps, found: &Verdicts) -> String {
+    let answer = match ask(case, view, dumps) {
+        Ok(answer) => answer,
+        Err(fault) => return format!("{}, {}:\n  {fault}\n", case.name, view.name),
+    };
+    let mut faults = answer.faults(case, view);
+    let wrong = contradictions(arena, case, found, |source, stood| answer.contradicts(view, source, stood));
+    for ((source, target), stood) in wrong.iter().take(12) {
+        let _ = writeln!(faults, "  {source} {stood} at {target}; {}", answer.of(*source));
+    }
+    if wrong.len() > 12 {
+        let _ = writeln!(faults, "  and {} more", wrong.len() - 12);
+    }
+    if faults.is_empty() { faults } else { format!("{}, {}:\n{faults}", case.name, view.name) }
+}
+
+/// Whether the kernel does what the case itself says.
+fn as_stated(arena: &mut Arena, case: &Case, found: &Verdicts) -> String {
+    let Some(lets_in) = &case.lets_in else { return String::new() };
+    let named = |source: IpAddr| {
+        lets_in.iter().any(|word| match word.as_str() {
+            "all" => true,
+            "none" => false,
+            "v4" => source.is_ipv4(),
+            "v6" => source.is_ipv6(),
+            _ => {
+                let prefix: callgate::prefix::Prefix = word.parse().unwrap();
+                prefix.first() <= source
+                    && source <= prefix.last()
+                    && prefix.first().is_ipv4() == source.is_ipv4()
+            }
+        })
+    };
+    let wrong = contradictions(arena, case, found, |source, stood| named(source) != (stood == Verdict::In));
+    let mut faults = String::new();
+    for ((source, target), stood) in wrong {
+        let _ = writeln!(faults, "  {source} {stood} at {target}: not what the case says");
+    }
+    if faults.is_empty() { faults } else { format!("{}:\n{faults}", case.name) }
+}
+
+/// What a person reads of the kernel's answers.
+fn summary(found: &Verdicts) -> String {
+    let mut text = String::new();
+    let targets: BTreeSet<IpAddr> = found.keys().map(|(_, target)| *target).collect();
+    for target in targets {
+        let of: Vec<(IpAddr, Verdict)> =
+            found.iter().filter(|((_, to), _)| *to == target).map(|((source, _), v)| (*source, *v)).collect();
+        let inside: Vec<String> =
+            of.iter().filter(|(_, v)| *v == Verdict::In).map(|(s, _)| s.to_string()).collect();
+        let outside: Vec<String> =
+            of.iter().filter(|(_, v)| *v == Verdict::Out).map(|(s, _)| s.to_string()).collect();
+        let shown = if inside.is_empty() {
+            "none".to_owned()
+        } else if outside.is_empty() {
+            "all".to_owned()
+        } else if inside.len() <= outside.len() {
+            inside.join(" ")
+        } else {
+            format!("all but {}", outside.join(" "))
+        };
+        let _ = writeln!(text, "{target} ({} of {}): {shown}", inside.len(), of.len());
+    }
+    text
+}
+
+/// Loads a case, asks the kernel, and lets it judge every view; gives what is wrong.
+fn run(arena: &mut Arena, case: &Case, record: Option<&Path>) -> String {
+    let folder = tempfile::TempDir::new().unwrap();
+    if let Err(fault) = arena.load(case) {
+        arena.clear();
+        return format!("{fault}\n");
+    }
+    let dumps = arena.dump(folder.path());
+    let found = verdicts(arena, &calls(case, &sources::of(&case.text())), QUIET_SECONDS);
+    let mut faults = as_stated(arena, case, &found);
+    if let Some(record) = record {
+        let folder = record.join(&case.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, path) in &dumps {
+            std::fs::copy(path, folder.join(name)).unwrap();
+        }
+        #[expect(clippy::disallowed_methods, reason = "recording on demand")]
+        std::fs::write(folder.join("kernel"), summary(&found)).unwrap();
+    } else {
+        for view in views(case, &dumps) {
+            faults.push_str(&judge(arena, case, &view, &dumps, &found));
+        }
+    }
+    arena.clear();
+    faults
+}
+
+/// Runs cases in a few arenas at the same time; the legacy back end has its own, since its tables stay.
+fn run_all(cases: Vec<Case>) -> Vec<String> {
+    let record = std::env::var_os("JUDGE_RECORD").map(std::path::PathBuf::from);
+    let record = record.or_else(|| (!answers()).then(|| std::env::temp_dir().join("callgate-judge")));
+    let (legacy, modern): (VecDeque<Case>, VecDeque<Case>) = cases.into_iter().partition(Case::is_legacy);
+    let (legacy, modern) = (Mutex::new(legacy), Mutex::new(modern));
+    let faults = Mutex::new(Vec::new());
+    let work = |queue: &Mutex<VecDeque<Case>>| {
+        let mut arena = None;
+        loop {
+            let next = queue.lock().unwrap().pop_front();
+            let Some(case) = next else { break };
+            let found = run(arena.get_or_insert_with(Arena::new), &case, record.as_deref());
+            if !found.is_empty() {
+                faults.lock().unwrap().push(found);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            work(&legacy);
+            work(&modern);
+        });
+        for _ in 1..ARENAS {
+            scope.spawn(|| work(&modern));
+        }
+    });
+    faults.into_inner().unwrap()
+}
+
+/// Whether the program can be asked yet.
+fn answers() -> bool {
+    Scene::new().run_now(&["admitted", "--help"]).status == 0
+}
+
+fn can_judge() -> bool {
+    can_make_namespaces()
+        && have(&["iptables-nft-restore", "iptables-legacy-restore", "ipset", "conntrack", "sysctl"])
+}
+
+#[cfg(feature = "netns-tests")]
+#[test]
+fn the_kernel_agrees_on_every_case() {
+    if !can_judge() {
+        return;
+    }
+    let only = std::env::var("JUDGE_ONLY").unwrap_or_default();
+    let cases: Vec<Case> = case::all().into_iter().filter(|case| case.name.contains(&only)).collect();
+    let count = cases.len();
+    let faults = run_all(cases);
+    assert!(faults.is_empty(), "{} of {count} cases:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn every_case_says_what_it_tries() {
+    for case in case::all() {
+        let tries = case.parts.iter().any(|(_, text)| text.lines().any(|line| line.starts_with("# tries: ")));
+        assert!(tries, "{}", case.name);
+    }
+}

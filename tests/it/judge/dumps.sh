@@ -1,0 +1,11 @@
+# What an administrator captures of a host's rules: dumps.sh, in the folder where the dumps shall lie.
+export PATH=$PATH:/usr/sbin:/sbin
+nft list ruleset >nft
+nft -j list ruleset >nft-json
+iptables-nft-save >iptables 2>iptables.err
+ip6tables-nft-save >ip6tables 2>ip6tables.err
+ipset save >ipset
+ip -j address >addresses
+[ ! -s /proc/net/ip_tables_names ] || iptables-legacy-save >iptables-legacy
+[ ! -s /proc/net/ip6_tables_names ] || ip6tables-legacy-save >ip6tables-legacy
+for dump in *; do [ -s "$dump" ] || rm "$dump"; done
