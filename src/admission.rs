@@ -88,6 +88,47 @@ pub struct Undecided {
     pub sources: PrefixSet,
 }
 
+/// What is worth saying besides the answer. Its names are part of the interface; `docs/admission.md` explains them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// One family is restricted, and the other is open to everybody.
+    FamilyOpen,
+    /// Connections are forwarded to somewhere behind the host, where its input rules are not asked.
+    ForwardedPort,
+    /// Two machineries have rules.
+    MixedBackends,
+    /// Views of one host disagree, or a tool warned.
+    Listing,
+}
+
+impl FindingKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::FamilyOpen, Self::ForwardedPort, Self::MixedBackends, Self::Listing];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FindingKind::FamilyOpen => "family-open",
+            FindingKind::ForwardedPort => "forwarded-port",
+            FindingKind::MixedBackends => "mixed-backends",
+            FindingKind::Listing => "listing",
+        }
+    }
+}
+
+/// Something worth saying about rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub kind: FindingKind,
+    /// What it is.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    /// The rule it is about.
+    pub rule: Option<RuleId>,
+}
+
 /// What a ruleset lets in.
 #[derive(Debug, Clone, Default)]
 pub struct Admission {
@@ -99,6 +140,35 @@ pub struct Admission {
     pub decided: Vec<Decided>,
     /// What stands between the two sets.
     pub undecided: Vec<Undecided>,
+    /// What else is worth saying.
+    pub findings: Vec<Finding>,
+}
+
+impl Admission {
+    /// Whether something can't be decided.
+    pub fn is_undetermined(&self) -> bool {
+        self.surely != self.possibly
+    }
+
+    /// Both, which are of different families.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.surely = self.surely.union(&other.surely);
+        self.possibly = self.possibly.union(&other.possibly);
+        self.decided.extend(other.decided);
+        for more in other.findings {
+            if !self.findings.contains(&more) {
+                self.findings.push(more);
+            }
+        }
+        for more in other.undecided {
+            match self.undecided.iter_mut().find(|known| known.rule == more.rule && known.why == more.why) {
+                Some(known) => known.sources = known.sources.union(&more.sources),
+                None => self.undecided.push(more),
+            }
+        }
+        self
+    }
 }
 
 /// A rule, for people and machines.

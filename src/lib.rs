@@ -12,9 +12,11 @@
 //! From validation to rendering everything is pure: the outside is reached only in [`system`], the clock is
 //! read once, in [`cli`].
 
+pub mod admission;
 pub mod allowlist;
 pub mod cli;
 pub mod diagnostic;
+pub mod drift;
 pub mod instant;
 pub mod netfilter;
 mod plain;

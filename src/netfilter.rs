@@ -6,8 +6,16 @@
 //!
 //! The question is always about TCP, so readers may settle what depends on the protocol alone.
 
+pub mod evaluate;
+pub mod host;
+pub mod ipset;
+pub mod iptables_save;
+pub mod nft;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use host::Host;
 
 mod set;
 

@@ -8,6 +8,8 @@
 
 mod address;
 mod answer;
+mod describe;
+mod mend;
 mod packet;
 mod program;
 mod region;
@@ -19,20 +21,24 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use address::Address;
+pub use mend::Wanted;
 use answer::Clock;
 use jiff::tz::TimeZone;
 use packet::{Bits, End, Interface, Packet, Phase, Route, Spot, Tracking};
-use program::{Place, Program};
+use program::{Place, Program, Station};
 use region::{Region, complement, intersection, normalise};
 use walk::{Loss, Met, State, Walk, settle};
 
 use super::{Hook, Host, Span};
-use crate::admission::{Admission, Decided, HostAddress, Question, RuleId, Ruling, Undecided};
-use crate::prefix::PrefixSet;
+use crate::admission::{
+    Admission, Decided, Finding, FindingKind, HostAddress, Question, RuleId, Ruling, Undecided,
+};
+use crate::prefix::{Family, PrefixSet};
 
 /// A ruleset that can be asked.
 #[derive(Debug)]
 pub struct Asked<'p> {
+    host: &'p Host,
     program: Program<'p>,
 }
 
@@ -50,14 +56,23 @@ pub struct Step {
 impl<'p> Asked<'p> {
     /// Makes a host's rules ready.
     pub fn new(host: &'p Host) -> Self {
-        Self { program: Program::new(&host.tables, &host.ipsets) }
+        Self { host, program: Program::new(&host.tables, &host.ipsets) }
     }
 
     /// Which sources get in.
     pub fn admit(&self, question: &Question) -> Admission {
-        let mut v4 = self.family::<u32>(question, None);
+        let v4 = self.family::<u32>(question, None);
         let v6 = self.family::<u128>(question, None);
-        v4.admission.merge(v6.admission)
+        let mut admission = v4.admission.merge(v6.admission);
+        admission.findings.extend(self.mixed());
+        admission.findings.extend(open_family(&admission));
+        admission.findings.extend(self.host.remarks.iter().map(|remark| Finding {
+            kind: FindingKind::Listing,
+            message: remark.text.clone(),
+            help: "take every listing as root and at one time".to_owned(),
+            rule: None,
+        }));
+        admission
     }
 
     /// What one address meets on its way, and what becomes of it.
@@ -68,6 +83,26 @@ impl<'p> Asked<'p> {
         };
         (answer.admission, answer.steps)
     }
+}
+
+/// One family shut and the other wide open is what nobody wants.
+fn open_family(admission: &Admission) -> Option<Finding> {
+    let everything = PrefixSet::everything();
+    let open = |family| {
+        let all = everything.only(family);
+        (admission.surely.covers(&all), admission.possibly.covers(&all))
+    };
+    let (name, other) = match (open(Family::V4), open(Family::V6)) {
+        ((true, _), (_, false)) => ("IPv4", "IPv6"),
+        ((_, false), (true, _)) => ("IPv6", "IPv4"),
+        _ => return None,
+    };
+    Some(Finding {
+        kind: FindingKind::FamilyOpen,
+        message: format!("{name} is open to everybody, while {other} is not"),
+        help: format!("give {name} rules of its own, or a table `inet`, or don't listen on it"),
+        rule: None,
+    })
 }
 
 /// One family's answer.
@@ -86,23 +121,30 @@ const LEAVING: [Hook; 3] = [Hook::Output, Hook::Postrouting, Hook::Egress];
 impl<'p> Asked<'p> {
     fn family<N: Address>(&self, question: &Question, only: Option<N>) -> Answered {
         let everyone = only.map_or((N::FIRST, N::LAST), |one| (one, one));
+        if self.host.unread.contains(&N::FAMILY) {
+            return Answered { admission: unread(everyone), steps: Vec::new() };
+        }
         let Some(place) = self.program.places.first().copied() else {
             return Answered { admission: open_door(everyone), steps: Vec::new() };
         };
         let mut handshake = Handshake {
             program: &self.program,
             walk: Walk::new(&self.program, clock(question), question.host.as_deref(), place),
+            forwarded: None,
         };
         if only.is_some() {
             handshake.walk.trace = Some(Vec::new());
         }
         let first = State { packet: Rc::new(first_packet::<N>(question)), region: Region::of(&[everyone]) };
         let accepted = handshake.all(vec![first]);
+        let forwarded = handshake.forwarded;
         let walk = handshake.walk;
         let steps = walk.trace.unwrap_or_default().into_iter().map(step).collect();
         let mut found = Found { accepted, lost: walk.lost, notes: walk.notes };
         self.bridged(&mut found, everyone);
-        Answered { admission: found.admission(), steps }
+        let mut admission = found.admission();
+        admission.findings.extend(forwarded);
+        Answered { admission, steps }
     }
 
     /// Rules about bridged frames are not asked: where they could drop, nothing is sure.
@@ -113,6 +155,20 @@ impl<'p> Asked<'p> {
         found.notes.insert((rule, why.into()), vec![everyone]);
         found.lost.push(Loss { first: everyone.0, last: everyone.1, rule, ruling: Ruling::Drop });
     }
+}
+
+/// No listing of this family was given.
+fn unread<N: Address>(everyone: Span<N>) -> Admission {
+    let what = match N::FAMILY {
+        Family::V4 => "no listing of IPv4 rules was given: add `--nft` or `--iptables`",
+        Family::V6 => "no listing of IPv6 rules was given: add `--nft` or `--ip6tables`",
+    };
+    let found = Found {
+        accepted: vec![(everyone.0, everyone.1, 0)],
+        lost: vec![Loss { first: everyone.0, last: everyone.1, rule: 0, ruling: Ruling::Drop }],
+        notes: BTreeMap::from([((0, what.into()), vec![everyone])]),
+    };
+    found.admission()
 }
 
 /// No rule at all: everybody gets in.
@@ -178,6 +234,7 @@ fn first_packet<N: Address>(question: &Question) -> Packet<N> {
 struct Handshake<'a, 'p, N: Address> {
     program: &'a Program<'p>,
     walk: Walk<'a, 'p, N>,
+    forwarded: Option<Finding>,
 }
 
 impl<N: Address> Handshake<'_, '_, N> {
@@ -186,8 +243,29 @@ impl<N: Address> Handshake<'_, '_, N> {
         let states = self.inward(Phase::Syn, first);
         let states = self.outward(again(states));
         let states = if self.walk.is_phased { self.inward(Phase::Ack, again(states)) } else { states };
+        self.forwarded = self.forwarded(&states);
         // A source may come through as several kinds of packet.
         states.iter().flat_map(|state| state.region.pieces()).collect()
+    }
+
+    /// Whether input rules, where there are some, are passed by.
+    fn forwarded(&self, states: &[State<N>]) -> Option<Finding> {
+        let through = states.iter().find(|state| state.packet.translated && state.packet.route == Route::Through)?;
+        let mut input = self.program.stations(Hook::Input).iter().filter_map(|one| self.program.place(one.chain));
+        if !input.any(|place| N::passes(place.table.family) && place.table.dormant != Some(true)) {
+            return None;
+        }
+        let (address, port) = (through.packet.near.addresses.first()?.0, through.packet.near.ports.first()?.0);
+        let port_called = through.packet.original.ports.first()?.0;
+        Some(Finding {
+            kind: FindingKind::ForwardedPort,
+            message: format!(
+                "connections to port {port_called} are forwarded to {}, so that input rules are not asked",
+                std::net::SocketAddr::new(address.to_ip(), u16::try_from(port).unwrap_or(0))
+            ),
+            help: "restrict them on the way through: chain DOCKER-USER with Docker, else FORWARD".to_owned(),
+            rule: None,
+        })
     }
 
     fn inward(&mut self, phase: Phase, states: Vec<State<N>>) -> Vec<State<N>> {
@@ -216,17 +294,52 @@ impl<N: Address> Handshake<'_, '_, N> {
     fn along(&mut self, phase: Phase, hooks: &[Hook], mut states: Vec<State<N>>) -> Vec<State<N>> {
         let program = self.program;
         for hook in hooks {
-            for station in program.stations(*hook) {
-                let Some(Place { table, .. }) = program.place(station.chain) else { continue };
-                // Only the first packet of a connection asks the translating chains.
-                let skipped = station.base.kind == super::ChainKind::Nat && phase != Phase::Syn;
-                if states.is_empty() || skipped || table.dormant == Some(true) || !N::passes(table.family) {
-                    continue;
-                }
-                let spot =
-                    Spot { phase, hook: *hook, priority: station.priority, kind: station.base.kind };
-                states = self.walk.base(station.chain, station.base, spot, states);
+            for orders in program.orders(*hook) {
+                states = match orders.as_deref() {
+                    Some([only]) => self.one_order(phase, *hook, only, states),
+                    Some(several) => self.each_order(phase, *hook, several, &states),
+                    None => self.walk.any_order(program.stations(*hook), states),
+                };
             }
+        }
+        states
+    }
+
+    /// Chains of one priority, in every order: what comes of any of them is possible.
+    fn each_order(
+        &mut self,
+        phase: Phase,
+        hook: Hook,
+        orders: &[Vec<Station<'_>>],
+        states: &[State<N>],
+    ) -> Vec<State<N>> {
+        let mut all = Vec::new();
+        for order in orders {
+            let through = self.one_order(phase, hook, order, states.to_vec());
+            settle(&mut all, through);
+        }
+        if let Some(station) = orders.first().and_then(|order| order.first()) {
+            self.walk.note_order(station.chain, states);
+        }
+        all
+    }
+
+    fn one_order(
+        &mut self,
+        phase: Phase,
+        hook: Hook,
+        stations: &[Station<'_>],
+        mut states: Vec<State<N>>,
+    ) -> Vec<State<N>> {
+        for station in stations {
+            let Some(Place { table, .. }) = self.program.place(station.chain) else { continue };
+            // Only the first packet of a connection asks the translating chains.
+            let skipped = station.base.kind == super::ChainKind::Nat && phase != Phase::Syn;
+            if states.is_empty() || skipped || table.dormant == Some(true) || !N::passes(table.family) {
+                continue;
+            }
+            let spot = Spot { phase, hook, priority: station.priority, kind: station.base.kind };
+            states = self.walk.base(station.chain, spot, states);
         }
         states
     }
@@ -276,28 +389,27 @@ impl<N: Address> Found<N> {
         let surely = intersection(&possibly, &complement(&lost));
         let refused = complement(&possibly);
         let between = intersection(&possibly, &lost);
-        let mut decided = Vec::new();
         let inside = Region::from_pieces(self.accepted).copied(&region::Cover::of(surely.as_slice().into()));
-        decided.extend(inside.pieces().map(|(first, last, tag)| (first, last, Ruling::Accept, tag)));
-        for ruling in [Ruling::Drop, Ruling::Reject] {
-            let losses = self.lost.iter().filter(|loss| loss.ruling == ruling);
-            let pieces = losses.map(|loss| (loss.first, loss.last, loss.rule)).collect();
-            let outside = Region::from_pieces(pieces).copied(&region::Cover::of(refused.as_slice().into()));
-            decided.extend(outside.pieces().map(|(first, last, tag)| (first, last, ruling, tag)));
-        }
-        decided.sort_unstable_by_key(|(first, _, ruling, _)| (*first, *ruling));
-        // A source that is lost one way or another is told once, by the way without an answer.
-        decided.dedup_by(|later, earlier| later.0 <= earlier.1);
+        // The loss that comes first on the way is the one that is told.
+        let losses = self.lost.iter().map(|loss| (loss.first, loss.last, loss.tag())).collect();
+        let outside = Region::from_pieces(losses).copied(&region::Cover::of(refused.as_slice().into()));
+        let mut decided: Vec<Decided> = inside.pieces().map(|piece| told(piece, Ruling::Accept)).collect();
+        decided.extend(outside.pieces().map(|(first, last, tag)| {
+            let (tag, ruling) = Loss::<N>::untag(tag);
+            told((first, last, tag), ruling)
+        }));
+        decided.sort_unstable_by_key(|one| one.first);
         Admission {
             surely: to_set(&surely),
             possibly: to_set(&possibly),
-            decided: decided.into_iter().map(told).collect(),
+            decided,
             undecided: self.notes.into_iter().filter_map(|(key, spans)| open(key, spans, &between)).collect(),
+            findings: Vec::new(),
         }
     }
 }
 
-fn told<N: Address>((first, last, ruling, tag): (N, N, Ruling, u32)) -> Decided {
+fn told<N: Address>((first, last, tag): region::Piece<N>, ruling: Ruling) -> Decided {
     let rule = (tag != 0).then_some(RuleId(tag));
     Decided { first: first.to_ip(), last: last.to_ip(), ruling, rule }
 }

@@ -154,6 +154,28 @@ impl PrefixSet {
         }
     }
 
+    /// The addresses from the first to the last, which are of one family.
+    pub fn between(first: IpAddr, last: IpAddr) -> Self {
+        match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                Self::from_spans(vec![(first.into(), last.into())], Vec::new())
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => {
+                Self::from_spans(Vec::new(), vec![(v6_number(first), v6_number(last))])
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Self::empty(),
+        }
+    }
+
+    /// Its addresses of one family.
+    #[must_use]
+    pub fn only(&self, family: Family) -> Self {
+        match family {
+            Family::V4 => Self { v4: self.v4.clone(), v6: Vec::new() },
+            Family::V6 => Self { v4: Vec::new(), v6: self.v6.clone() },
+        }
+    }
+
     /// Whether it has this address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match address {

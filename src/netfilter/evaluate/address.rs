@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::netfilter::{Elements, Span, TableFamily, Values};
-use crate::prefix::Family;
+use crate::prefix::{Family, PrefixSet};
 
 /// An address of one family, as a number.
 pub trait Address: Copy + Ord + Hash + Debug + 'static {
@@ -31,6 +31,9 @@ pub trait Address: Copy + Ord + Hash + Debug + 'static {
     fn among(values: &Values) -> Option<&[Span<Self>]>;
     /// The intervals, where the set is of addresses of this family.
     fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>>;
+
+    /// As a set.
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet;
 
     /// Whether packets of this family pass a table.
     fn passes(family: TableFamily) -> bool {
@@ -63,6 +66,9 @@ impl Address for u32 {
             IpAddr::V4(v4) => Some(v4.into()),
             IpAddr::V6(_) => None,
         }
+    }
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
+        PrefixSet::from_spans(spans, Vec::new())
     }
     fn among(values: &Values) -> Option<&[Span<Self>]> {
         match values {
@@ -99,6 +105,9 @@ impl Address for u128 {
             IpAddr::V4(_) => None,
             IpAddr::V6(v6) => Some(v6.into()),
         }
+    }
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
+        PrefixSet::from_spans(Vec::new(), spans)
     }
     fn among(values: &Values) -> Option<&[Span<Self>]> {
         match values {

@@ -69,6 +69,11 @@ impl Interface {
         Self { is: Some(NamePattern::Exact(name.into())), not: Vec::new() }
     }
 
+    /// Nobody said which.
+    pub(super) fn unknown() -> Self {
+        Self { is: None, not: Vec::new() }
+    }
+
     /// Any; packets from elsewhere never come in by `lo`.
     pub(super) fn any() -> Self {
         Self { is: None, not: vec![NamePattern::Exact("lo".into())] }
@@ -234,6 +239,14 @@ impl Spot {
         }
     }
 
+    /// Whether it is asked at the very priority of connection tracking: which of both comes first hangs on
+    /// which was there first.
+    fn is_at_tracking(self) -> bool {
+        matches!(self.hook, Hook::Prerouting | Hook::Output)
+            && self.kind != ChainKind::Nat
+            && self.priority == TRACKING
+    }
+
     /// Whether a translated connection's packet shows the service as the caller addressed it.
     fn shows_original(self) -> bool {
         match (self.phase, self.hook) {
@@ -340,6 +353,9 @@ impl<N: Address> Packet<N> {
         if self.notrack {
             return Some(64);
         }
+        if spot.is_at_tracking() {
+            return None;
+        }
         if spot.is_before_tracking() {
             return Some(1);
         }
@@ -359,7 +375,7 @@ impl<N: Address> Packet<N> {
             return Tried::Always;
         }
         if needs_connection(field) {
-            if self.tracking == Tracking::Unknown {
+            if self.tracking == Tracking::Unknown || spot.is_at_tracking() {
                 return Tried::Maybe;
             }
             if self.has_no_connection(spot) {
@@ -471,10 +487,16 @@ impl<N: Address> Packet<N> {
             Field::ConnMark => self.conn_mark,
             Field::CtState => Bits::exactly(self.state(spot)?),
             Field::CtStatus => {
-                let replied = if spot.phase == Phase::Syn { 0 } else { 2 };
+                // seen-reply 2, assured 4, confirmed 8: seen with the kernel, packet by packet.
+                let so_far = match spot.phase {
+                    Phase::Syn => 0,
+                    Phase::SynAck => 2 | 8,
+                    Phase::Ack => 2 | 4 | 8,
+                };
                 let translated = if self.translated { 32 } else { 0 };
-                // expected, seen-reply and dnat are known; whether it is confirmed or assured hangs on more.
-                Bits { value: replied | translated, known: 1 | 2 | 32 }
+                // Whether what goes through has its source translated is not followed.
+                let source = if self.route == Route::Local { 16 } else { 0 };
+                Bits { value: so_far | translated, known: 1 | 2 | 4 | 8 | 32 | source }
             }
             Field::CtDirection => Bits::exactly(u32::from(!inward)),
             Field::PacketType => Bits::exactly(0),

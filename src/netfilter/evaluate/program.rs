@@ -1,12 +1,12 @@
 //! A ruleset made ready to be asked: chains found by name, base chains by hook in their order, rules numbered.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::packet::{NAT_DESTINATION, NAT_SOURCE};
+use super::packet::{NAT_DESTINATION, NAT_SOURCE, differs_by_phase};
 use crate::admission::RuleId;
 use crate::netfilter::{
-    Action, Backend, Base, Chain, ChainKind, Hook, Item, Rule, Set, SetRef, Table, TableFamily,
+    Action, Backend, Base, Chain, ChainKind, Field, Hook, Item, Match, Rule, Set, SetRef, Table, TableFamily, Test,
 };
 
 /// A chain and the table that it is in.
@@ -40,6 +40,9 @@ pub(super) struct Station<'p> {
     pub(super) priority: i32,
 }
 
+/// Most chains of one priority whose orders are all tried.
+const PERMUTED_MAX: usize = 4;
+
 /// A ruleset made ready.
 #[derive(Debug)]
 pub(super) struct Program<'p> {
@@ -47,8 +50,12 @@ pub(super) struct Program<'p> {
     by_name: HashMap<(*const Table, &'p str), usize>,
     stations: BTreeMap<Hook, Vec<Station<'p>>>,
     pub(super) ipsets: &'p BTreeMap<Arc<str>, Set>,
-    /// Whether a listing of ipsets was read at all.
+    /// Ipsets that rules change.
     changing: BTreeSet<&'p str>,
+    /// Tables with rules that change packets, so that it matters who is asked first.
+    acting: HashSet<*const Table>,
+    /// Whether anything here makes the kernel track connections.
+    tracks: bool,
 }
 
 impl<'p> Program<'p> {
@@ -59,6 +66,8 @@ impl<'p> Program<'p> {
             stations: BTreeMap::new(),
             ipsets,
             changing: BTreeSet::new(),
+            acting: HashSet::new(),
+            tracks: false,
         };
         // 0 stands for no rule.
         let mut next = 1u32;
@@ -72,7 +81,7 @@ impl<'p> Program<'p> {
                 if let Some(base) = &chain.base {
                     program.station(number, base);
                 }
-                program.changes(&chain.rules);
+                program.effects(table, &chain.rules);
             }
         }
         program.in_order();
@@ -91,23 +100,54 @@ impl<'p> Program<'p> {
 
     fn in_order(&mut self) {
         for stations in self.stations.values_mut() {
-            // Of two with one priority the one that was made later comes first.
-            stations.reverse();
             stations.sort_by_key(|station| (station.priority, station.base.priority));
         }
     }
 
-    fn changes(&mut self, rules: &'p [Rule]) {
+    fn effects(&mut self, table: &'p Table, rules: &'p [Rule]) {
         for item in rules.iter().flat_map(|rule| &rule.items) {
-            if let Item::Act(Action::ChangeSet(SetRef::Ipset { name, .. })) = item {
-                self.changing.insert(name);
+            match item {
+                Item::Act(Action::ChangeSet(SetRef::Ipset { name, .. })) => drop(self.changing.insert(name)),
+                Item::Act(Action::ChangeSet(_)) => {}
+                Item::Act(_) => {
+                    self.acting.insert(std::ptr::from_ref(table));
+                    self.tracks = true;
+                }
+                Item::Match(_) | Item::VerdictMap(_) | Item::Verdict(_) => {}
             }
+            self.tracks |= may_track(item);
         }
     }
 
-    /// The base chains of a hook, in the order in which the kernel asks them.
+    /// Whether anything here makes the kernel track connections. Else translating chains are asleep, unless
+    /// something outside the rules wakes them.
+    pub(super) fn tracks(&self) -> bool {
+        self.tracks
+    }
+
+    /// The base chains of a hook, in the order in which they are listed, by priority.
     pub(super) fn stations(&self, hook: Hook) -> &[Station<'p>] {
         self.stations.get(&hook).map_or(&[], Vec::as_slice)
+    }
+
+    /// The base chains of a hook by priority; those of one priority in every order that could be. The kernel
+    /// asks the one that was registered last first, and no listing tells which that is. `None` where there are
+    /// too many of one priority.
+    pub(super) fn orders(&self, hook: Hook) -> impl Iterator<Item = Option<Vec<Vec<Station<'p>>>>> + '_ {
+        let same = |left: &Station<'p>, right: &Station<'p>| left.priority == right.priority;
+        self.stations(hook).chunk_by(same).map(|group| {
+            let busy = |station: &&Station<'p>| {
+                self.place(station.chain).is_some_and(|place| !place.chain.rules.is_empty())
+            };
+            let acts = |station: &Station<'p>| {
+                self.place(station.chain)
+                    .is_some_and(|place| self.acting.contains(&std::ptr::from_ref(place.table)))
+            };
+            if group.iter().filter(busy).count() < 2 || !group.iter().any(acts) {
+                return Some(vec![group.to_vec()]);
+            }
+            (group.len() <= PERMUTED_MAX).then(|| permutations(group))
+        })
     }
 
     pub(super) fn place(&self, chain: usize) -> Option<Place<'p>> {
@@ -148,5 +188,44 @@ impl<'p> Program<'p> {
                 || place.chain.base.as_ref().is_some_and(|base| base.policy == crate::netfilter::Policy::Drop)
         });
         deciding.map(|place| place.table.backend).collect()
+    }
+}
+
+/// Every order of some chains in which the translating ones keep theirs: the kernel sorts those by priority.
+fn permutations<'p>(group: &[Station<'p>]) -> Vec<Vec<Station<'p>>> {
+    let mut orders: Vec<Vec<Station<'p>>> = vec![Vec::new()];
+    for station in group {
+        let longer = orders.iter().flat_map(|order| {
+            (0..=order.len()).map(|at| {
+                let mut longer = order.clone();
+                longer.insert(at, *station);
+                longer
+            })
+        });
+        orders = longer.collect();
+    }
+    orders.retain(|order| {
+        let translating = order.iter().filter(|station| station.base.kind == ChainKind::Nat);
+        translating.map(|station| station.base.priority).is_sorted()
+    });
+    orders
+}
+
+/// Whether an item makes the kernel track connections.
+fn may_track(item: &Item) -> bool {
+    fn condition(found: &Match) -> bool {
+        match &found.test {
+            Test::Is(field, _) => differs_by_phase(*field) && *field != Field::TcpFlags,
+            Test::In(lookup) => lookup.fields.iter().any(|field| differs_by_phase(*field)),
+            Test::Any(groups) => groups.iter().flatten().any(condition),
+            Test::Unknown(_) => true,
+            Test::Constant(_) => false,
+        }
+    }
+    match item {
+        Item::Match(found) => condition(found),
+        Item::VerdictMap(lookup) => lookup.fields.iter().any(|field| differs_by_phase(*field)),
+        Item::Act(_) => true,
+        Item::Verdict(_) => false,
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::address::Address;
 use super::answer::{Answer, Clock, Trial, is_phased, unstated};
 use super::packet::{Packet, Phase, Spot, Tracking, Tried};
-use super::program::{Place, Program};
+use super::program::{Place, Program, Station};
 use super::region::{Cover, Piece, Region, normalise};
 use crate::admission::{HostAddress, Ruling};
 use crate::netfilter::{
@@ -55,6 +55,21 @@ pub(super) struct Loss<N> {
     pub(super) ruling: Ruling,
 }
 
+/// Set in a tag for a loss that is answered. Rules are fewer.
+const ANSWERED: u32 = 1 << 31;
+
+impl<N> Loss<N> {
+    /// Rule and ruling in one.
+    pub(super) fn tag(&self) -> u32 {
+        if self.ruling == Ruling::Reject { self.rule | ANSWERED } else { self.rule }
+    }
+
+    /// Rule and ruling of a tag.
+    pub(super) fn untag(tag: u32) -> (u32, Ruling) {
+        if tag & ANSWERED == 0 { (tag, Ruling::Drop) } else { (tag & !ANSWERED, Ruling::Reject) }
+    }
+}
+
 /// One rule that an address met.
 #[derive(Debug, Clone)]
 pub(super) struct Met {
@@ -65,9 +80,9 @@ pub(super) struct Met {
 }
 
 /// Ways out of a rule other than an end.
-struct Exits<'w, N: Address> {
+pub(super) struct Exits<'w, N: Address> {
     /// On with the next rule.
-    past: Vec<State<N>>,
+    pub(super) past: Vec<State<N>>,
     /// Back to the caller.
     leaving: &'w mut Vec<State<N>>,
 }
@@ -117,8 +132,9 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
     }
 
     /// Takes states through one base chain; gives those that are through.
-    pub(super) fn base(&mut self, chain: usize, base: &'p Base, spot: Spot, states: Vec<State<N>>) -> Vec<State<N>> {
+    pub(super) fn base(&mut self, chain: usize, spot: Spot, states: Vec<State<N>>) -> Vec<State<N>> {
         let Some(place) = self.trial.program.place(chain) else { return states };
+        let Some(base) = &place.chain.base else { return states };
         self.trial.spot = spot;
         self.trial.table = place.table;
         let (mut asked, passing) = self.asked(place, base, states);
@@ -140,10 +156,34 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
                 }
             }
         }
+        self.through()
+    }
+
+    fn through(&mut self) -> Vec<State<N>> {
         std::mem::take(&mut self.accepted)
             .into_iter()
             .map(|(packet, pieces)| State { packet, region: Region::from_pieces(pieces) })
             .collect()
+    }
+
+    /// Says that the order of chains with one priority is open.
+    pub(super) fn note_order(&mut self, chain: usize, states: &[State<N>]) {
+        let id = self.trial.program.place(chain).map_or(0, |place| place.policy_id());
+        let why: Arc<str> = "which of the chains with one priority is asked first is not in any listing".into();
+        for state in states {
+            self.note(id, &why, &state.region);
+        }
+    }
+
+    /// More chains with one priority than can be tried in every order.
+    pub(super) fn any_order(&mut self, stations: &[Station<'p>], states: Vec<State<N>>) -> Vec<State<N>> {
+        let first = stations.first().and_then(|station| self.trial.program.place(station.chain));
+        let id = first.map_or(0, |place| place.policy_id());
+        let why: Arc<str> = "more chains with one priority than can be tried in every order".into();
+        for state in states {
+            self.anything(state, id, &why);
+        }
+        self.through()
     }
 
     /// Which states a base chain sees, and which pass it by.
@@ -159,6 +199,11 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             if base.kind == ChainKind::Nat && state.packet.nat_settled {
                 passing.push(state);
                 continue;
+            }
+            if base.kind == ChainKind::Nat && !self.trial.program.tracks() {
+                let why = "translating chains sleep unless something makes the kernel track connections";
+                self.note(policy, &why.into(), &state.region);
+                passing.push(state.clone());
             }
             if place.table.dormant.is_none() {
                 let why = "whether its table is dormant is not in the listing: give `nft list ruleset` with `--nft`";
@@ -421,7 +466,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
     }
 
     /// What a map holds for whom; what it holds nothing for stays in the state.
-    fn grouped(
+    pub(super) fn grouped(
         &mut self,
         lookup: &'p Lookup,
         id: u32,
@@ -636,7 +681,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         self.lost.extend(lost);
     }
 
-    fn note(&mut self, id: u32, why: &Arc<str>, region: &Region<N>) {
+    pub(super) fn note(&mut self, id: u32, why: &Arc<str>, region: &Region<N>) {
         if region.is_empty() {
             return;
         }
@@ -654,7 +699,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         }
     }
 
-    fn met(&mut self, rule: u32, did: &str) {
+    pub(super) fn met(&mut self, rule: u32, did: &str) {
         let phase = self.trial.spot.phase;
         if let Some(trace) = &mut self.trace
             && trace.len() < TRACE_MAX
