@@ -6,6 +6,8 @@
 //!
 //! The question is always about TCP, so readers may settle what depends on the protocol alone.
 
+pub mod nft;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
