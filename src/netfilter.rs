@@ -8,6 +8,7 @@
 
 pub mod evaluate;
 pub mod host;
+mod address;
 pub mod ipset;
 pub mod iptables_save;
 pub mod nft;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use host::Host;
 
 mod set;
+mod words;
 
 pub use set::{Dimension, Direction, Element, Elements, Lookup, MapValue, Set, SetRef};
 

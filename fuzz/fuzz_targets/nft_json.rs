@@ -10,7 +10,7 @@ mod asked;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = &*String::from_utf8_lossy(bytes);
-    if let Ok(reading) = nft::read_json(text, 0) {
+    if let Ok(reading) = nft::json::read_json(text, 0) {
         asked::ask(text, View::NftJson, reading);
     }
 });

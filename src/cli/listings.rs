@@ -121,10 +121,10 @@ fn assemble(texts: Vec<(View, Listing)>, warnings: Vec<String>) -> anyhow::Resul
 
 fn read_one(view: View, text: &str, number: u16) -> Result<Reading, ReadError> {
     match view {
-        View::NftText => nft::read_text(text, number),
-        View::NftJson => nft::read_json(text, number),
-        View::Iptables(Family::V4) => iptables_save::read(text, number, TableFamily::Ip),
-        View::Iptables(Family::V6) => iptables_save::read(text, number, TableFamily::Ip6),
+        View::NftText => nft::text::read_text(text, number),
+        View::NftJson => nft::json::read_json(text, number),
+        View::Iptables(Family::V4) => iptables_save::read(text, number, TableFamily::Ip).map(|dump| dump.reading),
+        View::Iptables(Family::V6) => iptables_save::read(text, number, TableFamily::Ip6).map(|dump| dump.reading),
         View::Ipset => ipset::read(text, number),
     }
 }
