@@ -92,24 +92,30 @@ fn judge(arena: &mut Arena, case: &Case, view: &View, dumps: &Dumps, found: &Ver
     if faults.is_empty() { faults } else { format!("{}, {}:\n{faults}", case.name, view.name) }
 }
 
+/// Whether a list of a case's head names a source.
+fn names(listed: &[String], source: IpAddr) -> bool {
+    listed.iter().any(|word| match word.as_str() {
+        "all" => true,
+        "none" => false,
+        "v4" => source.is_ipv4(),
+        "v6" => source.is_ipv6(),
+        _ => {
+            let prefix: callgate::prefix::Prefix = word.parse().unwrap();
+            let within = prefix.first() <= source && source <= prefix.last();
+            within && prefix.first().is_ipv4() == source.is_ipv4()
+        }
+    })
+}
+
 /// Whether the kernel does what the case itself says.
 fn as_stated(arena: &mut Arena, case: &Case, found: &Verdicts) -> String {
-    let Some(lets_in) = &case.lets_in else { return String::new() };
-    let named = |source: IpAddr| {
-        lets_in.iter().any(|word| match word.as_str() {
-            "all" => true,
-            "none" => false,
-            "v4" => source.is_ipv4(),
-            "v6" => source.is_ipv6(),
-            _ => {
-                let prefix: callgate::prefix::Prefix = word.parse().unwrap();
-                prefix.first() <= source
-                    && source <= prefix.last()
-                    && prefix.first().is_ipv4() == source.is_ipv4()
-            }
-        })
+    let (listed, of_listed, of_others) = match (&case.lets_in, &case.keeps_out) {
+        (Some(listed), _) => (listed, Verdict::In, Verdict::Out),
+        (None, Some(listed)) => (listed, Verdict::Out, Verdict::In),
+        (None, None) => return String::new(),
     };
-    let wrong = contradictions(arena, case, found, |source, stood| named(source) != (stood == Verdict::In));
+    let stated = |source: IpAddr| if names(listed, source) { of_listed } else { of_others };
+    let wrong = contradictions(arena, case, found, |source, stood| stated(source) != stood);
     let mut faults = String::new();
     for ((source, target), stood) in wrong {
         let _ = writeln!(faults, "  {source} {stood} at {target}: not what the case says");

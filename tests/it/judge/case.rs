@@ -66,6 +66,8 @@ pub(crate) struct Case {
     pub(crate) json: Demand,
     /// What gets in, where the case says it: a hand-made answer that the kernel has to confirm.
     pub(crate) lets_in: Option<Vec<String>>,
+    /// The same by who stays out.
+    pub(crate) keeps_out: Option<Vec<String>>,
     /// What every answer must know, whatever else it leaves open.
     pub(crate) surely: Vec<String>,
     pub(crate) never: Vec<String>,
@@ -85,6 +87,7 @@ impl Case {
             demand: [Demand::Exact; 2],
             json: Demand::Sound,
             lets_in: None,
+            keeps_out: None,
             surely: Vec::new(),
             never: Vec::new(),
             parts,
@@ -135,6 +138,7 @@ impl Case {
             "json" if value == "exact" => self.json = Demand::Exact,
             "json" if value == "sound" => self.json = Demand::Sound,
             "lets in" => self.lets_in = Some(list()),
+            "keeps out" => self.keeps_out = Some(list()),
             "surely" => self.surely = list(),
             "never" => self.never = list(),
             _ => return Err("not a setting of a case".into()),

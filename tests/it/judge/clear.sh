@@ -15,6 +15,8 @@ for family in ip ip6; do
 done
 nft flush ruleset
 # The kernel lets go of the sets of rules a moment after the rules went.
+# Sets of sets let go of their members when they are emptied.
+ipset flush
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
     ipset destroy 2>/dev/null && break
     sleep 0.05
