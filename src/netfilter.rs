@@ -9,7 +9,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod address;
+pub mod ipset;
+pub mod iptables_save;
 mod set;
+mod words;
 
 pub use set::{Dimension, Direction, Element, Elements, Lookup, MapValue, Set, SetRef};
 
