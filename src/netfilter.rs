@@ -6,21 +6,19 @@
 //!
 //! The question is always about TCP, so readers may settle what depends on the protocol alone.
 
+mod address;
 pub mod evaluate;
 pub mod host;
-mod address;
 pub mod ipset;
 pub mod iptables_save;
 pub mod nft;
+mod set;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use host::Host;
-
-mod set;
-mod words;
-
 pub use set::{Dimension, Direction, Element, Elements, Lookup, MapValue, Set, SetRef};
 
 /// A closed interval: first and last.

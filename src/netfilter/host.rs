@@ -118,7 +118,9 @@ impl Host {
     }
 
     fn add_iptables(&mut self, tables: Vec<Table>, has_nft: bool) {
-        for table in tables {
+        for mut table in tables {
+            // iptables has no word for a table that sleeps, and makes none.
+            table.dormant = Some(false);
             match self.find(table.backend, table.family, &table.name) {
                 Some(known) => {
                     let disagreements = completed(known, &table);
