@@ -7,6 +7,7 @@ mod explain;
 mod fmt;
 mod init;
 mod inputs;
+mod prefixes;
 mod render;
 mod schema;
 mod timeline;
@@ -91,6 +92,8 @@ enum Subcommands {
     Fmt(fmt::Fmt),
     /// Print the JSON Schema of policy or site files
     Schema(schema::Schema),
+    /// Aggregate and compare lists of prefixes: text in, text out
+    Prefixes(prefixes::Prefixes),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -147,6 +150,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),
         Subcommands::Schema(schema) => schema.run(),
+        Subcommands::Prefixes(prefixes) => prefixes.run(),
         Subcommands::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "callgate", &mut text);
@@ -199,7 +203,12 @@ fn print_styled(text: &str) -> Outcome {
 }
 
 fn write_to(mut stdout: impl Write, bytes: &[u8]) -> Outcome {
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// What became of data on its way to standard output.
+fn written(result: io::Result<()>) -> Outcome {
+    match result {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(cause).context("standard output can't be written"))
         }

@@ -16,6 +16,7 @@ mod cli;
 mod docs;
 mod explain;
 mod golden;
+mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
