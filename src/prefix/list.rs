@@ -1,8 +1,8 @@
 //! Lists of prefixes as text: one prefix, address or `first-last` range a line.
 //!
 //! Reading is a stream: the text is never held, only what it says. Lines in the plain form are read by
-//! [`scan`], which is quick and knows nothing else; every other line goes through the strict parser, which
-//! also says what is wrong. What one accepts, the other reads the same way. [`print`] writes.
+//! `scan`, which is quick and knows nothing else; every other line goes through the strict parser, which
+//! also says what is wrong. What one accepts, the other reads the same way. `print` writes.
 
 pub mod print;
 mod scan;
