@@ -135,8 +135,11 @@ impl<'a> Reader<'a> {
     #[inline]
     fn line(&mut self, line: &'a str) -> Result<(), Fault> {
         match line.as_bytes().first() {
-            Some(b'-') => self.command(line),
-            Some(b'[') => self.command(without_counters(line)?),
+            Some(b'-') => return self.command(line),
+            Some(b'[') => return self.command(without_counters(line)?),
+            _ => self.scratch.forget(),
+        }
+        match line.as_bytes().first() {
             Some(b':') => self.chain(line),
             Some(b'*') => self.table(line.get(1..).unwrap_or_default().trim_end()),
             Some(b'#') => self.comment(line),
@@ -236,6 +239,7 @@ impl<'a> Reader<'a> {
         let mut value = || words.next().map(|word| word.raw).unwrap_or_default();
         match line.split([' ', '\t']).next().unwrap_or_default() {
             "-P" | "--policy" => {
+                self.scratch.forget();
                 let (_, chain, policy) = (value(), value(), value());
                 match policy_of(policy)? {
                     Some(policy) => table.declare(chain, Some(policy), self.place),
@@ -243,6 +247,7 @@ impl<'a> Reader<'a> {
                 }
             }
             "-N" | "--new-chain" | "--new" => {
+                self.scratch.forget();
                 let (_, chain) = (value(), value());
                 table.declare(chain, None, self.place)
             }
@@ -434,6 +439,32 @@ mod tests {
             ("-p tcp", ""),
             ("-s 1.2.3.4 -m limit --limit 5/min -j LOG --log-prefix \"-j ACCEPT\"", ""),
         ]);
+    }
+
+    #[test]
+    fn rules_that_differ_in_the_address_are_read_as_any_other() {
+        let rests = ["-j X", "-p udp -j X", "-j LOG", "-s 9.9.9.9 -m limit --limit 1/s -j X", "-j NOWHERE"];
+        let addresses = [
+            "1.2.3.4",
+            "1.2.3.5/32",
+            "0.0.0.0/0",
+            "1.0.0.0/8",
+            "example.com",
+            "1.2.3.4/0.255.0.255",
+            "! 1.1.1.1",
+        ];
+        for rest in rests {
+            let rules = addresses.map(|address| format!("-A X -s {address} {rest}\n"));
+            let text = |between: &str| format!("*filter\n:X - [0:0]\n{}COMMIT\n", rules.join(between));
+            let (together, apart) = (
+                read(&text(""), 0, TableFamily::Ip).unwrap(),
+                read(&text("\n"), 0, TableFamily::Ip).unwrap(),
+            );
+            let all = |dump: &Dump| -> Vec<String> {
+                chain(dump, 0, "X").rules.iter().map(|rule| items(&rule.items)).collect()
+            };
+            assert_eq!(all(&together), all(&apart), "{rest}");
+        }
     }
 
     #[test]
