@@ -233,12 +233,12 @@ impl<'a> Parser<'a> {
                 return Ok(None);
             }
         };
-        if is_meta_alone(base) {
-            self.lexer.take();
-            return Ok(Some(select("meta", base, None)));
-        }
         if !is_base(base) {
-            return Ok(None);
+            let alone = is_meta_alone(base);
+            if alone {
+                self.lexer.take();
+            }
+            return Ok(alone.then(|| select("meta", base, None)));
         }
         let start = self.lexer.start();
         self.lexer.take();

@@ -60,6 +60,8 @@ pub(super) struct Builder {
     changed: BTreeSet<Arc<str>>,
     /// Intervals that masks have made so far, in all tables.
     masked: Rc<Cell<usize>>,
+    /// Room for a rule's items.
+    scratch: Vec<Item>,
 }
 
 impl Builder {
@@ -72,7 +74,14 @@ impl Builder {
             chains: Vec::new(),
             sets: BTreeMap::new(),
         };
-        Builder { table, chains: BTreeMap::new(), inline: Vec::new(), changed: BTreeSet::new(), masked }
+        Builder {
+            table,
+            chains: BTreeMap::new(),
+            inline: Vec::new(),
+            changed: BTreeSet::new(),
+            masked,
+            scratch: Vec::new(),
+        }
     }
 
     pub(super) fn family(&self) -> TableFamily {
@@ -104,10 +113,14 @@ impl Builder {
 
     /// A rule as data.
     pub(super) fn rule(&mut self, tree: &RuleTree<'_>) -> Rule {
-        let mut lowering = Lowering { builder: self, items: Vec::with_capacity(8), family: None };
+        // One vector serves all rules; each rule takes what it needs and no more.
+        let scratch = std::mem::take(&mut self.scratch);
+        let mut lowering = Lowering { builder: self, items: scratch, family: None };
         tree.statements.iter().for_each(|statement| lowering.statement(statement));
-        let items = std::mem::take(&mut lowering.items);
-        Rule { items: items.into(), place: tree.place, handle: tree.handle }
+        let mut scratch = std::mem::take(&mut lowering.items);
+        let items = scratch.drain(..).collect();
+        self.scratch = scratch;
+        Rule { items, place: tree.place, handle: tree.handle }
     }
 
     fn finish(mut self) -> Table {
@@ -214,6 +227,13 @@ impl Lowering<'_> {
 
     fn comparison(&mut self, left: &Expr<'_>, operator: Operator, right: &Expr<'_>) {
         let (selected, mask) = masked(left);
+        if let (Expr::Select(select), None) = (selected, mask)
+            && let Subject::Field(field, kind) = self.look(select)
+            && let Some(found) = compare::one(compare::Seen { field, kind, mask }, operator, right)
+        {
+            // Nearly all of them: nothing is allocated.
+            return self.items.push(Item::Match(found));
+        }
         let found = match self.key(selected) {
             Key::Fields(_) if mask.is_some() && self.builder.masked.get() > MASKED_MAX => None,
             Key::Fields(fields) => match (fields.as_slice(), mask) {
