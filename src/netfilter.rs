@@ -442,4 +442,6 @@ pub struct Reading {
     pub ipsets: BTreeMap<Arc<str>, Set>,
     /// What was noticed.
     pub remarks: Vec<Remark>,
+    /// Names of tables that the listing does not tell the machinery of; they are given as nft's.
+    pub backend_unknown: Vec<Arc<str>>,
 }
