@@ -160,6 +160,10 @@ impl<'a> Parser<'a> {
             Token::Compare(found) => {
                 self.lexer.take();
                 operator = found;
+                // nft 1.0.6 prints `ct expiration > ` and nothing, although there is a value.
+                if matches!(self.lexer.peek(), Token::Word(word) if starts_statement(word)) {
+                    return Ok(Statement::Unknown(Cow::Borrowed("a comparison whose value nft did not print")));
+                }
             }
             Token::Word(_) | Token::Quoted(_) | Token::Mark(_) | Token::Newline | Token::End => {}
         }
