@@ -6,12 +6,15 @@
 //!
 //! No rule costs more than what it matches, so the whole is linear in rules and intervals, but for logarithms.
 
+mod act;
 mod address;
 mod answer;
 mod describe;
+mod interface;
 mod mend;
 mod packet;
 mod program;
+mod reach;
 mod region;
 mod translate;
 mod walk;
@@ -22,9 +25,10 @@ use std::rc::Rc;
 
 use address::Address;
 use answer::Clock;
+use interface::Interface;
 use jiff::tz::TimeZone;
 pub use mend::Wanted;
-use packet::{Bits, End, Interface, Packet, Phase, Route, Spot, Tracking};
+use packet::{Bits, End, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
 use region::{Region, complement, intersection, normalise};
 use walk::{Loss, Met, State, Walk, settle};

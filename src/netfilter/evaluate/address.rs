@@ -9,7 +9,7 @@ use crate::netfilter::{Elements, Span, TableFamily, Values};
 use crate::prefix::{Family, PrefixSet};
 
 /// An address of one family, as a number.
-pub trait Address: Copy + Ord + Hash + Debug + 'static {
+pub(super) trait Address: Copy + Ord + Hash + Debug + 'static {
     /// The first address.
     const FIRST: Self;
     /// The last address.

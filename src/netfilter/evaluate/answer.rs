@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::address::Address;
-use super::packet::{Packet, Spot, Tried, differs_by_phase};
+use super::interface::Tried;
+use super::packet::{Packet, Spot, differs_by_phase};
 use super::program::Program;
 use super::region::{Cover, normalise};
 use crate::netfilter::{

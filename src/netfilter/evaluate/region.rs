@@ -178,11 +178,6 @@ impl<N: Address> Region<N> {
         self.pieces.iter().map(|(first, (last, tag))| (*first, *last, *tag))
     }
 
-    /// All of it, as intervals.
-    pub(super) fn spans(&self) -> Vec<Span<N>> {
-        normalise(self.pieces().map(|(first, last, _)| (first, last)).collect())
-    }
-
     /// Adds pieces; what is here already keeps its tag.
     pub(super) fn insert(&mut self, pieces: Vec<Piece<N>>) {
         for (first, last, tag) in pieces {

@@ -8,26 +8,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::address::Address;
-use super::answer::{Answer, Clock, Trial, is_phased, unstated};
-use super::packet::{Packet, Phase, Spot, Tracking, Tried};
+use super::answer::{Clock, Trial, is_phased, unstated};
+use super::interface::Tried;
+use super::packet::{Packet, Phase, Spot};
 use super::program::{Place, Program, Station};
-use super::region::{Cover, Piece, Region, normalise};
+use super::region::{Piece, Region, normalise};
 use crate::admission::{Links, Ruling};
 use crate::netfilter::{
-    Action, Base, ChainKind, Element, Field, Hook, Item, Lookup, MapValue, MarkChange, NamePattern, Policy,
-    Rule, Span, Spans, TableFamily, Values, Verdict,
+    Base, ChainKind, Field, Hook, Item, Lookup, MapValue, NamePattern, Policy, Rule, Span, TableFamily,
+    Values, Verdict,
 };
 
 /// Most kinds of packet that are told apart at once. Beyond, conditions are no longer used to narrow down.
-const KINDS_MAX: usize = 64;
+pub(super) const KINDS_MAX: usize = 64;
 /// Rules that are met in all, each by each kind of packet; more are only met where chains multiply.
 const STEPS_MAX: u64 = 50_000_000;
 /// How deep chains are followed. nft allows 16 jumps.
 const DEPTH_MAX: usize = 128;
 /// Most intervals of sources kept with an undecided condition; with more, the hull is kept.
 const NOTED_SPANS_MAX: usize = 4096;
-/// How many values of a map are compared with a new one; further ones stand for themselves.
-const GROUPS_COMPARED: usize = 16;
 /// Most steps of a trace.
 const TRACE_MAX: usize = 1000;
 /// Callers call from this port upwards: below, a port needs a privilege, and callers behind a translation have none.
@@ -41,7 +40,7 @@ pub(super) struct State<N: Address> {
 }
 
 impl<N: Address> State<N> {
-    fn nobody(packet: Rc<Packet<N>>) -> Self {
+    pub(super) fn nobody(packet: Rc<Packet<N>>) -> Self {
         Self { packet, region: Region::default() }
     }
 }
@@ -89,7 +88,7 @@ pub(super) struct Exits<'w, N: Address> {
 
 /// A walk of all sources of one family.
 pub(super) struct Walk<'a, 'p, N: Address> {
-    trial: Trial<'a, 'p>,
+    pub(super) trial: Trial<'a, 'p>,
     /// The host's interfaces, where they are known.
     links: Option<&'a Links>,
     accepted: Vec<(Rc<Packet<N>>, Vec<Piece<N>>)>,
@@ -101,7 +100,7 @@ pub(super) struct Walk<'a, 'p, N: Address> {
     pub(super) trace: Option<Vec<Met>>,
     stack: BTreeSet<usize>,
     steps: u64,
-    kinds: usize,
+    pub(super) kinds: usize,
 }
 
 impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
@@ -296,63 +295,6 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         settle(states, exits.past);
     }
 
-    /// The part of a state that matches. The rest stays, or goes to `past` where more is known of it now.
-    fn split(
-        &mut self,
-        matches: &'p [Item],
-        id: u32,
-        state: &mut State<N>,
-        past: &mut Vec<State<N>>,
-    ) -> Option<State<N>> {
-        let mut reach = Reach::of(Rc::clone(&state.packet));
-        for item in matches {
-            let Item::Match(condition) = item else { continue };
-            let answer = self.trial.condition(condition, &reach.packet);
-            reach.and(answer);
-            if reach.possibly.is_nothing() {
-                return None;
-            }
-        }
-        self.take(reach, id, state, past)
-    }
-
-    fn take(
-        &mut self,
-        reach: Reach<'p, N>,
-        id: u32,
-        state: &mut State<N>,
-        past: &mut Vec<State<N>>,
-    ) -> Option<State<N>> {
-        let Reach { packet, surely, possibly, open, otherwise } = reach;
-        let maybe = if open.is_some() { possibly.clone().minus(&surely) } else { Cover::Nothing };
-        if otherwise.is_empty() {
-            let mut region = state.region.extract(if open.is_some() { &surely } else { &possibly });
-            if let (false, Some(why)) = (maybe.is_nothing(), open) {
-                let both_ways = state.region.copied(&maybe);
-                self.note(id, &why, &both_ways);
-                region.merge(both_ways);
-            }
-            return Some(State { packet, region }).filter(|matched| !matched.region.is_empty());
-        }
-        let crowded = self.kinds.saturating_add(past.len()).saturating_add(otherwise.len()) > KINDS_MAX;
-        let taken = if crowded { state.region.copied(&possibly) } else { state.region.extract(&possibly) };
-        if taken.is_empty() {
-            return None;
-        }
-        for (without, field) in otherwise {
-            self.note(id, &unstated(field), &taken);
-            if !crowded {
-                past.push(State { packet: without, region: taken.clone() });
-            }
-        }
-        if let (false, false, Some(why)) = (crowded, maybe.is_nothing(), open) {
-            let region = taken.copied(&maybe);
-            self.note(id, &why, &region);
-            past.push(State { packet: Rc::clone(&packet), region });
-        }
-        Some(State { packet, region: taken })
-    }
-
     /// What a rule does with what it matched.
     fn follow(&mut self, items: &'p [Item], id: u32, state: State<N>, exits: &mut Exits<'_, N>) {
         let (mut items, mut state) = (items, state);
@@ -458,197 +400,8 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         }
     }
 
-    /// What a map holds for whom; what it holds nothing for stays in the state.
-    pub(super) fn grouped(
-        &mut self,
-        lookup: &'p Lookup,
-        id: u32,
-        state: &mut State<N>,
-        past: &mut Vec<State<N>>,
-    ) -> Result<Vec<(&'p MapValue, State<N>)>, Arc<str>> {
-        let elements = self.trial.map(lookup)?;
-        if elements.iter().any(|element| element.value.is_none()) {
-            return Err("a map without values".into());
-        }
-        match lookup.fields.as_slice() {
-            [field] if !Packet::<N>::is_far_address(*field, self.trial.spot) => {
-                Ok(self.one_by_one(*field, elements, id, (state, past)))
-            }
-            _ => Ok(self.by_value(lookup, elements, id, state)),
-        }
-    }
-
-    /// Elements of a property that narrows the packet: each is tried on what the ones before left.
-    fn one_by_one(
-        &mut self,
-        field: Field,
-        elements: &'p [Element],
-        id: u32,
-        (state, past): (&mut State<N>, &mut Vec<State<N>>),
-    ) -> Vec<(&'p MapValue, State<N>)> {
-        let mut open = vec![std::mem::replace(state, State::nobody(Rc::clone(&state.packet)))];
-        let mut found = Vec::new();
-        for element in elements {
-            let (Some(values), Some(value)) = (element.key.first(), &element.value) else { continue };
-            let mut more = Vec::new();
-            for one in &mut open {
-                let mut reach = Reach::of(Rc::clone(&one.packet));
-                reach.and(
-                    self.trial.is(field, values, &one.packet).unwrap_or(Answer::Exactly(Cover::Nothing)),
-                );
-                if reach.possibly.is_nothing() {
-                    continue;
-                }
-                if let Some(matched) = self.take(reach, id, one, &mut more) {
-                    found.push((value, matched));
-                }
-            }
-            settle(&mut open, more);
-        }
-        past.extend(open);
-        found
-    }
-
-    /// Elements that say something of the asked address: those with one value are taken together.
-    fn by_value(
-        &mut self,
-        lookup: &'p Lookup,
-        elements: &'p [Element],
-        id: u32,
-        state: &mut State<N>,
-    ) -> Vec<(&'p MapValue, State<N>)> {
-        let fields: Vec<Option<Field>> = lookup.fields.iter().copied().map(Some).collect();
-        let mut groups: Vec<Group<'p, N>> = Vec::new();
-        let (rest, plain): (Vec<&Element>, Vec<&Element>) =
-            elements.iter().partition(|one| one.is_for_the_rest());
-        for element in plain {
-            let (surely, possibly, why) = self.trial.element(element, &fields, &state.packet);
-            let Some(value) = element.value.as_ref().filter(|_| !possibly.is_nothing()) else { continue };
-            let known = groups.iter().rev().take(GROUPS_COMPARED).position(|group| group.value == value);
-            let at = known.map(|back| groups.len().saturating_sub(1).saturating_sub(back));
-            let group = match at.and_then(|at| groups.get_mut(at)) {
-                Some(group) => group,
-                None => groups.push_mut(Group { value, surely: Vec::new(), possibly: Vec::new(), why: None }),
-            };
-            group.surely.extend_from_slice(&surely.spans());
-            group.possibly.extend_from_slice(&possibly.spans());
-            group.why = group.why.take().or(why);
-        }
-        let mut found = Vec::new();
-        for group in groups {
-            let mut reach = Reach::of(Rc::clone(&state.packet));
-            reach.and(group.answer());
-            if let Some(matched) = self.take(reach, id, state, &mut Vec::new()) {
-                found.push((group.value, matched));
-            }
-        }
-        for value in rest.into_iter().filter_map(|element| element.value.as_ref()) {
-            let everyone =
-                State { packet: Rc::clone(&state.packet), region: std::mem::take(&mut state.region) };
-            found.push((value, everyone));
-        }
-        found
-    }
-
-    /// Does an action; gives the states that go on with the rest of the rule.
-    fn act(
-        &mut self,
-        action: &'p Action,
-        id: u32,
-        mut state: State<N>,
-        exits: &mut Exits<'_, N>,
-    ) -> Vec<State<N>> {
-        match action {
-            Action::ChangeSet(_) => {}
-            Action::Mark(change) => return self.marked(change, id, state, &mut exits.past, set_mark),
-            Action::ConnMark(change) => {
-                let tracked = !matches!(
-                    state.packet.tried(
-                        Field::CtDirection,
-                        &Values::Numbers(Spans::One((0, 1))),
-                        self.trial.spot
-                    ),
-                    Tried::Absent
-                );
-                if tracked {
-                    return self.marked(change, id, state, &mut exits.past, set_conn_mark);
-                }
-            }
-            Action::Notrack => self.untrack(&mut state.packet),
-            Action::TrackingUnknown(why) => {
-                self.note(id, why, &state.region);
-                Rc::make_mut(&mut state.packet).tracking = Tracking::Unknown;
-            }
-            Action::Nat(nat) => {
-                self.translate(nat, id, state, exits);
-                return Vec::new();
-            }
-            Action::Opaque(why) => return vec![self.anything(state, id, why)],
-        }
-        vec![state]
-    }
-
-    fn untrack(&self, packet: &mut Rc<Packet<N>>) {
-        // Whoever was seen already stays seen.
-        if !self.trial.spot.is_before_tracking() || packet.notrack {
-            return;
-        }
-        let packet = Rc::make_mut(packet);
-        packet.notrack = true;
-        match self.trial.spot.phase {
-            Phase::Syn => packet.tracking = Tracking::No,
-            Phase::SynAck if packet.tracking == Tracking::Yes => packet.tracking = Tracking::AnswerLost,
-            Phase::SynAck | Phase::Ack => {}
-        }
-    }
-
-    fn marked(
-        &mut self,
-        change: &'p MarkChange,
-        id: u32,
-        mut state: State<N>,
-        past: &mut Vec<State<N>>,
-        set: fn(&mut Packet<N>, [u32; 3]),
-    ) -> Vec<State<N>> {
-        let lookup = match change {
-            MarkChange::Bits { keep, take, flip } => {
-                set(Rc::make_mut(&mut state.packet), [*keep, *take, *flip]);
-                return vec![state];
-            }
-            MarkChange::Unknown => None,
-            MarkChange::Map(lookup) => Some(lookup),
-        };
-        let found = lookup.map_or_else(
-            || Err("a mark that is computed".into()),
-            |lookup| self.grouped(lookup, id, &mut state, past),
-        );
-        match found {
-            Ok(found) => {
-                past.push(state);
-                let mut after = Vec::new();
-                for (value, mut matched) in found {
-                    let packet = Rc::make_mut(&mut matched.packet);
-                    match value {
-                        MapValue::Number(mark) => set(packet, [0, 0, *mark]),
-                        MapValue::Verdict(_) | MapValue::Target { .. } | MapValue::Unknown(_) => {
-                            packet.forget_marks()
-                        }
-                    }
-                    after.push(matched);
-                }
-                settle(&mut after, Vec::new());
-                merged(after)
-            }
-            Err(why) => {
-                self.note(id, &why, &state.region);
-                Rc::make_mut(&mut state.packet).forget_marks();
-                vec![state]
-            }
-        }
-    }
-
     /// Whoever comes here may go any way: nobody can say what this does.
-    fn anything(&mut self, mut state: State<N>, id: u32, why: &Arc<str>) -> State<N> {
+    pub(super) fn anything(&mut self, mut state: State<N>, id: u32, why: &Arc<str>) -> State<N> {
         self.note(id, why, &state.region);
         self.met(id, "may do anything to it");
         Rc::make_mut(&mut state.packet).forget_marks();
@@ -728,14 +481,6 @@ fn conditions(items: &[Item]) -> usize {
     items.iter().take_while(|item| matches!(item, Item::Match(_))).count()
 }
 
-fn set_mark<N: Address>(packet: &mut Packet<N>, change: [u32; 3]) {
-    packet.mark = packet.mark.changed(packet.conn_mark, change);
-}
-
-fn set_conn_mark<N: Address>(packet: &mut Packet<N>, change: [u32; 3]) {
-    packet.conn_mark = packet.conn_mark.changed(packet.mark, change);
-}
-
 /// Adds states to others; those with one packet become one, empty ones go.
 pub(super) fn settle<N: Address>(states: &mut Vec<State<N>>, more: Vec<State<N>>) {
     states.retain(|state| !state.region.is_empty());
@@ -745,82 +490,5 @@ pub(super) fn settle<N: Address>(states: &mut Vec<State<N>>, more: Vec<State<N>>
             Some(known) => known.region.merge(state.region),
             None => states.push(state),
         }
-    }
-}
-
-/// States of one packet as one.
-fn merged<N: Address>(states: Vec<State<N>>) -> Vec<State<N>> {
-    let mut all = Vec::new();
-    settle(&mut all, states);
-    all
-}
-
-/// Whom conditions hold for, as far as they have been tried.
-struct Reach<'p, N: Address> {
-    /// The packet of those.
-    packet: Rc<Packet<N>>,
-    surely: Cover<'p, N>,
-    possibly: Cover<'p, N>,
-    /// Why both differ, where they do.
-    open: Option<Arc<str>>,
-    /// Packets for which a condition does not hold, and the property that tells.
-    otherwise: Vec<(Rc<Packet<N>>, Field)>,
-}
-
-impl<'p, N: Address> Reach<'p, N> {
-    fn of(packet: Rc<Packet<N>>) -> Self {
-        Self {
-            packet,
-            surely: Cover::Everything,
-            possibly: Cover::Everything,
-            open: None,
-            otherwise: Vec::new(),
-        }
-    }
-
-    fn and(&mut self, answer: Answer<'p, N>) {
-        let so_far = std::mem::replace(&mut self.possibly, Cover::Nothing);
-        match answer {
-            Answer::Exactly(cover) => {
-                if self.open.is_some() {
-                    let surely = std::mem::replace(&mut self.surely, Cover::Nothing);
-                    self.surely = surely.and(cover.clone());
-                }
-                self.possibly = so_far.and(cover);
-            }
-            Answer::Between(surely, possibly, why) => {
-                let before = if self.open.is_some() {
-                    std::mem::replace(&mut self.surely, Cover::Nothing)
-                } else {
-                    so_far.clone()
-                };
-                self.surely = before.and(surely);
-                self.possibly = so_far.and(possibly);
-                self.open.get_or_insert(why);
-            }
-            Answer::Split(with, without, field) => {
-                self.possibly = so_far;
-                self.otherwise.push((without, field));
-                self.packet = with;
-            }
-        }
-    }
-}
-
-/// Elements of a map with one value.
-struct Group<'p, N> {
-    value: &'p MapValue,
-    surely: Vec<Span<N>>,
-    possibly: Vec<Span<N>>,
-    why: Option<Arc<str>>,
-}
-
-impl<'p, N: Address> Group<'p, N> {
-    fn answer(&self) -> Answer<'p, N> {
-        super::answer::between(
-            normalise(self.surely.clone()),
-            normalise(self.possibly.clone()),
-            self.why.clone(),
-        )
     }
 }

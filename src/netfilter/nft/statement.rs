@@ -45,6 +45,10 @@ impl<'a> Parser<'a> {
     pub(super) fn statements(&mut self) -> Result<Vec<Statement<'a>>, ReadError> {
         let mut found = Vec::with_capacity(4);
         while !self.at_end() {
+            if let Some(statement) = self.frequent() {
+                found.push(statement);
+                continue;
+            }
             let saved = (self.lexer.clone(), self.depth);
             match self.statement() {
                 Ok(Some(statement)) => found.push(statement),
@@ -81,9 +85,6 @@ impl<'a> Parser<'a> {
         if let Token::Word(first @ ("accept" | "drop")) = self.lexer.peek() {
             // The most frequent words of all.
             return Ok(self.verdict(first).map(Statement::Verdict));
-        }
-        if let Some(found) = self.frequent() {
-            return Ok(Some(found));
         }
         if let Some(left) = self.left()? {
             return self.after_left(left, start).map(Some);
@@ -162,7 +163,9 @@ impl<'a> Parser<'a> {
                 operator = found;
                 // nft 1.0.6 prints `ct expiration > ` and nothing, although there is a value.
                 if matches!(self.lexer.peek(), Token::Word(word) if starts_statement(word)) {
-                    return Ok(Statement::Unknown(Cow::Borrowed("a comparison whose value nft did not print")));
+                    return Ok(Statement::Unknown(Cow::Borrowed(
+                        "a comparison whose value nft did not print",
+                    )));
                 }
             }
             Token::Word(_) | Token::Quoted(_) | Token::Mark(_) | Token::Newline | Token::End => {}
