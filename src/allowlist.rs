@@ -1,6 +1,7 @@
 //! The allowlist: what is wanted for a site at an instant, each entry with its origin.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
@@ -308,6 +309,13 @@ impl Allowlist {
     /// All entries, IPv4 first, ascending.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Entries that have an address of a range.
+    pub fn within(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = &Entry> {
+        // None is inside another, so both ends ascend.
+        let start = self.entries.partition_point(|entry| entry.prefix.last() < first);
+        self.entries.iter().skip(start).take_while(move |entry| entry.prefix.first() <= last)
     }
 
     /// The entries of one family.

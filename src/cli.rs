@@ -2,11 +2,14 @@
 //!
 //! This is the only module that knows exit codes, reads the clock, and prints.
 
+mod admitted;
 mod check;
+mod diff;
 mod explain;
 mod fmt;
 mod init;
 mod inputs;
+mod listings;
 mod render;
 mod schema;
 mod timeline;
@@ -34,6 +37,8 @@ pub enum Exit {
     Findings = 1,
     /// Wrong usage, bad input or failure.
     Failure = 2,
+    /// Something could not be decided.
+    Undetermined = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -42,12 +47,14 @@ impl From<Exit> for ExitCode {
             Exit::Ok => 0,
             Exit::Findings => 1,
             Exit::Failure => 2,
+            Exit::Undetermined => 5,
         })
     }
 }
 
 const AFTER_HELP: &str = "\
-Exit status: 0 as wanted, 1 drift or findings, 2 wrong usage, bad input or failure.
+Exit status: 0 as wanted, 1 drift or findings, 2 wrong usage, bad input or failure,
+5 undetermined.
 
 An address list is not authentication: verify each callback as well.";
 
@@ -83,6 +90,10 @@ enum Subcommands {
     Render(render::Render),
     /// Say for one address whether it is admitted, since when, and how we know
     Explain(explain::Explain),
+    /// Say what the rules of a host let in, whoever wrote them
+    Admitted(admitted::Admitted),
+    /// Compare what a host's rules let in with the policy, by meaning
+    Diff(diff::Diff),
     /// List what opened, became legacy, will close or fall due
     Timeline(timeline::Timeline),
     /// Write a commented callgate.yaml
@@ -143,6 +154,8 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Check(check) => check.run(&global),
         Subcommands::Render(render) => render.run(&global),
         Subcommands::Explain(explain) => explain.run(&global),
+        Subcommands::Admitted(admitted) => admitted.run(&global),
+        Subcommands::Diff(diff) => diff.run(&global),
         Subcommands::Timeline(timeline) => timeline.run(&global),
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),

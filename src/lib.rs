@@ -12,10 +12,13 @@
 //! From validation to rendering everything is pure: the outside is reached only in [`system`], the clock is
 //! read once, in [`cli`].
 
+pub mod admission;
 pub mod allowlist;
 pub mod cli;
 pub mod diagnostic;
+pub mod drift;
 pub mod instant;
+pub mod netfilter;
 mod plain;
 pub mod policy;
 pub mod prefix;

@@ -1,5 +1,7 @@
 //! Reports for people and machines. Nothing here decides anything.
 
+pub mod admission_text;
+pub mod admission_v1;
 pub mod json_v1;
 pub mod markdown;
 pub mod text;

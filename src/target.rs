@@ -15,8 +15,10 @@ use std::borrow::Cow;
 
 use schemars::{Schema, SchemaGenerator};
 
+use crate::admission::{Admission, Decider, Question};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::netfilter::evaluate::Asked;
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
 use crate::yaml::decode::{Decode, Decoder, choices};
@@ -45,15 +47,7 @@ impl TargetKind {
     }
 }
 
-choices! {
-    /// What becomes of everyone who is not on the allowlist.
-    pub enum Mode {
-        /// Refused.
-        Exclusive = "exclusive",
-        /// Left to the rules that are there already.
-        Permit = "permit",
-    }
-}
+pub use crate::drift::Mode;
 
 /// What a target renders.
 #[derive(Debug, Default)]
@@ -119,6 +113,23 @@ pub trait Target {
     fn common(&self) -> &Common;
     /// Writes the allowlist in the target's syntax. Pure: the same allowlist gives the same bytes.
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError>;
+    /// Reads a host's rules, whoever wrote them, and answers which sources get in. Pure. `None` for a target
+    /// that is not enforced by a host's packet filter.
+    fn admit(&self, rules: &Asked<'_>, question: &Question) -> Option<Admission> {
+        let _ = (rules, question);
+        None
+    }
+    /// Whether a rule is in a place of the target's own.
+    fn owns(&self, rule: &Decider) -> bool {
+        let _ = rule;
+        false
+    }
+    /// The part of a listing that is in a place of the target's own, and the file that it is compared with.
+    /// For showing only: equal text proves nothing, and different text does not either.
+    fn deployed<'a>(&self, listing: &str, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
+        let _ = (listing, artifact);
+        None
+    }
 }
 
 /// Settings that every target has.

@@ -41,6 +41,7 @@ impl Number for u128 {
     }
 }
 
+/// The first and the last address of an interval.
 type Span<N> = (N, N);
 
 /// Sorts and joins whatever overlaps or touches.
@@ -109,6 +110,37 @@ impl PrefixSet {
         Self { v4: vec![(u32::MIN, u32::MAX)], v6: vec![(u128::MIN, u128::MAX)] }
     }
 
+    /// The addresses of these intervals, given as first and last in any order, overlapping or not; an interval
+    /// whose last address is before its first has none.
+    pub fn from_spans(mut v4: Vec<(u32, u32)>, mut v6: Vec<(u128, u128)>) -> Self {
+        v4.retain(|(first, last)| first <= last);
+        v6.retain(|(first, last)| first <= last);
+        Self { v4: normalise(v4), v6: normalise(v6) }
+    }
+
+    /// Its IPv4 intervals as first and last address: ascending, no two overlap or touch.
+    pub fn v4(&self) -> &[(u32, u32)] {
+        &self.v4
+    }
+
+    /// Its IPv6 intervals as first and last address: ascending, no two overlap or touch.
+    pub fn v6(&self) -> &[(u128, u128)] {
+        &self.v6
+    }
+
+    /// Its intervals as first and last address, IPv4 first, ascending; no two overlap or touch.
+    pub fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> {
+        let v4 = self
+            .v4
+            .iter()
+            .map(|(first, last)| (IpAddr::V4(Ipv4Addr::from(*first)), IpAddr::V4(Ipv4Addr::from(*last))));
+        let v6 = self
+            .v6
+            .iter()
+            .map(|(first, last)| (IpAddr::V6(Ipv6Addr::from(*first)), IpAddr::V6(Ipv6Addr::from(*last))));
+        v4.chain(v6)
+    }
+
     /// Whether it has no address.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
@@ -122,12 +154,39 @@ impl PrefixSet {
         }
     }
 
+    /// The addresses from the first to the last, which are of one family.
+    pub fn between(first: IpAddr, last: IpAddr) -> Self {
+        match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                Self::from_spans(vec![(first.into(), last.into())], Vec::new())
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => {
+                Self::from_spans(Vec::new(), vec![(v6_number(first), v6_number(last))])
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Self::empty(),
+        }
+    }
+
+    /// Its addresses of one family.
+    #[must_use]
+    pub fn only(&self, family: Family) -> Self {
+        match family {
+            Family::V4 => Self { v4: self.v4.clone(), v6: Vec::new() },
+            Family::V6 => Self { v4: Vec::new(), v6: self.v6.clone() },
+        }
+    }
+
     /// Whether it has this address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) => holds(&self.v4, u32::from(v4)),
             IpAddr::V6(v6) => holds(&self.v6, v6_number(v6)),
         }
+    }
+
+    /// Whether it has every address of the other.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.difference(self).is_empty()
     }
 
     /// Addresses in either.
@@ -236,9 +295,36 @@ mod tests {
             check(&a.difference(&b), &x.difference(&y).copied().collect());
             prop_assert_eq!(a.complement().complement(), a.clone());
             prop_assert!(a.union(&a.complement()) == PrefixSet::everything());
+            prop_assert_eq!(a.covers(&b), y.is_subset(&x));
+            prop_assert_eq!(PrefixSet::from_spans(a.v4().to_vec(), a.v6().to_vec()), a.clone());
             for address in x.union(&y) {
                 prop_assert_eq!(a.contains(*address), x.contains(address));
             }
+        }
+
+        #[test]
+        fn intervals_in_any_order_are_the_same_set(
+            mut spans in prop::collection::vec((0u8..64, 0u8..64, any::<bool>()), 0..12),
+        ) {
+            let of = |spans: &[(u8, u8, bool)]| {
+                let base = |top: bool| if top { u32::MAX - 63 } else { 0 };
+                let v4: Vec<_> = spans.iter()
+                    .map(|(from, to, top)| (base(*top) + u32::from(*from), base(*top) + u32::from(*to))).collect();
+                let v6 = v4.iter().map(|(from, to)| (u128::MAX - u128::from(*to), u128::MAX - u128::from(*from)));
+                let v6: Vec<_> = v6.collect();
+                PrefixSet::from_spans(v4, v6)
+            };
+            let set = of(&spans);
+            let ranges: Vec<(IpAddr, IpAddr)> = set.ranges().collect();
+            prop_assert!(ranges.is_sorted() && ranges.iter().all(|(first, last)| first <= last));
+            prop_assert!(set.v4().windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+            prop_assert!(set.v6().windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+            for host in 0u8..64 {
+                let wanted = spans.iter().any(|(from, to, top)| !top && from <= &host && &host <= to);
+                prop_assert_eq!(set.contains(Ipv4Addr::from(u32::from(host)).into()), wanted);
+            }
+            spans.reverse();
+            prop_assert_eq!(of(&spans), set);
         }
 
         #[test]

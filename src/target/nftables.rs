@@ -6,8 +6,10 @@
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::admission::{Admission, Decider, Question};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
+use crate::netfilter::evaluate::Asked;
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -320,6 +322,37 @@ fn permit_rule(service: &Service, family: Family, table: &str) -> String {
 impl Target for Nftables {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn admit(&self, rules: &Asked<'_>, question: &Question) -> Option<Admission> {
+        Some(rules.admit(question))
+    }
+
+    fn owns(&self, rule: &Decider) -> bool {
+        let is = |key, wanted: &str| rule.facts.get(key).is_some_and(|found| found == wanted);
+        match &self.chain {
+            None => is("family", "inet") && is("table", &self.own_table),
+            Some(chain) => {
+                is("family", chain.family.as_str()) && is("table", &chain.table) && is("chain", "callgate")
+            }
+        }
+    }
+
+    fn deployed<'a>(&self, listing: &str, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
+        if self.chain.is_some() {
+            return None;
+        }
+        let head = format!("table inet {} {{", self.own_table);
+        let lines = listing.lines().skip_while(|line| !line.starts_with(&head));
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
+            if line == "}" {
+                break;
+            }
+        }
+        (!text.is_empty()).then_some(text).zip(artifact.files.first())
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "diagnostic",
     "plain",
     "prefix",
@@ -18,6 +18,7 @@ const ORDER: [&str; 12] = [
     "policy",
     "site",
     "allowlist",
+    "netfilter",
     "target",
     "timeline",
     "report",

@@ -1,0 +1,191 @@
+//! What a ruleset lets in: the question, and the answer for all sources at once.
+//!
+//! The question is always the same: may a *new TCP connection* from a source reach the service? What cannot be
+//! decided from a listing is *may match*, so the answer is two sets. The truth lies between them: *surely*
+//! admitted, and *possibly* admitted. Every interval that is decided knows the rule that decided it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::prefix::PrefixSet;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The port that callers call, before any translation.
+    pub port: u16,
+    /// The interface that callers come in by; any but the loopback where it is not named.
+    pub interface: Option<String>,
+    /// The service's addresses as callers see them, at most one a family; any of the host's where none is given.
+    pub addresses: Vec<IpAddr>,
+    /// When: rules can have hours and days.
+    pub at: Timestamp,
+    /// The host's own addresses, where they are known: they tell what stays here and what goes on.
+    pub host: Option<Vec<HostAddress>>,
+}
+
+/// An address of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAddress {
+    /// Its interface.
+    pub interface: String,
+    /// The address.
+    pub address: IpAddr,
+    /// The network that it is in.
+    pub network: IpNet,
+}
+
+/// What became of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ruling {
+    /// It stands.
+    Accept,
+    /// A packet of it is lost without a word.
+    Drop,
+    /// A packet of it is answered with an error.
+    Reject,
+}
+
+impl Ruling {
+    /// As people write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ruling::Accept => "accept",
+            Ruling::Drop => "drop",
+            Ruling::Reject => "reject",
+        }
+    }
+}
+
+/// Names a rule or a policy within the ruleset that was asked; only that ruleset can describe it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
+
+/// An interval of sources with one fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// First address.
+    pub first: IpAddr,
+    /// Last address, of the same family.
+    pub last: IpAddr,
+    /// What becomes of connections from there.
+    pub ruling: Ruling,
+    /// By which rule; `None` where no rule looks at them.
+    pub rule: Option<RuleId>,
+}
+
+/// A condition that can't be decided from the listing, and matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecided {
+    /// The rule that has it.
+    pub rule: Option<RuleId>,
+    /// Why nobody can say.
+    pub why: String,
+    /// The sources whose fate hangs on it.
+    pub sources: PrefixSet,
+}
+
+/// What is worth saying besides the answer. Its names are part of the interface; `docs/admission.md` explains them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// One family is restricted, and the other is open to everybody.
+    FamilyOpen,
+    /// Connections are forwarded to somewhere behind the host, where its input rules are not asked.
+    ForwardedPort,
+    /// Two machineries have rules.
+    MixedBackends,
+    /// Views of one host disagree, or a tool warned.
+    Listing,
+}
+
+impl FindingKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::FamilyOpen, Self::ForwardedPort, Self::MixedBackends, Self::Listing];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FindingKind::FamilyOpen => "family-open",
+            FindingKind::ForwardedPort => "forwarded-port",
+            FindingKind::MixedBackends => "mixed-backends",
+            FindingKind::Listing => "listing",
+        }
+    }
+}
+
+/// Something worth saying about rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub kind: FindingKind,
+    /// What it is.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    /// The rule it is about.
+    pub rule: Option<RuleId>,
+}
+
+/// What a ruleset lets in.
+#[derive(Debug, Clone, Default)]
+pub struct Admission {
+    /// Sources whose connection stands, whatever the undecided conditions are.
+    pub surely: PrefixSet,
+    /// Sources whose connection stands in at least one case.
+    pub possibly: PrefixSet,
+    /// The decided intervals, in order, IPv4 first.
+    pub decided: Vec<Decided>,
+    /// What stands between the two sets.
+    pub undecided: Vec<Undecided>,
+    /// What else is worth saying.
+    pub findings: Vec<Finding>,
+}
+
+impl Admission {
+    /// Whether something can't be decided.
+    pub fn is_undetermined(&self) -> bool {
+        self.surely != self.possibly
+    }
+
+    /// Both, which are of different families.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.surely = self.surely.union(&other.surely);
+        self.possibly = self.possibly.union(&other.possibly);
+        self.decided.extend(other.decided);
+        for more in other.findings {
+            if !self.findings.contains(&more) {
+                self.findings.push(more);
+            }
+        }
+        for more in other.undecided {
+            match self.undecided.iter_mut().find(|known| known.rule == more.rule && known.why == more.why) {
+                Some(known) => known.sources = known.sources.union(&more.sources),
+                None => self.undecided.push(more),
+            }
+        }
+        self
+    }
+}
+
+/// A rule, for people and machines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Decider {
+    /// What it is, such as ``rule 14 of chain `ufw-user-input` ``.
+    pub title: String,
+    /// Its text, as listed.
+    pub text: String,
+    /// The listing's name.
+    pub listing: String,
+    /// The line of the listing.
+    pub line: u32,
+    /// What identifies it in the tool: table, chain, number, handle.
+    pub facts: BTreeMap<&'static str, String>,
+}
+
+/// Address space that the kernel disposes of before any rule is asked: as a source it is never a caller.
+pub const DISPOSED: [&str; 6] =
+    ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/127", "ff00::/8"];

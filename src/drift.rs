@@ -1,0 +1,204 @@
+//! Allowlist and admission compared, by addresses covered and never by text.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::admission::{Admission, DISPOSED, Decided, RuleId};
+use crate::allowlist::{Allowlist, Excluded};
+use crate::prefix::{Prefix, PrefixSet};
+use crate::yaml::decode::choices;
+
+choices! {
+    /// What becomes of everyone who is not on the allowlist.
+    pub enum Mode {
+        /// Refused.
+        Exclusive = "exclusive",
+        /// Left to the rules that are there already.
+        Permit = "permit",
+    }
+}
+
+/// How allowlist and admission differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// On the allowlist, and refused in every case.
+    Blocked,
+    /// On the allowlist, and admitted in some cases only.
+    AtRisk,
+    /// Not on the allowlist, and admitted in every case.
+    Foreign,
+    /// Not on the allowlist, and admitted in some cases.
+    PossiblyForeign,
+}
+
+impl Part {
+    /// Its name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::Blocked => "blocked",
+            Part::AtRisk => "at risk",
+            Part::Foreign => "foreign",
+            Part::PossiblyForeign => "possibly foreign",
+        }
+    }
+
+    /// Whether it is certain that something is wrong.
+    pub fn is_certain(self) -> bool {
+        matches!(self, Part::Blocked | Part::Foreign)
+    }
+}
+
+/// Addresses that differ in one way, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// In which way.
+    pub part: Part,
+    /// Which addresses.
+    pub addresses: PrefixSet,
+    /// Indices into [`Allowlist::origins`]: the sources that these are addresses of.
+    pub origins: Vec<u32>,
+    /// Sources that were selected once and are no longer admitted: indices into [`Allowlist::excluded`].
+    pub excluded: Vec<usize>,
+    /// The rule that decided; `None` where none did, or where it is undecided.
+    pub rule: Option<RuleId>,
+    /// Why it is undecided, where it is.
+    pub why: Vec<String>,
+}
+
+impl Difference {
+    /// One address of it, the first.
+    pub fn example(&self) -> Option<IpAddr> {
+        self.addresses.ranges().next().map(|(first, _)| first)
+    }
+}
+
+/// How a deployed ruleset differs from what is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// The differences, what is certain first.
+    pub differences: Vec<Difference>,
+}
+
+impl Drift {
+    /// Whether something is certainly wrong.
+    pub fn is_certain(&self) -> bool {
+        self.differences.iter().any(|one| one.part.is_certain())
+    }
+
+    /// The addresses of one part.
+    pub fn part(&self, part: Part) -> PrefixSet {
+        let of_part = self.differences.iter().filter(|one| one.part == part);
+        of_part.fold(PrefixSet::empty(), |all, one| all.union(&one.addresses))
+    }
+}
+
+/// Compares what is wanted with what gets in.
+///
+/// What the kernel disposes of before any rule is never foreign.
+pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode) -> Drift {
+    let wanted = allowlist.to_set();
+    let disposed: PrefixSet = DISPOSED.iter().filter_map(|text| text.parse::<Prefix>().ok()).collect();
+    let between = admission.possibly.difference(&admission.surely);
+    let mut found = Vec::new();
+    let compared = Compared { allowlist, admission };
+    compared.decided(Part::Blocked, &wanted.difference(&admission.possibly), &mut found);
+    compared.undecided(Part::AtRisk, &wanted.intersection(&between), &mut found);
+    if mode == Mode::Exclusive {
+        let others = wanted.union(&disposed);
+        compared.decided(Part::Foreign, &admission.surely.difference(&others), &mut found);
+        compared.undecided(Part::PossiblyForeign, &between.difference(&others), &mut found);
+    }
+    found.sort_by_key(|one| (!one.part.is_certain(), one.part, one.example()));
+    Drift { differences: found }
+}
+
+/// Addresses that share rule and sources.
+type Groups = BTreeMap<(Option<RuleId>, Vec<u32>, Vec<usize>), Vec<(IpAddr, IpAddr)>>;
+
+struct Compared<'a> {
+    allowlist: &'a Allowlist,
+    admission: &'a Admission,
+}
+
+impl Compared<'_> {
+    /// Addresses whose fate is decided, by rule and source.
+    fn decided(&self, part: Part, addresses: &PrefixSet, found: &mut Vec<Difference>) {
+        let mut groups = Groups::new();
+        for (first, last) in addresses.ranges() {
+            for (rule, from, to) in self.rules(first, last) {
+                self.by_source(part, rule, (from, to), &mut groups);
+            }
+        }
+        found.extend(groups.into_iter().map(|((rule, origins, excluded), ranges)| Difference {
+            part,
+            addresses: joined(&ranges),
+            origins,
+            excluded,
+            rule,
+            why: Vec::new(),
+        }));
+    }
+
+    fn undecided(&self, part: Part, addresses: &PrefixSet, found: &mut Vec<Difference>) {
+        let mut groups = Groups::new();
+        for range in addresses.ranges() {
+            self.by_source(part, None, range, &mut groups);
+        }
+        for ((rule, origins, excluded), ranges) in groups {
+            let addresses = joined(&ranges);
+            let open = self.admission.undecided.iter();
+            let why: Vec<_> = open.filter(|one| !one.sources.intersection(&addresses).is_empty()).collect();
+            found.push(Difference {
+                part,
+                addresses,
+                origins,
+                excluded,
+                rule: rule.or(why.first().and_then(|one| one.rule)),
+                why: why.iter().map(|one| one.why.clone()).collect(),
+            });
+        }
+    }
+
+    /// A range cut where another rule decides.
+    fn rules(&self, first: IpAddr, last: IpAddr) -> Vec<(Option<RuleId>, IpAddr, IpAddr)> {
+        let decided = &self.admission.decided;
+        let start = decided.partition_point(|one| one.last < first);
+        let within = decided.iter().skip(start).take_while(|one| one.first <= last);
+        within.map(|Decided { first: from, last: to, rule, .. }| (*rule, first.max(*from), last.min(*to))).collect()
+    }
+
+    /// A range cut where other sources begin.
+    fn by_source(&self, part: Part, rule: Option<RuleId>, (first, last): (IpAddr, IpAddr), groups: &mut Groups) {
+        let range = PrefixSet::between(first, last);
+        let mut rest = range.clone();
+        if matches!(part, Part::Blocked | Part::AtRisk) {
+            for entry in self.allowlist.within(first, last) {
+                let both = range.intersection(&std::iter::once(entry.prefix).collect());
+                let origins = Allowlist::origin_indices(entry).to_vec();
+                groups.entry((rule, origins, Vec::new())).or_default().extend(both.ranges());
+            }
+            return;
+        }
+        for (number, Excluded { prefixes, .. }) in self.allowlist.excluded.iter().enumerate() {
+            let both = rest.intersection(&prefixes.iter().copied().collect());
+            if !both.is_empty() {
+                groups.entry((rule, Vec::new(), vec![number])).or_default().extend(both.ranges());
+                rest = rest.difference(&both);
+            }
+        }
+        groups.entry((rule, Vec::new(), Vec::new())).or_default().extend(rest.ranges());
+    }
+}
+
+fn joined(ranges: &[(IpAddr, IpAddr)]) -> PrefixSet {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for range in ranges {
+        match range {
+            (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((u32::from(*first), u32::from(*last))),
+            (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((u128::from(*first), u128::from(*last))),
+            // Both ends of a range are of one family.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+        }
+    }
+    PrefixSet::from_spans(v4, v6)
+}

@@ -1,0 +1,125 @@
+//! What the evaluator needs of an address: it works on one family at a time, as numbers.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::netfilter::{Elements, Span, TableFamily, Values};
+use crate::prefix::{Family, PrefixSet};
+
+/// An address of one family, as a number.
+pub trait Address: Copy + Ord + Hash + Debug + 'static {
+    /// The first address.
+    const FIRST: Self;
+    /// The last address.
+    const LAST: Self;
+    /// The family.
+    const FAMILY: Family;
+    /// `NFPROTO_*`.
+    const NFPROTO: u32;
+
+    /// The next one, `None` at the end.
+    fn after(self) -> Option<Self>;
+    /// The one before, `None` at the start.
+    fn before(self) -> Option<Self>;
+    /// As an address.
+    fn to_ip(self) -> IpAddr;
+    /// From an address, where it is of this family.
+    fn of(address: IpAddr) -> Option<Self>;
+    /// The intervals, where the values are addresses of this family.
+    fn among(values: &Values) -> Option<&[Span<Self>]>;
+    /// The intervals, where the set is of addresses of this family.
+    fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>>;
+
+    /// As a set.
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet;
+
+    /// Whether packets of this family pass a table.
+    fn passes(family: TableFamily) -> bool {
+        match family {
+            TableFamily::Ip => Self::FAMILY == Family::V4,
+            TableFamily::Ip6 => Self::FAMILY == Family::V6,
+            TableFamily::Inet | TableFamily::Netdev => true,
+            TableFamily::Bridge | TableFamily::Arp => false,
+        }
+    }
+}
+
+impl Address for u32 {
+    const FIRST: Self = u32::MIN;
+    const LAST: Self = u32::MAX;
+    const FAMILY: Family = Family::V4;
+    const NFPROTO: u32 = 2;
+
+    fn after(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn before(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+    fn to_ip(self) -> IpAddr {
+        Ipv4Addr::from(self).into()
+    }
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(v4) => Some(v4.into()),
+            IpAddr::V6(_) => None,
+        }
+    }
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
+        PrefixSet::from_spans(spans, Vec::new())
+    }
+    fn among(values: &Values) -> Option<&[Span<Self>]> {
+        match values {
+            Values::V4(spans) => Some(spans.as_slice()),
+            Values::Any => Some(&[(Self::FIRST, Self::LAST)]),
+            Values::V6(_) | Values::Numbers(_) | Values::Masked { .. } | Values::Names(_) => None,
+        }
+    }
+    fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>> {
+        match elements {
+            Elements::V4(spans) => Some(spans),
+            _ => None,
+        }
+    }
+}
+
+impl Address for u128 {
+    const FIRST: Self = u128::MIN;
+    const LAST: Self = u128::MAX;
+    const FAMILY: Family = Family::V6;
+    const NFPROTO: u32 = 10;
+
+    fn after(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn before(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+    fn to_ip(self) -> IpAddr {
+        Ipv6Addr::from(self).into()
+    }
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => Some(v6.into()),
+        }
+    }
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
+        PrefixSet::from_spans(Vec::new(), spans)
+    }
+    fn among(values: &Values) -> Option<&[Span<Self>]> {
+        match values {
+            Values::V6(spans) => Some(spans.as_slice()),
+            Values::Any => Some(&[(Self::FIRST, Self::LAST)]),
+            Values::V4(_) | Values::Numbers(_) | Values::Masked { .. } | Values::Names(_) => None,
+        }
+    }
+    fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>> {
+        match elements {
+            Elements::V6(spans) => Some(spans),
+            _ => None,
+        }
+    }
+}

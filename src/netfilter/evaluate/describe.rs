@@ -1,0 +1,75 @@
+//! What a number of a rule stands for, and what else is worth saying about a host.
+
+use std::collections::BTreeMap;
+
+use super::Asked;
+use crate::admission::{Decider, Finding, FindingKind, RuleId};
+use crate::netfilter::{Backend, Host, Table, TableFamily};
+
+impl Asked<'_> {
+    /// The rule or policy that a number stands for.
+    pub fn describe(&self, host: &Host, id: RuleId) -> Decider {
+        let Some((place, index)) = self.program.find(id) else { return Decider::default() };
+        let (table, chain) = (place.table, place.chain);
+        let rule = index.and_then(|index| chain.rules.get(index));
+        let at = rule.map_or(chain.place, |rule| rule.place);
+        let number = index.map(|index| index.saturating_add(1));
+        let what = number.map_or_else(|| "the policy".to_owned(), |number| format!("rule {number}"));
+        let mut facts = BTreeMap::from([
+            ("backend", backend(table.backend).to_owned()),
+            ("family", family(table.family).to_owned()),
+            ("table", table.name.to_string()),
+            ("chain", chain.name.to_string()),
+        ]);
+        if let Some(number) = number {
+            facts.insert("number", number.to_string());
+        }
+        if let Some(handle) = rule.map(|rule| rule.handle).filter(|handle| *handle != 0) {
+            facts.insert("handle", handle.to_string());
+        }
+        let listing = host.listings.get(usize::from(at.listing));
+        Decider {
+            title: format!("{what} of chain `{}` ({})", chain.name, shown(table)),
+            text: rule.map(|_| host.text(at).to_owned()).unwrap_or_default(),
+            listing: listing.map(|listing| listing.name.clone()).unwrap_or_default(),
+            line: at.line,
+            facts,
+        }
+    }
+
+    /// What is worth saying about the rules themselves, whoever asks.
+    pub(super) fn mixed(&self) -> Option<Finding> {
+        (self.program.backends().len() > 1).then(|| Finding {
+            kind: FindingKind::MixedBackends,
+            message: "the old iptables and nftables both have rules here, and both must accept".to_owned(),
+            help: "move all rules to one of them; `iptables-legacy-save` shows the old ones".to_owned(),
+            rule: None,
+        })
+    }
+}
+
+fn backend(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Nft => "nft",
+        Backend::Legacy => "legacy",
+    }
+}
+
+pub(super) fn family(family: TableFamily) -> &'static str {
+    match family {
+        TableFamily::Ip => "ip",
+        TableFamily::Ip6 => "ip6",
+        TableFamily::Inet => "inet",
+        TableFamily::Netdev => "netdev",
+        TableFamily::Bridge => "bridge",
+        TableFamily::Arp => "arp",
+    }
+}
+
+fn shown(table: &Table) -> String {
+    match (table.backend, table.family) {
+        (Backend::Legacy, TableFamily::Ip6) => format!("table {} of ip6tables-legacy", table.name),
+        (Backend::Legacy, _) => format!("table {} of iptables-legacy", table.name),
+        (Backend::Nft, _) => format!("table {} {}", family(table.family), table.name),
+    }
+}

@@ -1,0 +1,173 @@
+//! What gets in, as JSON, version 1. Fields are only ever added; see `docs/admission.md`.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::json_v1::VERSION;
+use crate::admission::{Admission, Decided, Decider, RuleId};
+use crate::prefix::PrefixSet;
+
+/// Tells what a rule's number stands for.
+pub type Describe<'a> = &'a dyn Fn(RuleId) -> Decider;
+
+/// The report.
+#[derive(Debug, Serialize)]
+pub struct AdmissionReport {
+    version: u32,
+    /// What was asked.
+    question: QuestionReport,
+    v4: FamilyReport,
+    v6: FamilyReport,
+    undecided: Vec<UndecidedReport>,
+    findings: Vec<FindingReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Vec<StepReport>>,
+}
+
+/// What was asked.
+#[derive(Debug, Serialize)]
+pub struct QuestionReport {
+    /// `tcp`.
+    pub protocol: &'static str,
+    /// The port called.
+    pub port: u16,
+    /// The interface that callers come in by; absent for any.
+    pub interface: Option<String>,
+    /// The service's addresses, where they were given.
+    pub addresses: Vec<String>,
+    /// When.
+    pub at: String,
+    /// The listings that were read.
+    pub listings: Vec<String>,
+    /// The one source that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FamilyReport {
+    surely: Vec<RangeReport>,
+    possibly: Vec<RangeReport>,
+    decided: Vec<DecidedReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct RangeReport {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+#[derive(Debug, Serialize)]
+struct DecidedReport {
+    first: IpAddr,
+    last: IpAddr,
+    verdict: &'static str,
+    /// Absent where no rule looks at these sources.
+    rule: Option<RuleReport>,
+}
+
+/// A rule or policy.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct RuleReport {
+    /// What it is.
+    pub title: String,
+    /// Its text, as listed.
+    pub text: String,
+    listing: String,
+    line: u32,
+    #[serde(flatten)]
+    facts: std::collections::BTreeMap<&'static str, String>,
+}
+
+impl RuleReport {
+    /// A rule, for a report.
+    pub fn of(rule: Decider) -> Self {
+        Self { title: rule.title, text: rule.text, listing: rule.listing, line: rule.line, facts: rule.facts }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct UndecidedReport {
+    why: String,
+    rule: Option<RuleReport>,
+    /// The sources whose fate hangs on it.
+    sources: Vec<RangeReport>,
+}
+
+/// A finding.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct FindingReport {
+    /// Its stable name.
+    pub code: &'static str,
+    /// What it is.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    rule: Option<RuleReport>,
+}
+
+/// One rule that the source met.
+#[derive(Debug, Serialize)]
+pub struct StepReport {
+    /// `syn`, `syn-ack` or `ack`.
+    pub packet: &'static str,
+    /// The rule or policy.
+    pub rule: RuleReport,
+    /// What it did.
+    pub did: String,
+}
+
+/// The findings of an answer, for a report.
+pub fn findings(admission: &Admission, describe: Describe<'_>) -> Vec<FindingReport> {
+    let one = |found: &crate::admission::Finding| FindingReport {
+        code: found.kind.as_str(),
+        message: found.message.clone(),
+        help: found.help.clone(),
+        rule: found.rule.map(|rule| RuleReport::of(describe(rule))),
+    };
+    admission.findings.iter().map(one).collect()
+}
+
+/// An answer as a report.
+pub fn report(
+    question: QuestionReport,
+    admission: &Admission,
+    trace: Option<Vec<StepReport>>,
+    describe: Describe<'_>,
+) -> AdmissionReport {
+    let rule = |id: Option<RuleId>| id.map(|id| RuleReport::of(describe(id)));
+    let family = |v4: bool| FamilyReport {
+        surely: ranges(&admission.surely, v4),
+        possibly: ranges(&admission.possibly, v4),
+        decided: admission.decided.iter().filter(|one| one.first.is_ipv4() == v4).map(|one| decided(one, &rule)).collect(),
+    };
+    let both = |set: &PrefixSet| {
+        let mut all = ranges(set, true);
+        all.extend(ranges(set, false));
+        all
+    };
+    let undecided = admission.undecided.iter().map(|open| UndecidedReport {
+        why: open.why.clone(),
+        rule: rule(open.rule),
+        sources: both(&open.sources),
+    });
+    AdmissionReport {
+        version: VERSION,
+        question,
+        v4: family(true),
+        v6: family(false),
+        undecided: undecided.collect(),
+        findings: findings(admission, describe),
+        trace,
+    }
+}
+
+fn decided(one: &Decided, rule: &dyn Fn(Option<RuleId>) -> Option<RuleReport>) -> DecidedReport {
+    DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule: rule(one.rule) }
+}
+
+fn ranges(set: &PrefixSet, v4: bool) -> Vec<RangeReport> {
+    let of_family = set.ranges().filter(|(first, _)| first.is_ipv4() == v4);
+    of_family.map(|(first, last)| RangeReport { first, last }).collect()
+}

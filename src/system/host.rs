@@ -1,0 +1,113 @@
+//! A host's listings, taken by running its own tools. Nothing is changed by it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{CommandError, Output, command};
+use crate::prefix::Family;
+
+/// What was taken.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// `nft -a list ruleset`.
+    pub nft: Option<Taken>,
+    /// The `iptables-save` family.
+    pub iptables: Vec<(Family, Taken)>,
+    /// `ipset save`.
+    pub ipset: Option<Taken>,
+    /// `ip -j address`.
+    pub addresses: Option<Taken>,
+    /// What the tools warned of, although they ended with 0.
+    pub warnings: Vec<String>,
+}
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Taken {
+    /// The command.
+    pub command: String,
+    /// What it printed.
+    pub text: Arc<str>,
+}
+
+/// Why a host can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// A tool refused, for want of rights as a rule.
+    #[error("the rules of this host can't be read: {0}")]
+    Refused(CommandError),
+    /// There is no tool to ask.
+    #[error("there is neither `nft` nor `iptables-save` here")]
+    NoTool,
+}
+
+/// What to do where reading is refused.
+pub const CAPTURE_HELP: &str = "run it as root, or take listings as root and give them: \
+`nft list ruleset > nft.txt; iptables-save > v4.txt; ip6tables-save > v6.txt; ipset save > sets.txt; ip -j address > addresses.json`, \
+then `--nft nft.txt --iptables v4.txt --ip6tables v6.txt --ipset sets.txt --addresses addresses.json`";
+
+/// Reads this host.
+///
+/// `iptables-save` is asked of tables that `nft` has no words for, and of the old tables where the kernel has
+/// any; `ipset` where a rule names one. So a plain host costs two commands.
+pub fn capture() -> Result<Capture, CaptureError> {
+    let mut capture = Capture { nft: take(&mut Vec::new(), "nft", &["-a", "list", "ruleset"])?, ..Capture::default() };
+    let mut warnings = Vec::new();
+    let opaque = capture.nft.as_ref().is_none_or(|nft| nft.text.contains("xt match") || nft.text.contains("xt target"));
+    for (family, names, program, legacy) in [
+        (Family::V4, "/proc/net/ip_tables_names", "iptables-nft-save", "iptables-legacy-save"),
+        (Family::V6, "/proc/net/ip6_tables_names", "ip6tables-nft-save", "ip6tables-legacy-save"),
+    ] {
+        let plain = if family == Family::V4 { "iptables-save" } else { "ip6tables-save" };
+        if opaque {
+            let taken = match take(&mut warnings, program, &[])? {
+                Some(taken) => Some(taken),
+                None => take(&mut warnings, plain, &[])?,
+            };
+            capture.iptables.extend(taken.map(|taken| (family, taken)));
+        }
+        if has_tables(Path::new(names)) {
+            let taken = match take(&mut warnings, legacy, &[])? {
+                Some(taken) => Some(taken),
+                None => take(&mut warnings, plain, &[])?,
+            };
+            capture.iptables.extend(taken.map(|taken| (family, taken)));
+        }
+    }
+    if capture.nft.is_none() && capture.iptables.is_empty() {
+        return Err(CaptureError::NoTool);
+    }
+    if capture.iptables.iter().any(|(_, taken)| taken.text.contains("--match-set")) {
+        capture.ipset = take(&mut warnings, "ipset", &["save"])?;
+    }
+    capture.addresses = take(&mut warnings, "ip", &["-j", "address"])?;
+    capture.warnings = warnings;
+    Ok(capture)
+}
+
+/// Whether the old iptables has tables in the kernel. Asking the tool itself would make some.
+fn has_tables(names: &Path) -> bool {
+    std::fs::read_to_string(names).is_ok_and(|names| !names.trim().is_empty())
+}
+
+/// What a tool prints; `None` where it is not here.
+fn take(warnings: &mut Vec<String>, program: &str, arguments: &[&str]) -> Result<Option<Taken>, CaptureError> {
+    let shown = [&[program], arguments].concat().join(" ");
+    // Hours and days in rules are printed in the time zone of who asks.
+    let started = command(program).args(arguments).env("TZ", "UTC").stdin(std::process::Stdio::null()).output();
+    let Output { status, stdout, stderr } = match started {
+        Ok(output) => output,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => {
+            return Err(CaptureError::Refused(CommandError::NotStarted { program: program.to_owned(), cause }));
+        }
+    };
+    let said = String::from_utf8_lossy(&stderr).trim().to_owned();
+    if !status.success() {
+        return Err(CaptureError::Refused(CommandError::Failed { command: shown, stderr: said }));
+    }
+    // Which tables iptables-nft manages is known without being told.
+    let telling = said.lines().filter(|line| !line.is_empty() && !line.contains("managed by iptables-nft"));
+    warnings.extend(telling.map(|line| format!("`{shown}` warns: {line}")));
+    Ok(Some(Taken { command: shown, text: String::from_utf8_lossy(&stdout).into() }))
+}
