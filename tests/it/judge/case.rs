@@ -174,6 +174,11 @@ impl Case {
         })
     }
 
+    /// Whether every address dialled is the host's.
+    pub(crate) fn dials_the_host(&self) -> bool {
+        self.targets.iter().all(|target| [UP0, UP1].concat().contains(&target.to_string().as_str()))
+    }
+
     /// All files of the case.
     pub(crate) fn text(&self) -> String {
         let parts: Vec<String> =

@@ -6,6 +6,7 @@ iptables-nft-save >iptables 2>iptables.err
 ip6tables-nft-save >ip6tables 2>ip6tables.err
 ipset save >ipset
 ip -j address >addresses
-[ ! -s /proc/net/ip_tables_names ] || iptables-legacy-save >iptables-legacy
-[ ! -s /proc/net/ip6_tables_names ] || ip6tables-legacy-save >ip6tables-legacy
-for dump in *; do [ -s "$dump" ] || rm "$dump"; done
+[ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ] || iptables-legacy-save >iptables-legacy
+[ -z "$(cat /proc/net/ip6_tables_names 2>/dev/null)" ] || ip6tables-legacy-save >ip6tables-legacy
+# An empty listing of nft says that there is nothing; the others say nothing.
+for dump in *; do [ -s "$dump" ] || [ "$dump" = nft ] || rm "$dump"; done
