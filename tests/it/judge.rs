@@ -87,11 +87,11 @@ fn judge(arena: &mut Arena, case: &Case, view: &View, dumps: &Dumps, found: &Ver
     };
     let mut faults = answer.faults(case, view);
     let wrong = contradictions(arena, case, found, |source, stood| answer.contradicts(view, source, stood));
-    for ((source, target), stood) in wrong.iter().take(12) {
+    for ((source, target), stood) in wrong.iter().take(4) {
         let _ = writeln!(faults, "  {source} {stood} at {target}; {}", answer.of(*source));
     }
-    if wrong.len() > 12 {
-        let _ = writeln!(faults, "  and {} more", wrong.len() - 12);
+    if wrong.len() > 4 {
+        let _ = writeln!(faults, "  and {} more", wrong.len() - 4);
     }
     if faults.is_empty() { faults } else { format!("{}, {}:\n{faults}", case.name, view.name) }
 }

@@ -110,6 +110,10 @@ impl Maker {
 
     fn base(&mut self, family: &'static str, number: usize, base: usize) -> String {
         let (hook, kind, way, priority) = BASES[base];
+        // The order of equal priorities is nowhere to be seen.
+        let equal = hook == "input" && self.chance(5);
+        self.fuzzy |= equal;
+        let priority = if equal { "filter" } else { priority };
         // What refuses by policy takes established packets first, or else nobody ever gets in.
         let refusing = hook == "input" && self.chance(60) || self.chance(4);
         let policy = if refusing { "drop" } else { "accept" };
@@ -124,6 +128,11 @@ impl Maker {
         };
         let count = 1 + self.dice.below(6);
         let mut rules = self.rules(family, way, count, &CHAINS);
+        if priority.starts_with("raw") && self.chance(30) {
+            let ports = if way == Way::Out { "tcp sport 443" } else { "tcp dport 443" };
+            let from = if family == "ip6" { "" } else { self.one(&["", "ip saddr 91.132.170.0/24 "]) };
+            let _ = writeln!(rules, "\t\t{from}{ports} notrack");
+        }
         if way == Way::In && self.chance(60) {
             let last = match (family, refusing) {
                 ("ip6", true) => {
@@ -233,13 +242,16 @@ impl Maker {
         let statement = if family != "netdev" && self.chance(25) { self.statement(spot) } else { "" };
         // Without a condition a verdict would end the chain for everybody.
         let verdict =
-            if matches.is_empty() && !self.chance(8) { self.call(below) } else { self.verdict(spot, below) };
+            if matches.is_empty() && !self.chance(8) { self.call(spot, below) } else { self.verdict(spot, below) };
         let rule = format!("{matches}{statement}{verdict}");
         if rule.trim().is_empty() { "counter".into() } else { rule }
     }
 
-    fn call(&mut self, below: &[&'static str]) -> String {
-        if below.is_empty() { String::new() } else { format!("jump {}", self.one(below)) }
+    fn call(&mut self, spot: Spot, below: &[&'static str]) -> String {
+        if below.is_empty() || spot.way == Way::Out {
+            return String::new();
+        }
+        format!("jump {}", self.one(below))
     }
 
     fn statement(&mut self, spot: Spot) -> &'static str {
@@ -268,6 +280,7 @@ impl Maker {
             self.one(&[
                 "ip saddr vmap { 91.132.170.0/24 : accept, 20.91.170.120/29 : drop }",
                 "ip saddr vmap { 91.132.170.1 : drop, 51.21.39.192 : accept, 20.91.170.120 : return }",
+                "ip saddr vmap { 91.132.170.0/24 : accept, * : continue }",
                 "ip saddr . tcp dport vmap { 91.132.170.1 . 443 : accept, 20.91.170.127 . 443 : drop }",
                 "tcp dport vmap { 80 : drop, 443 : accept }",
                 "meta mark vmap { 0x1 : accept, 0x2 : drop }",
@@ -367,7 +380,7 @@ impl Maker {
 
     fn other(&mut self, spot: Spot) -> String {
         if spot.family == "netdev" {
-            return self.one(&["meta protocol ip", "meta l4proto tcp"]).into();
+            return "meta l4proto tcp".into();
         }
         let interface = match spot.way {
             Way::In | Way::Through => {
@@ -391,7 +404,7 @@ impl Maker {
                     "ct state != invalid",
                 ])
                 .into(),
-            4 | 5 => self
+            4 => self
                 .one(&[
                     "meta mark 0x1",
                     "meta mark 0x2",
@@ -399,6 +412,16 @@ impl Maker {
                     "meta mark & 0x1 == 0x1",
                     "ct mark 0x1",
                     "ct mark != 0x1",
+                ])
+                .into(),
+            5 if spot.tcp && spot.way == Way::In && self.chance(50) => {
+                "meta l4proto tcp ct original proto-dst 443".into()
+            }
+            6 if self.chance(25) => self
+                .one(&[
+                    "meta time > \"2024-01-01 00:00:00\"",
+                    "meta time < \"2024-01-01 00:00:00\"",
+                    "fib saddr type != local",
                 ])
                 .into(),
             6 if spot.family == "inet" => match spot.about {

@@ -142,6 +142,9 @@ impl Maker {
         if self.chance(35) {
             text.push_str(&self.other_of_iptables(spot));
         }
+        if text.contains("-p tcp") && self.chance(8) {
+            text.push_str("-m conntrack --ctorigdstport 443 ");
+        }
         let target = self.target(spot, text.contains("-p tcp").then_some("tcp"), below);
         text.push_str(&target);
         text
@@ -199,10 +202,10 @@ impl Maker {
             "-m conntrack --ctstate INVALID ",
             "-m state --state NEW,ESTABLISHED ",
             "-m conntrack --ctstate NEW,UNTRACKED ",
-            "-m conntrack --ctorigdstport 443 -p tcp ",
+            "-m conntrack --ctdir ORIGINAL ",
+            "-m time --datestart 2024-01-01T00:00:00 --datestop 2037-01-01T00:00:00 ",
+            "-m time --datestop 2024-01-01T00:00:00 ",
         ]);
-        // A protocol is named once.
-        let state = if state.ends_with("-p tcp ") { "-m conntrack --ctdir ORIGINAL " } else { state };
         match self.dice.below(10) {
             0..=2 => state.into(),
             3 => self
