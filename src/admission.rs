@@ -23,8 +23,17 @@ pub struct Question {
     pub addresses: Vec<IpAddr>,
     /// When: rules can have hours and days.
     pub at: Timestamp,
-    /// The host's own addresses, where they are known: they tell what stays here and what goes on.
-    pub host: Option<Vec<HostAddress>>,
+    /// What is known of the host's interfaces: it tells what stays here and what goes on, and by which way.
+    pub links: Option<Links>,
+}
+
+/// A host's interfaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Its own addresses.
+    pub addresses: Vec<HostAddress>,
+    /// Interfaces that are bridges with ports.
+    pub bridges: Vec<String>,
 }
 
 /// An address of the host.

@@ -10,6 +10,7 @@ mod fmt;
 mod init;
 mod inputs;
 mod listings;
+mod prefixes;
 mod render;
 mod schema;
 mod timeline;
@@ -102,6 +103,8 @@ enum Subcommands {
     Fmt(fmt::Fmt),
     /// Print the JSON Schema of policy or site files
     Schema(schema::Schema),
+    /// Aggregate and compare lists of prefixes: text in, text out
+    Prefixes(prefixes::Prefixes),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -160,6 +163,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),
         Subcommands::Schema(schema) => schema.run(),
+        Subcommands::Prefixes(prefixes) => prefixes.run(),
         Subcommands::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "callgate", &mut text);
@@ -212,7 +216,12 @@ fn print_styled(text: &str) -> Outcome {
 }
 
 fn write_to(mut stdout: impl Write, bytes: &[u8]) -> Outcome {
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// What became of data on its way to standard output.
+fn written(result: io::Result<()>) -> Outcome {
+    match result {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(cause).context("standard output can't be written"))
         }

@@ -199,32 +199,44 @@ pub struct SourceText {
     pub name: String,
     /// The text itself, without a byte order mark.
     pub text: String,
+    /// How many lines of the whole come before the text.
+    lines_before: usize,
     line_starts: OnceLock<Vec<usize>>,
 }
 
 impl SourceText {
     /// Wraps a text under a name.
     pub fn new(name: impl Into<String>, text: String) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text, line_starts: OnceLock::new() })
+        Self::excerpt(name, text, 1)
+    }
+
+    /// A part of a text that is too long to keep: lines that begin with the one of this number (from 1).
+    pub fn excerpt(name: impl Into<String>, text: String, first_line: usize) -> Arc<Self> {
+        let lines_before = first_line.saturating_sub(1);
+        Arc::new(Self { name: name.into(), text, lines_before, line_starts: OnceLock::new() })
     }
 
     /// Line and column (both from 1, the column in characters) of a byte offset; past the end, the end.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let starts = self.line_starts();
-        let line = starts.partition_point(|start| *start <= offset).saturating_sub(1);
-        let start = starts.get(line).copied().unwrap_or(0);
+        let line = self.line_index(offset);
+        let start = self.line_starts().get(line).copied().unwrap_or(0);
         let column = self.text.get(start..offset).unwrap_or("").chars().count();
-        (line + 1, column + 1)
+        (self.lines_before + line + 1, column + 1)
     }
 
     /// The bytes of the lines that `span` touches, and the number (from 1) of the first of them.
     pub fn lines(&self, span: &Range<usize>) -> (Range<usize>, usize) {
-        let (first, _) = self.position(span.start);
-        let (last, _) = self.position(span.end.max(span.start));
+        let first = self.line_index(span.start);
+        let last = self.line_index(span.end.max(span.start));
         let starts = self.line_starts();
-        let start = starts.get(first - 1).copied().unwrap_or(0);
-        let end = starts.get(last).copied().unwrap_or(self.text.len());
-        (start..end, first)
+        let start = starts.get(first).copied().unwrap_or(0);
+        let end = starts.get(last + 1).copied().unwrap_or(self.text.len());
+        (start..end, self.lines_before + first + 1)
+    }
+
+    /// The line of a byte offset, from 0 for the first of this text.
+    fn line_index(&self, offset: usize) -> usize {
+        self.line_starts().partition_point(|start| *start <= offset).saturating_sub(1)
     }
 
     fn line_starts(&self) -> &[usize] {

@@ -164,11 +164,19 @@ impl Compared<'_> {
         let decided = &self.admission.decided;
         let start = decided.partition_point(|one| one.last < first);
         let within = decided.iter().skip(start).take_while(|one| one.first <= last);
-        within.map(|Decided { first: from, last: to, rule, .. }| (*rule, first.max(*from), last.min(*to))).collect()
+        within
+            .map(|Decided { first: from, last: to, rule, .. }| (*rule, first.max(*from), last.min(*to)))
+            .collect()
     }
 
     /// A range cut where other sources begin.
-    fn by_source(&self, part: Part, rule: Option<RuleId>, (first, last): (IpAddr, IpAddr), groups: &mut Groups) {
+    fn by_source(
+        &self,
+        part: Part,
+        rule: Option<RuleId>,
+        (first, last): (IpAddr, IpAddr),
+        groups: &mut Groups,
+    ) {
         let range = PrefixSet::between(first, last);
         let mut rest = range.clone();
         if matches!(part, Part::Blocked | Part::AtRisk) {

@@ -6,21 +6,19 @@
 //!
 //! The question is always about TCP, so readers may settle what depends on the protocol alone.
 
+mod address;
 pub mod evaluate;
 pub mod host;
-mod address;
 pub mod ipset;
 pub mod iptables_save;
 pub mod nft;
+mod set;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use host::Host;
-
-mod set;
-mod words;
-
 pub use set::{Dimension, Direction, Element, Elements, Lookup, MapValue, Set, SetRef};
 
 /// A closed interval: first and last.
@@ -444,4 +442,6 @@ pub struct Reading {
     pub ipsets: BTreeMap<Arc<str>, Set>,
     /// What was noticed.
     pub remarks: Vec<Remark>,
+    /// Names of tables that the listing does not tell the machinery of; they are given as nft's.
+    pub backend_unknown: Vec<Arc<str>>,
 }

@@ -117,6 +117,20 @@ pub fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
     Ok(bytes)
 }
 
+/// Opens what a script may name as a list: a file, or the pipe or device that stands for another command's
+/// output. A folder is refused. Whoever reads it needs bounds, because it may have no end.
+pub fn open_stream(path: &Path) -> Result<File, ReadError> {
+    let shown = || path.display().to_string();
+    let failed = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::NotFound => ReadError::Missing { path: shown() },
+        _ => ReadError::Io { path: shown(), cause },
+    };
+    if std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Err(ReadError::NotAFile { path: shown(), kind: Kind::Folder });
+    }
+    File::open(path).map_err(failed)
+}
+
 /// Names of the files in a folder that have one of these extensions, sorted; a missing folder has none.
 pub fn list_folder(folder: &Path, extensions: &[&str]) -> Result<Vec<String>, ReadError> {
     let shown = || folder.display().to_string();

@@ -10,7 +10,7 @@ pub fn ask(text: &str, view: View, reading: Reading) {
     let host = Host::new(vec![listing], vec![(view, reading)]);
     let asked = Asked::new(&host);
     let question =
-        Question { port: 443, interface: None, addresses: Vec::new(), at: jiff::Timestamp::UNIX_EPOCH, host: None };
+        Question { port: 443, interface: None, addresses: Vec::new(), at: jiff::Timestamp::UNIX_EPOCH, links: None };
     let answer = asked.admit(&question);
     assert!(answer.possibly.covers(&answer.surely));
     for one in answer.decided.iter().filter_map(|one| one.rule) {

@@ -54,7 +54,7 @@ impl Admitted {
             interface: self.interface,
             addresses: self.address,
             at: super::instant(global),
-            host: read.addresses,
+            links: read.links,
         };
         let asked = Asked::new(&read.host);
         let describe = |id: RuleId| -> Decider { asked.describe(&read.host, id) };

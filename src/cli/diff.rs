@@ -111,7 +111,8 @@ impl Diff {
             return Ok(Exit::Failure);
         };
         let read = self.listings.read()?;
-        let host = Compared { read: &read, asked: Asked::new(&read.host), allowlist: &allowlist, at: inputs.at };
+        let host =
+            Compared { read: &read, asked: Asked::new(&read.host), allowlist: &allowlist, at: inputs.at };
         let (report, exit) = host.report(&inputs, &rendered, &self.target)?;
         let text = match self.format {
             Format::Json => json_v1::to_text(&report),
@@ -149,7 +150,9 @@ impl Compared<'_> {
             findings: Vec::new(),
             skipped: Vec::new(),
         };
-        for target in inputs.targets.iter().filter(|target| only.is_empty() || only.contains(&target.common().name)) {
+        for target in
+            inputs.targets.iter().filter(|target| only.is_empty() || only.contains(&target.common().name))
+        {
             let common = target.common();
             let Some(answers) = self.answers(target.as_ref()) else {
                 let why = format!("kind {} is not a host's packet filter", common.kind);
@@ -167,13 +170,14 @@ impl Compared<'_> {
         if report.targets.is_empty() {
             return Err(anyhow!("none of the targets is a host's packet filter: nothing was compared"));
         }
-        let exit = if report.targets.iter().any(|target| target.outcome == DRIFT) || !report.findings.is_empty() {
-            Exit::Findings
-        } else if report.targets.iter().any(|target| target.outcome == UNDETERMINED) {
-            Exit::Undetermined
-        } else {
-            Exit::Ok
-        };
+        let exit =
+            if report.targets.iter().any(|target| target.outcome == DRIFT) || !report.findings.is_empty() {
+                Exit::Findings
+            } else if report.targets.iter().any(|target| target.outcome == UNDETERMINED) {
+                Exit::Undetermined
+            } else {
+                Exit::Ok
+            };
         Ok((report, exit))
     }
 
@@ -185,7 +189,7 @@ impl Compared<'_> {
             interface: service.interface.clone(),
             addresses: service.addresses.clone(),
             at: self.at,
-            host: self.read.addresses.clone(),
+            links: self.read.links.clone(),
         };
         service.ports.iter().map(|port| Some((*port, target.admit(&self.asked, &question(*port))?))).collect()
     }
@@ -257,7 +261,8 @@ impl Compared<'_> {
         let load = format!("render and load it: callgate render --target {name}");
         let wanted = match one.part {
             Part::AtRisk | Part::PossiblyForeign => {
-                return "find out about what is undecided, or replace that rule by one that names addresses".to_owned();
+                return "find out about what is undecided, or replace that rule by one that names addresses"
+                    .to_owned();
             }
             Part::Blocked => Wanted::Admit,
             Part::Foreign => Wanted::Refuse,
@@ -318,7 +323,8 @@ fn ranges_line(ranges: &[RangeReport]) -> String {
 }
 
 fn sources_line(sources: &[SourceReport]) -> String {
-    let one = |source: &SourceReport| format!("{}/{} ({})", source.provider, source.source, line(&source.state));
+    let one =
+        |source: &SourceReport| format!("{}/{} ({})", source.provider, source.source, line(&source.state));
     sources.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
@@ -371,7 +377,14 @@ fn as_markdown(report: &Report) -> String {
     let mut text = String::from("## What is deployed against the policy\n\n");
     let _ = writeln!(text, "Read from {}; judged at {}.\n", cell(&report.listings.join(", ")), report.at);
     for target in &report.targets {
-        let _ = writeln!(text, "### {} ({}, {}): {}\n", cell(&target.target), target.kind, target.mode, target.outcome);
+        let _ = writeln!(
+            text,
+            "### {} ({}, {}): {}\n",
+            cell(&target.target),
+            target.kind,
+            target.mode,
+            target.outcome
+        );
         if !target.differences.is_empty() {
             text.push_str("| part | port | addresses | source | rule | change |\n| --- | --- | --- | --- | --- | --- |\n");
         }
@@ -391,7 +404,10 @@ fn as_markdown(report: &Report) -> String {
         }
         text.push('\n');
         if let Some(diff) = &target.text_diff {
-            let _ = writeln!(text, "<details><summary>Text, for reading only</summary>\n\n```diff\n{diff}```\n</details>\n");
+            let _ = writeln!(
+                text,
+                "<details><summary>Text, for reading only</summary>\n\n```diff\n{diff}```\n</details>\n"
+            );
         }
     }
     for found in &report.findings {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
 
-use crate::admission::HostAddress;
+use crate::admission::{HostAddress, Links};
 use crate::netfilter::host::{Host, View};
 use crate::netfilter::{Listing, Place, ReadError, Reading, Remark, TableFamily, ipset, iptables_save, nft};
 use crate::prefix::Family;
@@ -42,7 +42,7 @@ pub(super) struct Listings {
 /// A host that was read.
 pub(super) struct Read {
     pub(super) host: Host,
-    pub(super) addresses: Option<Vec<HostAddress>>,
+    pub(super) links: Option<Links>,
 }
 
 impl Listings {
@@ -74,14 +74,14 @@ impl Listings {
             };
             texts.push((view, Listing { name: path.display().to_string(), text }));
         }
-        let addresses = match &self.addresses {
+        let links = match &self.addresses {
             None => None,
             Some(path) => {
                 let text = system::read_text(path, BYTES_MAX)?;
-                Some(own_addresses(&text.text).with_context(|| path.display().to_string())?)
+                Some(links(&text.text).with_context(|| path.display().to_string())?)
             }
         };
-        Ok(Read { host: assemble(texts, Vec::new())?, addresses })
+        Ok(Read { host: assemble(texts, Vec::new())?, links })
     }
 
     fn read_live(&self) -> anyhow::Result<Read> {
@@ -94,14 +94,16 @@ impl Listings {
         let listing = |taken: host::Taken| Listing { name: taken.command, text: taken.text };
         let mut texts: Vec<(View, Listing)> = Vec::new();
         texts.extend(capture.nft.map(|taken| (View::NftText, listing(taken))));
-        texts.extend(capture.iptables.into_iter().map(|(family, taken)| (View::Iptables(family), listing(taken))));
+        texts.extend(
+            capture.iptables.into_iter().map(|(family, taken)| (View::Iptables(family), listing(taken))),
+        );
         texts.extend(capture.ipset.map(|taken| (View::Ipset, listing(taken))));
-        let addresses = match (&self.addresses, capture.addresses) {
-            (Some(path), _) => Some(own_addresses(&system::read_text(path, BYTES_MAX)?.text)?),
-            (None, Some(taken)) => Some(own_addresses(&taken.text).context(taken.command)?),
+        let links = match (&self.addresses, capture.addresses) {
+            (Some(path), _) => Some(links(&system::read_text(path, BYTES_MAX)?.text)?),
+            (None, Some(taken)) => Some(links(&taken.text).context(taken.command)?),
             (None, None) => None,
         };
-        Ok(Read { host: assemble(texts, capture.warnings)?, addresses })
+        Ok(Read { host: assemble(texts, capture.warnings)?, links })
     }
 }
 
@@ -109,8 +111,9 @@ fn assemble(texts: Vec<(View, Listing)>, warnings: Vec<String>) -> anyhow::Resul
     let mut readings = Vec::new();
     for (number, (view, listing)) in texts.iter().enumerate() {
         let number = u16::try_from(number).context("too many listings")?;
-        let reading = read_one(*view, &listing.text, number)
-            .map_err(|error| anyhow!("{}:{}: {error}\n  help: {}", listing.name, error.place.line, error.help))?;
+        let reading = read_one(*view, &listing.text, number).map_err(|error| {
+            anyhow!("{}:{}: {error}\n  help: {}", listing.name, error.place.line, error.help)
+        })?;
         readings.push((*view, reading));
     }
     let listings = texts.into_iter().map(|(_, listing)| listing).collect();
@@ -123,8 +126,8 @@ fn read_one(view: View, text: &str, number: u16) -> Result<Reading, ReadError> {
     match view {
         View::NftText => nft::text::read_text(text, number),
         View::NftJson => nft::json::read_json(text, number),
-        View::Iptables(Family::V4) => iptables_save::read(text, number, TableFamily::Ip).map(|dump| dump.reading),
-        View::Iptables(Family::V6) => iptables_save::read(text, number, TableFamily::Ip6).map(|dump| dump.reading),
+        View::Iptables(Family::V4) => iptables_save::read(text, number, TableFamily::Ip),
+        View::Iptables(Family::V6) => iptables_save::read(text, number, TableFamily::Ip6),
         View::Ipset => ipset::read(text, number),
     }
 }
@@ -134,6 +137,9 @@ fn read_one(view: View, text: &str, number: u16) -> Result<Reading, ReadError> {
 struct Link {
     #[serde(default)]
     ifname: String,
+    /// The bridge, or whatever else it is a port of.
+    #[serde(default)]
+    master: Option<String>,
     #[serde(default)]
     addr_info: Vec<LinkAddress>,
 }
@@ -147,14 +153,20 @@ struct LinkAddress {
 }
 
 /// Reads `ip -j address`.
-fn own_addresses(text: &str) -> anyhow::Result<Vec<HostAddress>> {
+fn links(text: &str) -> anyhow::Result<Links> {
     let links: Vec<Link> = serde_json::from_str(text).context("this is not what `ip -j address` prints")?;
-    let mut all = Vec::new();
+    let mut all = Links::default();
     for link in links {
+        all.bridges.extend(link.master);
         for own in link.addr_info {
             let Some(address) = own.local else { continue };
-            let network = ipnet::IpNet::new(address, own.prefixlen).context("this is not what `ip -j address` prints")?;
-            all.push(HostAddress { interface: link.ifname.clone(), address, network: network.trunc() });
+            let network = ipnet::IpNet::new(address, own.prefixlen)
+                .context("this is not what `ip -j address` prints")?;
+            all.addresses.push(HostAddress {
+                interface: link.ifname.clone(),
+                address,
+                network: network.trunc(),
+            });
         }
     }
     Ok(all)

@@ -128,17 +128,17 @@ pub(super) fn length<A: Address>(text: &str) -> Option<u32> {
 /// Digits alone, at most three.
 fn plain(text: &str) -> Option<u32> {
     let sound = (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if sound { text.parse().ok() } else { None }
+    sound.then(|| text.bytes().fold(0, |all, byte| all * 10 + u32::from(byte - b'0')))
 }
 
 /// `address`, `address/length` or `address/mask` as intervals; `None` where it is none of them or stands for
 /// more than [`SPANS_MAX`] of them.
 #[inline]
 pub(super) fn masked<A: Address>(text: &str) -> Option<Spans<A>> {
-    let Some((address, mask)) = text.split_once('/') else {
+    let Some(slash) = text.bytes().position(|byte| byte == b'/') else {
         return A::parse(text).map(|address| Spans::One((address, address)));
     };
-    let address = A::parse(address)?;
+    let (address, mask) = (A::parse(text.get(..slash)?)?, text.get(slash + 1..)?);
     if let Some(length) = length::<A>(mask) {
         return Some(Spans::One(block(address, length)));
     }

@@ -21,9 +21,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use address::Address;
-pub use mend::Wanted;
 use answer::Clock;
 use jiff::tz::TimeZone;
+pub use mend::Wanted;
 use packet::{Bits, End, Interface, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
 use region::{Region, complement, intersection, normalise};
@@ -129,7 +129,7 @@ impl<'p> Asked<'p> {
         };
         let mut handshake = Handshake {
             program: &self.program,
-            walk: Walk::new(&self.program, clock(question), question.host.as_deref(), place),
+            walk: Walk::new(&self.program, clock(question), question.links.as_ref(), place),
             forwarded: None,
         };
         if only.is_some() {
@@ -141,16 +141,21 @@ impl<'p> Asked<'p> {
         let walk = handshake.walk;
         let steps = walk.trace.unwrap_or_default().into_iter().map(step).collect();
         let mut found = Found { accepted, lost: walk.lost, notes: walk.notes };
-        self.bridged(&mut found, everyone);
+        self.bridged(question, &mut found, everyone);
         let mut admission = found.admission();
         admission.findings.extend(forwarded);
         Answered { admission, steps }
     }
 
     /// Rules about bridged frames are not asked: where they could drop, nothing is sure.
-    fn bridged<N: Address>(&self, found: &mut Found<N>, everyone: Span<N>) {
+    fn bridged<N: Address>(&self, question: &Question, found: &mut Found<N>, everyone: Span<N>) {
+        let no_bridge =
+            |name: &String| question.links.as_ref().is_some_and(|links| !links.bridges.contains(name));
+        if question.interface.as_ref().is_some_and(no_bridge) {
+            return;
+        }
         let Some(place) = self.program.bridge_tables().next() else { return };
-        let why = "a bridge table is not judged: its rules may drop frames if the interface is a bridge's port";
+        let why = "a bridge table is not judged: its rules may drop frames if the interface is a bridge: name it with `--interface`, and give `--addresses`";
         let rule = place.policy_id();
         found.notes.insert((rule, why.into()), vec![everyone]);
         found.lost.push(Loss { first: everyone.0, last: everyone.1, rule, ruling: Ruling::Drop });
@@ -173,11 +178,8 @@ fn unread<N: Address>(everyone: Span<N>) -> Admission {
 
 /// No rule at all: everybody gets in.
 fn open_door<N: Address>(everyone: Span<N>) -> Admission {
-    let found = Found {
-        accepted: vec![(everyone.0, everyone.1, 0)],
-        lost: Vec::new(),
-        notes: BTreeMap::new(),
-    };
+    let found =
+        Found { accepted: vec![(everyone.0, everyone.1, 0)], lost: Vec::new(), notes: BTreeMap::new() };
     found.admission()
 }
 
@@ -209,10 +211,9 @@ fn first_packet<N: Address>(question: &Question) -> Packet<N> {
         addresses: vec![stated.map_or((N::FIRST, N::LAST), |one| (one, one))],
         ports: vec![(port, port)],
     };
-    let elsewhere = question.host.as_ref().is_some_and(|host| {
-        stated.is_some_and(|address| {
-            !host.is_empty() && !host.iter().any(|own| own.address == address.to_ip())
-        })
+    let elsewhere = question.links.as_ref().is_some_and(|links| {
+        let own = &links.addresses;
+        stated.is_some_and(|address| !own.is_empty() && !own.iter().any(|one| one.address == address.to_ip()))
     });
     Packet {
         original: near.clone(),
@@ -250,12 +251,15 @@ impl<N: Address> Handshake<'_, '_, N> {
 
     /// Whether input rules, where there are some, are passed by.
     fn forwarded(&self, states: &[State<N>]) -> Option<Finding> {
-        let through = states.iter().find(|state| state.packet.translated && state.packet.route == Route::Through)?;
-        let mut input = self.program.stations(Hook::Input).iter().filter_map(|one| self.program.place(one.chain));
+        let through =
+            states.iter().find(|state| state.packet.translated && state.packet.route == Route::Through)?;
+        let mut input =
+            self.program.stations(Hook::Input).iter().filter_map(|one| self.program.place(one.chain));
         if !input.any(|place| N::passes(place.table.family) && place.table.dormant != Some(true)) {
             return None;
         }
-        let (address, port) = (through.packet.near.addresses.first()?.0, through.packet.near.ports.first()?.0);
+        let (address, port) =
+            (through.packet.near.addresses.first()?.0, through.packet.near.ports.first()?.0);
         let port_called = through.packet.original.ports.first()?.0;
         Some(Finding {
             kind: FindingKind::ForwardedPort,
@@ -346,14 +350,15 @@ impl<N: Address> Handshake<'_, '_, N> {
 
     /// Where the service is behind this host, by which interface.
     fn towards_the_service(&self, state: &mut State<N>) {
-        let Some(host) = self.walk.host() else { return };
+        let Some(links) = self.walk.links() else { return };
         let near = &state.packet.near.addresses;
         let holds = |own: &HostAddress| {
             let ends = (N::of(own.network.network()), N::of(own.network.broadcast()));
             let (Some(first), Some(last)) = ends else { return false };
             near.iter().all(|(from, to)| first <= *from && *to <= last)
         };
-        let narrowest = host.iter().filter(|own| holds(own)).max_by_key(|own| own.network.prefix_len());
+        let narrowest =
+            links.addresses.iter().filter(|own| holds(own)).max_by_key(|own| own.network.prefix_len());
         if let Some(own) = narrowest {
             Rc::make_mut(&mut state.packet).near_interface = Interface::named(&own.interface);
         }

@@ -61,7 +61,7 @@ impl Host {
             match view {
                 View::NftText => host.tables.extend(reading.tables),
                 View::NftJson => host.add_json(reading.tables, views.contains(&View::NftText)),
-                View::Iptables(_) => host.add_iptables(reading.tables, has_nft),
+                View::Iptables(_) => host.add_iptables(reading.tables, &reading.backend_unknown, has_nft),
                 View::Ipset => {}
             }
         }
@@ -76,9 +76,9 @@ impl Host {
     }
 
     fn find(&mut self, backend: Backend, family: TableFamily, name: &str) -> Option<&mut Table> {
-        self.tables.iter_mut().find(|table| {
-            table.backend == backend && table.family == family && table.name.as_ref() == name
-        })
+        self.tables
+            .iter_mut()
+            .find(|table| table.backend == backend && table.family == family && table.name.as_ref() == name)
     }
 
     fn remark(&mut self, place: Place, text: String) {
@@ -90,7 +90,10 @@ impl Host {
         for table in tables {
             let Some(known) = self.find(Backend::Nft, table.family, &table.name) else {
                 if beside_text {
-                    let text = format!("table `{}` is in the JSON listing of nft only: take both at one time", table.name);
+                    let text = format!(
+                        "table `{}` is in the JSON listing of nft only: take both at one time",
+                        table.name
+                    );
                     self.remark(place_of(&table), text);
                 }
                 self.tables.push(table);
@@ -117,8 +120,15 @@ impl Host {
         }
     }
 
-    fn add_iptables(&mut self, tables: Vec<Table>, has_nft: bool) {
-        for table in tables {
+    fn add_iptables(&mut self, tables: Vec<Table>, unknown: &[Arc<str>], has_nft: bool) {
+        for mut table in tables {
+            // iptables has no word for a table that sleeps, and makes none.
+            table.dormant = Some(false);
+            // Where nft was asked and knows no such table, it is one of the old iptables.
+            let old = has_nft && unknown.contains(&table.name);
+            if old && self.find(Backend::Nft, table.family, &table.name).is_none() {
+                table.backend = Backend::Legacy;
+            }
             match self.find(table.backend, table.family, &table.name) {
                 Some(known) => {
                     let disagreements = completed(known, &table);

@@ -322,4 +322,46 @@ mod tests {
             .collect();
         assert_eq!(dynamic, ["dy", "pmd"]);
     }
+
+    /// A dump with a piece cut out, doubled or replaced.
+    fn mutated(text: &str, from: usize, length: usize, with: &str) -> String {
+        let from = text.floor_char_boundary(from % (text.len() + 1));
+        let to = text.floor_char_boundary((from + length).min(text.len()));
+        format!("{}{with}{}", &text[..from], &text[to..])
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_a_reader_panic(text in ".*") {
+            let _ = text::read_text(&text, 0);
+            let _ = json::read_json(&text, 0);
+            let _ = text::read_text(&format!("table ip t {{\n chain c {{\n {text}\n }}\n}}\n"), 0);
+            let _ = text::read_text(&format!("table ip t {{\n set c {{\n type ipv4_addr\n elements = {{ {text} }}\n }}\n}}\n"), 0);
+        }
+
+        #[test]
+        fn no_dump_that_was_tampered_with_makes_a_reader_panic(
+            which in 0..DUMPS.len(), from in 0..100_000_usize, length in 0..40_usize,
+            with in "[-a-z0-9{}()@.,:;/ \"\n!=<>&|*#]{0,12}",
+        ) {
+            let _ = text::read_text(&mutated(DUMPS[which].0, from, length, &with), 0);
+            let _ = json::read_json(&mutated(DUMPS[which].1, from, length, &with), 0);
+        }
+
+        #[test]
+        fn a_dump_that_was_cut_off_is_an_error(which in 0..DUMPS.len(), at in 0..100_000_usize) {
+            let (text, json) = DUMPS[which];
+            let cut = &text[..at % text.len()];
+            // Between two tables nobody can tell.
+            if !cut.trim_end().ends_with("\n}") && !cut.trim_end().is_empty() && !only_comment_after_tables(cut) {
+                proptest::prop_assert!(text::read_text(cut, 0).is_err(), "{}", cut);
+            }
+            let cut = &json[..at % json.trim_end().len()];
+            proptest::prop_assert!(json::read_json(cut, 0).is_err());
+        }
+    }
+
+    fn only_comment_after_tables(cut: &str) -> bool {
+        cut.rsplit("\n}").next().is_some_and(|rest| rest.trim().is_empty())
+    }
 }

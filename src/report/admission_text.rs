@@ -24,12 +24,12 @@ pub fn admission(question: &QuestionReport, admission: &Admission, describe: Des
         if surely.is_empty() && between.is_empty() {
             text.push_str("  nobody is admitted\n");
         }
-        let of_family =
-            |one: &&Decided| one.first.is_ipv4() == (family == Family::V4);
+        let of_family = |one: &&Decided| one.first.is_ipv4() == (family == Family::V4);
         if !surely.is_empty() {
             text.push_str("  admitted\n");
             for one in admission.decided.iter().filter(of_family).filter(|one| one.ruling == Ruling::Accept) {
-                let _ = writeln!(text, "    {:<43} by {}", range(one.first, one.last), by(one.rule, describe));
+                let _ =
+                    writeln!(text, "    {:<43} by {}", range(one.first, one.last), by(one.rule, describe));
             }
         }
         if !between.is_empty() {
@@ -81,7 +81,9 @@ pub fn trace(
     let mut text = heading(question);
     let source = question.source.clone().unwrap_or_default();
     let verdict = match admission.decided.first() {
-        Some(one) if one.ruling == Ruling::Accept => format!("{source} gets in, by {}", by(one.rule, describe)),
+        Some(one) if one.ruling == Ruling::Accept => {
+            format!("{source} gets in, by {}", by(one.rule, describe))
+        }
         Some(one) => {
             let did = if one.ruling == Ruling::Reject { "rejected" } else { "dropped" };
             format!("{source} is {did} by {}", by(one.rule, describe))
@@ -107,10 +109,10 @@ pub fn trace(
 }
 
 fn heading(question: &QuestionReport) -> String {
-    let interface = question.interface.as_ref().map_or_else(
-        || "any interface".to_owned(),
-        |name| format!("interface {}", line(name)),
-    );
+    let interface = question
+        .interface
+        .as_ref()
+        .map_or_else(|| "any interface".to_owned(), |name| format!("interface {}", line(name)));
     let address = if question.addresses.is_empty() {
         String::new()
     } else {
@@ -158,7 +160,8 @@ pub fn by(rule: Option<RuleId>, describe: Describe<'_>) -> String {
 
 /// A few ranges, and how many more.
 fn ranges(set: &PrefixSet) -> String {
-    let mut shown: Vec<String> = set.ranges().take(REFUSED_MAX).map(|(first, last)| range(first, last)).collect();
+    let mut shown: Vec<String> =
+        set.ranges().take(REFUSED_MAX).map(|(first, last)| range(first, last)).collect();
     let more = set.ranges().count().saturating_sub(shown.len());
     if more > 0 {
         shown.push(format!("and {more} more ranges"));

@@ -140,7 +140,12 @@ pub fn report(
     let family = |v4: bool| FamilyReport {
         surely: ranges(&admission.surely, v4),
         possibly: ranges(&admission.possibly, v4),
-        decided: admission.decided.iter().filter(|one| one.first.is_ipv4() == v4).map(|one| decided(one, &rule)).collect(),
+        decided: admission
+            .decided
+            .iter()
+            .filter(|one| one.first.is_ipv4() == v4)
+            .map(|one| decided(one, &rule))
+            .collect(),
     };
     let both = |set: &PrefixSet| {
         let mut all = ranges(set, true);

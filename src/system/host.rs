@@ -51,9 +51,13 @@ then `--nft nft.txt --iptables v4.txt --ip6tables v6.txt --ipset sets.txt --addr
 /// `iptables-save` is asked of tables that `nft` has no words for, and of the old tables where the kernel has
 /// any; `ipset` where a rule names one. So a plain host costs two commands.
 pub fn capture() -> Result<Capture, CaptureError> {
-    let mut capture = Capture { nft: take(&mut Vec::new(), "nft", &["-a", "list", "ruleset"])?, ..Capture::default() };
+    let mut capture =
+        Capture { nft: take(&mut Vec::new(), "nft", &["-a", "list", "ruleset"])?, ..Capture::default() };
     let mut warnings = Vec::new();
-    let opaque = capture.nft.as_ref().is_none_or(|nft| nft.text.contains("xt match") || nft.text.contains("xt target"));
+    let opaque = capture
+        .nft
+        .as_ref()
+        .is_none_or(|nft| nft.text.contains("xt match") || nft.text.contains("xt target"));
     for (family, names, program, legacy) in [
         (Family::V4, "/proc/net/ip_tables_names", "iptables-nft-save", "iptables-legacy-save"),
         (Family::V6, "/proc/net/ip6_tables_names", "ip6tables-nft-save", "ip6tables-legacy-save"),
@@ -91,15 +95,23 @@ fn has_tables(names: &Path) -> bool {
 }
 
 /// What a tool prints; `None` where it is not here.
-fn take(warnings: &mut Vec<String>, program: &str, arguments: &[&str]) -> Result<Option<Taken>, CaptureError> {
+fn take(
+    warnings: &mut Vec<String>,
+    program: &str,
+    arguments: &[&str],
+) -> Result<Option<Taken>, CaptureError> {
     let shown = [&[program], arguments].concat().join(" ");
     // Hours and days in rules are printed in the time zone of who asks.
-    let started = command(program).args(arguments).env("TZ", "UTC").stdin(std::process::Stdio::null()).output();
+    let started =
+        command(program).args(arguments).env("TZ", "UTC").stdin(std::process::Stdio::null()).output();
     let Output { status, stdout, stderr } = match started {
         Ok(output) => output,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => {
-            return Err(CaptureError::Refused(CommandError::NotStarted { program: program.to_owned(), cause }));
+            return Err(CaptureError::Refused(CommandError::NotStarted {
+                program: program.to_owned(),
+                cause,
+            }));
         }
     };
     let said = String::from_utf8_lossy(&stderr).trim().to_owned();

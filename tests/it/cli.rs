@@ -18,8 +18,11 @@ use crate::golden::{files, policy};
 use crate::support::{AT, Run, Scene, root};
 
 /// Every command of the program.
-pub(crate) const COMMANDS: [&str; 9] =
-    ["check", "render", "explain", "timeline", "init", "fmt", "schema", "completions", "man"];
+pub(crate) const COMMANDS: [&str; 10] =
+    ["check", "render", "explain", "timeline", "init", "fmt", "schema", "prefixes", "completions", "man"];
+
+/// What comes after `prefixes`.
+const OPERATIONS: [&str; 4] = ["aggregate", "diff", "intersect", "subtract"];
 
 /// A site with two targets, whose artifacts are three files.
 const SITE: &str = "schema: 1\ntargets:\n  web: { kind: nginx }\n  host: { kind: iptables, mode: permit }\n";
@@ -97,8 +100,12 @@ fn help_of_the_program_and_of_every_command_is_as_recorded() {
         recorded(&format!("tests/golden-help/{command}.txt"), &long.stdout);
         assert_eq!(long.stdout, help(&["help", command]).stdout);
     }
-    let known: BTreeSet<String> =
-        COMMANDS.iter().chain(&["callgate"]).map(|name| format!("{name}.txt")).collect();
+    let operations = OPERATIONS.map(|operation| format!("prefixes-{operation}.txt"));
+    for (operation, path) in OPERATIONS.iter().zip(&operations) {
+        recorded(&format!("tests/golden-help/{path}"), &help(&["prefixes", operation, "--help"]).stdout);
+    }
+    let names = COMMANDS.iter().chain(&["callgate"]).map(|name| format!("{name}.txt"));
+    let known: BTreeSet<String> = names.chain(operations).collect();
     let kept: BTreeSet<String> =
         files(&root().join("tests/golden-help")).iter().map(|path| path.display().to_string()).collect();
     assert_eq!(kept, known);
@@ -357,7 +364,8 @@ fn the_manual_is_roff_on_standard_output_or_a_page_a_command_in_a_folder() {
     let written: BTreeSet<String> =
         files(&scene.path().join("share/man1")).iter().map(|path| path.display().to_string()).collect();
     let wanted = COMMANDS.iter().map(|command| format!("callgate-{command}.1"));
-    assert_eq!(written, wanted.chain(["callgate.1".to_owned()]).collect());
+    let operations = OPERATIONS.iter().map(|operation| format!("callgate-prefixes-{operation}.1"));
+    assert_eq!(written, wanted.chain(operations).chain(["callgate.1".to_owned()]).collect());
     for page in written {
         assert!(scene.read(&format!("share/man1/{page}")).contains(".TH "), "{page}");
     }

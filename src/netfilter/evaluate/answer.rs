@@ -9,8 +9,8 @@ use super::packet::{Packet, Spot, Tried, differs_by_phase};
 use super::program::Program;
 use super::region::{Cover, normalise};
 use crate::netfilter::{
-    Direction, Element, Elements, Field, Item, Lookup, Match, NamePattern, Set, SetRef, Span, Spans, Table, Test,
-    Values,
+    Direction, Element, Elements, Field, Item, Lookup, Match, NamePattern, Set, SetRef, Span, Spans, Table,
+    Test, Values,
 };
 
 /// Most elements of a set with holes in several dimensions that are looked at.
@@ -63,9 +63,10 @@ pub(super) fn unstated(field: Field) -> Arc<str> {
         Field::Destination | Field::Source | Field::OriginalDestination | Field::ReplySource => {
             "the service's address is not known: name it with `--address`".into()
         }
-        Field::SourcePort | Field::DestinationPort | Field::OriginalSourcePort | Field::ReplyDestinationPort => {
-            "callers choose the port they call from".into()
-        }
+        Field::SourcePort
+        | Field::DestinationPort
+        | Field::OriginalSourcePort
+        | Field::ReplyDestinationPort => "callers choose the port they call from".into(),
         _ => format!("{field:?} is not known").into(),
     }
 }
@@ -102,7 +103,11 @@ pub(super) struct Trial<'a, 'p> {
 
 impl<'p> Trial<'_, 'p> {
     /// Whether a condition holds.
-    pub(super) fn condition<N: Address>(&self, condition: &'p Match, packet: &Rc<Packet<N>>) -> Answer<'p, N> {
+    pub(super) fn condition<N: Address>(
+        &self,
+        condition: &'p Match,
+        packet: &Rc<Packet<N>>,
+    ) -> Answer<'p, N> {
         let plain = match &condition.test {
             Test::Constant(holds) => Answer::Exactly(Cover::when(*holds)),
             Test::Unknown(why) => return Answer::unknown(why),
@@ -137,10 +142,18 @@ impl<'p> Trial<'_, 'p> {
     }
 
     /// `None` where the packet has no such property.
-    pub(super) fn is<N: Address>(&self, field: Field, values: &'p Values, packet: &Rc<Packet<N>>) -> Option<Answer<'p, N>> {
+    pub(super) fn is<N: Address>(
+        &self,
+        field: Field,
+        values: &'p Values,
+        packet: &Rc<Packet<N>>,
+    ) -> Option<Answer<'p, N>> {
         if Packet::<N>::is_far_address(field, self.spot) {
             if differs_by_phase(field)
-                && matches!(packet.tried(Field::CtDirection, &Values::Numbers(Spans::One((0, 1))), self.spot), Tried::Absent)
+                && matches!(
+                    packet.tried(Field::CtDirection, &Values::Numbers(Spans::One((0, 1))), self.spot),
+                    Tried::Absent
+                )
             {
                 return None;
             }
@@ -250,7 +263,9 @@ impl<'p> Trial<'_, 'p> {
             _ => None,
         };
         match (&set.elements, single) {
-            (Elements::V4(_) | Elements::V6(_), Some(field)) if Packet::<N>::is_far_address(field, self.spot) => {
+            (Elements::V4(_) | Elements::V6(_), Some(field))
+                if Packet::<N>::is_far_address(field, self.spot) =>
+            {
                 let found = N::in_set(&set.elements).map(|spans| Cover::of(Cow::Borrowed(spans.as_ref())));
                 Some(Answer::Exactly(found.unwrap_or(Cover::Nothing)))
             }
@@ -277,7 +292,12 @@ impl<'p> Trial<'_, 'p> {
     }
 
     /// An address other than the asked one; one of the other family is in no set of this one.
-    fn in_other<N: Address>(&self, field: Field, values: &Values, packet: &Rc<Packet<N>>) -> Option<Answer<'p, N>> {
+    fn in_other<N: Address>(
+        &self,
+        field: Field,
+        values: &Values,
+        packet: &Rc<Packet<N>>,
+    ) -> Option<Answer<'p, N>> {
         if N::among(values).is_none() {
             return Some(Answer::Exactly(Cover::Nothing));
         }
@@ -331,7 +351,11 @@ impl<'p> Trial<'_, 'p> {
     ) -> (Cover<'p, N>, Cover<'p, N>, Option<Arc<str>>) {
         let (mut surely, mut possibly, mut open) = (Cover::Everything, Cover::Everything, None);
         if element.key.len() != fields.len() {
-            return (Cover::Nothing, Cover::Everything, Some("an element of another shape than its set".into()));
+            return (
+                Cover::Nothing,
+                Cover::Everything,
+                Some("an element of another shape than its set".into()),
+            );
         }
         for (values, field) in element.key.iter().zip(fields) {
             let Some(field) = field else {
@@ -386,7 +410,11 @@ fn changing_set<N: Address>(answer: Answer<'_, N>) -> Answer<'_, N> {
     Answer::Between(surely, Cover::Everything, "packets add to this set".into())
 }
 
-pub(super) fn between<'p, N: Address>(sure: Vec<Span<N>>, possible: Vec<Span<N>>, why: Option<Arc<str>>) -> Answer<'p, N> {
+pub(super) fn between<'p, N: Address>(
+    sure: Vec<Span<N>>,
+    possible: Vec<Span<N>>,
+    why: Option<Arc<str>>,
+) -> Answer<'p, N> {
     if sure == possible {
         return Answer::Exactly(Cover::of(Cow::Owned(sure)));
     }

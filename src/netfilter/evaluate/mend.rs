@@ -34,7 +34,8 @@ impl Asked<'_> {
         let commands: Vec<String> = Family::ALL
             .into_iter()
             .filter_map(|family| {
-                let own: Vec<Prefix> = prefixes.iter().copied().filter(|one| one.family() == family).collect();
+                let own: Vec<Prefix> =
+                    prefixes.iter().copied().filter(|one| one.family() == family).collect();
                 (!own.is_empty()).then(|| command(place, index, &own, port, wanted))
             })
             .collect();
@@ -103,7 +104,8 @@ fn by_nft(
     (family, port): (Option<Family>, u16),
     wanted: Wanted,
 ) -> String {
-    let chain = format!("{} {} {}", super::describe::family(place.table.family), place.table.name, place.chain.name);
+    let chain =
+        format!("{} {} {}", super::describe::family(place.table.family), place.table.name, place.chain.name);
     let handle = index.and_then(|index| place.chain.rules.get(index)).map_or(0, |rule| rule.handle);
     let at = match (index, handle) {
         (None, _) => format!("add rule {chain}"),

@@ -135,13 +135,25 @@ enum Overlap {
 fn overlap(inner: &NamePattern, outer: &NamePattern) -> Overlap {
     match (inner, outer) {
         (NamePattern::Exact(a), NamePattern::Exact(b)) => {
-            if a == b { Overlap::Within } else { Overlap::None }
+            if a == b {
+                Overlap::Within
+            } else {
+                Overlap::None
+            }
         }
         (NamePattern::Exact(a), NamePattern::Starts(b)) => {
-            if a.starts_with(b.as_ref()) { Overlap::Within } else { Overlap::None }
+            if a.starts_with(b.as_ref()) {
+                Overlap::Within
+            } else {
+                Overlap::None
+            }
         }
         (NamePattern::Starts(a), NamePattern::Exact(b)) => {
-            if b.starts_with(a.as_ref()) { Overlap::Some } else { Overlap::None }
+            if b.starts_with(a.as_ref()) {
+                Overlap::Some
+            } else {
+                Overlap::None
+            }
         }
         (NamePattern::Starts(a), NamePattern::Starts(b)) => {
             if a.starts_with(b.as_ref()) {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::packet::{NAT_DESTINATION, NAT_SOURCE, differs_by_phase};
 use crate::admission::RuleId;
 use crate::netfilter::{
-    Action, Backend, Base, Chain, ChainKind, Field, Hook, Item, Match, Rule, Set, SetRef, Table, TableFamily, Test,
+    Action, Backend, Base, Chain, ChainKind, Field, Hook, Item, Match, Rule, Set, SetRef, Table, TableFamily,
+    Test,
 };
 
 /// A chain and the table that it is in.
@@ -170,7 +171,8 @@ impl<'p> Program<'p> {
         let after = self.places.partition_point(|place| place.first <= id.0);
         let place = *self.places.get(after.checked_sub(1)?)?;
         let index = usize::try_from(id.0.checked_sub(place.first)?).ok()?;
-        (index <= place.chain.rules.len()).then(|| (place, Some(index).filter(|at| *at < place.chain.rules.len())))
+        (index <= place.chain.rules.len())
+            .then(|| (place, Some(index).filter(|at| *at < place.chain.rules.len())))
     }
 
     /// Whether frames of a bridge can be lost by rules that are not asked here.

@@ -108,7 +108,11 @@ pub(super) fn intersection<N: Address>(left: &[Span<N>], right: &[Span<N>]) -> V
         if first <= last {
             common.push((first, last));
         }
-        if a.1 < b.1 { lefts.next() } else { rights.next() };
+        if a.1 < b.1 {
+            lefts.next()
+        } else {
+            rights.next()
+        };
     }
     common
 }
@@ -307,7 +311,6 @@ impl<N: Address> Region<N> {
         }
         (inside, outside)
     }
-
 }
 
 /// Neighbours of one tag as one piece.

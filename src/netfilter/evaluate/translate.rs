@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::address::Address;
 use super::packet::{End, Packet, Route};
 use super::walk::{Exits, State, Walk};
-use crate::netfilter::{MapValue, NamePattern, Nat, NatKind, NatTo, Span, Spans, Values};
+use crate::netfilter::{Hook, MapValue, NamePattern, Nat, NatKind, NatTo, Span, Spans, Values};
 
 /// Loopback space stays on the host.
 fn is_loopback(address: IpAddr) -> bool {
@@ -17,7 +17,8 @@ fn is_loopback(address: IpAddr) -> bool {
 impl<'p, N: Address> Walk<'_, 'p, N> {
     /// Translates a connection, which ends the chain.
     pub(super) fn translate(&mut self, nat: &'p Nat, id: u32, mut state: State<N>, exits: &mut Exits<'_, N>) {
-        if nat.kind == NatKind::Source {
+        // NETMAP translates whichever end its hook is for.
+        if nat.kind == NatKind::Source || matches!(self.hook(), Hook::Input | Hook::Postrouting) {
             // The caller's address is another from here on, and no rule of a later chain is asked about it.
             Rc::make_mut(&mut state.packet).nat_settled = true;
             self.pass(state);
@@ -44,7 +45,13 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
                                 self.translated(nat.kind, addresses.as_ref(), ports.as_ref(), id, matched);
                             }
                             MapValue::Number(port) => {
-                                self.translated(nat.kind, None, Some(&Spans::One((*port, *port))), id, matched);
+                                self.translated(
+                                    nat.kind,
+                                    None,
+                                    Some(&Spans::One((*port, *port))),
+                                    id,
+                                    matched,
+                                );
                             }
                             MapValue::Verdict(_) | MapValue::Unknown(_) => self.somewhere(id, matched),
                         }
@@ -117,22 +124,27 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         let stays = |address: N| {
             before == [(address, address)]
                 || is_loopback(address.to_ip())
-                || self.host().is_some_and(|host| host.iter().any(|own| own.address == address.to_ip()))
+                || self
+                    .links()
+                    .is_some_and(|links| links.addresses.iter().any(|own| own.address == address.to_ip()))
         };
         let few = near.addresses.iter().all(|(first, last)| first == last);
         let all = near.addresses.iter().filter(|(first, _)| stays(*first)).count();
         if few && all == near.addresses.len() {
             return &[Route::Local];
         }
-        let own = self.host().into_iter().flatten().filter_map(|own| N::of(own.address));
-        let some = own.into_iter().any(|own| near.addresses.iter().any(|(first, last)| *first <= own && own <= *last));
+        let own =
+            self.links().into_iter().flat_map(|links| &links.addresses).filter_map(|own| N::of(own.address));
+        let some = own
+            .into_iter()
+            .any(|own| near.addresses.iter().any(|(first, last)| *first <= own && own <= *last));
         if all > 0 || some { &[Route::Local, Route::Through] } else { &[Route::Through] }
     }
 
     /// The address that `REDIRECT` gives a packet: the first of the interface it came in by.
     fn first_address(&self, packet: &Packet<N>) -> Option<Vec<Span<N>>> {
         let Some(NamePattern::Exact(name)) = &packet.far_interface.is else { return None };
-        let mut own = self.host()?.iter().filter(|own| own.interface == name.as_ref());
+        let mut own = self.links()?.addresses.iter().filter(|own| own.interface == name.as_ref());
         own.find_map(|own| N::of(own.address)).map(|address| vec![(address, address)])
     }
 }

@@ -12,7 +12,7 @@ use super::answer::{Answer, Clock, Trial, is_phased, unstated};
 use super::packet::{Packet, Phase, Spot, Tracking, Tried};
 use super::program::{Place, Program, Station};
 use super::region::{Cover, Piece, Region, normalise};
-use crate::admission::{HostAddress, Ruling};
+use crate::admission::{Links, Ruling};
 use crate::netfilter::{
     Action, Base, ChainKind, Element, Field, Hook, Item, Lookup, MapValue, MarkChange, NamePattern, Policy,
     Rule, Span, Spans, TableFamily, Values, Verdict,
@@ -90,8 +90,8 @@ pub(super) struct Exits<'w, N: Address> {
 /// A walk of all sources of one family.
 pub(super) struct Walk<'a, 'p, N: Address> {
     trial: Trial<'a, 'p>,
-    /// The host's own addresses, where they are known.
-    host: Option<&'a [HostAddress]>,
+    /// The host's interfaces, where they are known.
+    links: Option<&'a Links>,
     accepted: Vec<(Rc<Packet<N>>, Vec<Piece<N>>)>,
     pub(super) lost: Vec<Loss<N>>,
     pub(super) notes: BTreeMap<(u32, Arc<str>), Vec<Span<N>>>,
@@ -108,18 +108,13 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
     pub(super) fn new(
         program: &'a Program<'p>,
         clock: Clock,
-        host: Option<&'a [HostAddress]>,
+        links: Option<&'a Links>,
         place: Place<'p>,
     ) -> Self {
-        let spot = Spot {
-            phase: Phase::Syn,
-            hook: Hook::Prerouting,
-            priority: 0,
-            kind: ChainKind::Filter,
-        };
+        let spot = Spot { phase: Phase::Syn, hook: Hook::Prerouting, priority: 0, kind: ChainKind::Filter };
         Self {
             trial: Trial { program, table: place.table, spot, clock },
-            host,
+            links,
             accepted: Vec::new(),
             lost: Vec::new(),
             notes: BTreeMap::new(),
@@ -169,7 +164,8 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
     /// Says that the order of chains with one priority is open.
     pub(super) fn note_order(&mut self, chain: usize, states: &[State<N>]) {
         let id = self.trial.program.place(chain).map_or(0, |place| place.policy_id());
-        let why: Arc<str> = "which of the chains with one priority is asked first is not in any listing".into();
+        let why: Arc<str> =
+            "which of the chains with one priority is asked first is not in any listing".into();
         for state in states {
             self.note(id, &why, &state.region);
         }
@@ -210,8 +206,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
                 self.note(policy, &why.into(), &state.region);
                 passing.push(state.clone());
             }
-            let hooked_to_device =
-                matches!(base.hook, Hook::Ingress | Hook::Egress);
+            let hooked_to_device = matches!(base.hook, Hook::Ingress | Hook::Egress);
             match &base.devices {
                 None if hooked_to_device && place.table.family == TableFamily::Netdev => {
                     let why = "its device is not in the listing: give `nft list ruleset` with `--nft`";
@@ -221,11 +216,8 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
                 }
                 None => asked.push(state),
                 Some(devices) => {
-                    let field = if base.hook == Hook::Ingress {
-                        Field::InInterface
-                    } else {
-                        Field::OutInterface
-                    };
+                    let field =
+                        if base.hook == Hook::Ingress { Field::InInterface } else { Field::OutInterface };
                     self.on_device(field, devices, policy, state, (&mut asked, &mut passing));
                 }
             }
@@ -287,7 +279,8 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
 
     fn rule(&mut self, id: u32, rule: &'p Rule, states: &mut Vec<State<N>>, leaving: &mut Vec<State<N>>) {
         let lead = conditions(&rule.items);
-        let Some((matches, rest)) = rule.items.split_at_checked(lead).filter(|(_, rest)| !rest.is_empty()) else {
+        let Some((matches, rest)) = rule.items.split_at_checked(lead).filter(|(_, rest)| !rest.is_empty())
+        else {
             return;
         };
         if !self.is_phased && is_phased(&rule.items) {
@@ -500,7 +493,9 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             let mut more = Vec::new();
             for one in &mut open {
                 let mut reach = Reach::of(Rc::clone(&one.packet));
-                reach.and(self.trial.is(field, values, &one.packet).unwrap_or(Answer::Exactly(Cover::Nothing)));
+                reach.and(
+                    self.trial.is(field, values, &one.packet).unwrap_or(Answer::Exactly(Cover::Nothing)),
+                );
                 if reach.possibly.is_nothing() {
                     continue;
                 }
@@ -524,7 +519,8 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
     ) -> Vec<(&'p MapValue, State<N>)> {
         let fields: Vec<Option<Field>> = lookup.fields.iter().copied().map(Some).collect();
         let mut groups: Vec<Group<'p, N>> = Vec::new();
-        let (rest, plain): (Vec<&Element>, Vec<&Element>) = elements.iter().partition(|one| one.is_for_the_rest());
+        let (rest, plain): (Vec<&Element>, Vec<&Element>) =
+            elements.iter().partition(|one| one.is_for_the_rest());
         for element in plain {
             let (surely, possibly, why) = self.trial.element(element, &fields, &state.packet);
             let Some(value) = element.value.as_ref().filter(|_| !possibly.is_nothing()) else { continue };
@@ -547,7 +543,8 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             }
         }
         for value in rest.into_iter().filter_map(|element| element.value.as_ref()) {
-            let everyone = State { packet: Rc::clone(&state.packet), region: std::mem::take(&mut state.region) };
+            let everyone =
+                State { packet: Rc::clone(&state.packet), region: std::mem::take(&mut state.region) };
             found.push((value, everyone));
         }
         found
@@ -566,7 +563,11 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             Action::Mark(change) => return self.marked(change, id, state, &mut exits.past, set_mark),
             Action::ConnMark(change) => {
                 let tracked = !matches!(
-                    state.packet.tried(Field::CtDirection, &Values::Numbers(Spans::One((0, 1))), self.trial.spot),
+                    state.packet.tried(
+                        Field::CtDirection,
+                        &Values::Numbers(Spans::One((0, 1))),
+                        self.trial.spot
+                    ),
                     Tried::Absent
                 );
                 if tracked {
@@ -617,7 +618,10 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             MarkChange::Unknown => None,
             MarkChange::Map(lookup) => Some(lookup),
         };
-        let found = lookup.map_or_else(|| Err("a mark that is computed".into()), |lookup| self.grouped(lookup, id, &mut state, past));
+        let found = lookup.map_or_else(
+            || Err("a mark that is computed".into()),
+            |lookup| self.grouped(lookup, id, &mut state, past),
+        );
         match found {
             Ok(found) => {
                 past.push(state);
@@ -626,7 +630,9 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
                     let packet = Rc::make_mut(&mut matched.packet);
                     match value {
                         MapValue::Number(mark) => set(packet, [0, 0, *mark]),
-                        MapValue::Verdict(_) | MapValue::Target { .. } | MapValue::Unknown(_) => packet.forget_marks(),
+                        MapValue::Verdict(_) | MapValue::Target { .. } | MapValue::Unknown(_) => {
+                            packet.forget_marks()
+                        }
                     }
                     after.push(matched);
                 }
@@ -708,8 +714,12 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         }
     }
 
-    pub(super) fn host(&self) -> Option<&'a [HostAddress]> {
-        self.host
+    pub(super) fn hook(&self) -> Hook {
+        self.trial.spot.hook
+    }
+
+    pub(super) fn links(&self) -> Option<&'a Links> {
+        self.links
     }
 }
 
@@ -759,7 +769,13 @@ struct Reach<'p, N: Address> {
 
 impl<'p, N: Address> Reach<'p, N> {
     fn of(packet: Rc<Packet<N>>) -> Self {
-        Self { packet, surely: Cover::Everything, possibly: Cover::Everything, open: None, otherwise: Vec::new() }
+        Self {
+            packet,
+            surely: Cover::Everything,
+            possibly: Cover::Everything,
+            open: None,
+            otherwise: Vec::new(),
+        }
     }
 
     fn and(&mut self, answer: Answer<'p, N>) {
@@ -801,6 +817,10 @@ struct Group<'p, N> {
 
 impl<'p, N: Address> Group<'p, N> {
     fn answer(&self) -> Answer<'p, N> {
-        super::answer::between(normalise(self.surely.clone()), normalise(self.possibly.clone()), self.why.clone())
+        super::answer::between(
+            normalise(self.surely.clone()),
+            normalise(self.possibly.clone()),
+            self.why.clone(),
+        )
     }
 }

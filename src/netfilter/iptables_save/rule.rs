@@ -39,6 +39,61 @@ pub(super) struct Scratch<'a> {
     options: Vec<Opt<'a>>,
     instances: Vec<(Module, &'a str)>,
     out: Out,
+    /// The rule of the line before, where it may be repeated.
+    repeat: Option<Repeat<'a>>,
+}
+
+impl Scratch<'_> {
+    /// Forgets the line before: behind a line that is no rule, the same words may mean something else.
+    pub(super) fn forget(&mut self) {
+        self.repeat = None;
+    }
+}
+
+/// A rule `-A CHAIN -s ADDRESS REST`. Long lists are rules that differ in the address alone.
+struct Repeat<'a> {
+    chain: &'a str,
+    rest: &'a str,
+    items: Box<[Item]>,
+}
+
+/// `-A CHAIN -s ADDRESS REST` in its parts.
+fn parts(line: &str) -> Option<(&str, &str, &str)> {
+    let (chain, rest) = line.strip_prefix("-A ")?.split_once(" -s ")?;
+    let (address, rest) = rest.split_once(' ')?;
+    (!chain.contains([' ', '\t', '"'])).then_some((chain, address, rest))
+}
+
+impl<'a> Repeat<'a> {
+    /// Keeps a rule that was read from this line, where what is asked of the address comes first in it.
+    fn new(line: &'a str, rule: &Rule, family: TableFamily) -> Option<Self> {
+        let (chain, address, rest) = parts(line)?;
+        let items = rule.items.clone();
+        (items.first()? == &from_one(address, family)?).then_some(Self { chain, rest, items })
+    }
+
+    /// The items of a rule that differs in its address alone.
+    #[inline]
+    fn items(&self, line: &str, family: TableFamily) -> Option<Box<[Item]>> {
+        let rest = line.strip_prefix("-A ")?.strip_prefix(self.chain)?.strip_prefix(" -s ")?;
+        let (address, space) = rest.split_at_checked(rest.len().checked_sub(self.rest.len() + 1)?)?;
+        if space.strip_prefix(' ')? != self.rest {
+            return None;
+        }
+        let first = from_one(address, family)?;
+        Some(std::iter::once(first).chain(self.items.iter().skip(1).cloned()).collect())
+    }
+}
+
+/// The condition that a packet comes from one prefix, which is not every address.
+#[inline]
+fn from_one(address: &str, family: TableFamily) -> Option<Item> {
+    let test = match family {
+        TableFamily::Ip6 => addresses::<u128>(Field::Source, address),
+        _ => addresses::<u32>(Field::Source, address),
+    };
+    let one = matches!(&test, Test::Is(_, Values::V4(Spans::One(_)) | Values::V6(Spans::One(_))));
+    one.then_some(Item::Match(Match { negated: false, test }))
 }
 
 /// Reads a rule and puts it into its chain.
@@ -48,10 +103,18 @@ pub(super) fn read<'a>(
     family: TableFamily,
     (table, scratch): (&mut OpenTable<'a>, &mut Scratch<'a>),
 ) -> Result<(), Fault> {
+    if let Some((repeat, items)) =
+        scratch.repeat.as_ref().and_then(|repeat| repeat.items(line, family).map(|items| (repeat, items)))
+    {
+        table.append(repeat.chain, Rule { items, place, handle: 0 });
+        return Ok(());
+    }
+    scratch.repeat = None;
     scratch.options.clear();
     scratch.instances.clear();
     scratch.out.clear();
     let mut parser = Parser {
+        line,
         words: Words::new(line),
         joined: None,
         negated: false,
@@ -95,6 +158,7 @@ enum Latest {
 }
 
 struct Parser<'p, 'a> {
+    line: &'a str,
     words: Words<'a>,
     /// A value that stands in the same word as its option: `-ptcp`, `--dport=22`.
     joined: Option<&'a str>,
@@ -321,7 +385,7 @@ impl<'a> Parser<'_, 'a> {
         if self.other_family {
             return Ok(());
         }
-        let Scratch { options, instances, out } = self.scratch;
+        let Scratch { options, instances, out, .. } = &mut *self.scratch;
         for (at, (module, name)) in instances.iter().enumerate() {
             let own = options.iter().filter(|option| option.owner == Owner::Instance(at));
             matches::read(*module, name, own.copied(), (self.family, out));
@@ -338,6 +402,7 @@ impl<'a> Parser<'_, 'a> {
         let rule = Rule { items, place: self.place, handle: 0 };
         match self.command {
             Some(Command::Append(chain)) => {
+                self.scratch.repeat = Repeat::new(self.line, &rule, self.family);
                 self.table.append(chain, rule);
                 Ok(())
             }

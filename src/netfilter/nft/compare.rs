@@ -244,3 +244,28 @@ fn unmasked(mask: u128, all: u128, wanted: &[Span<u128>]) -> Option<Vec<Span<u12
     }
     Some(joined(found))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::unmasked;
+
+    proptest! {
+        #[test]
+        fn a_masks_intervals_hold_what_it_makes_the_value_and_nothing_else(
+            mask in any::<u16>(), first in any::<u16>(), length in 0..3_u16, probe in any::<u16>(),
+        ) {
+            let all = u128::from(u16::MAX);
+            let last = first.saturating_add(length);
+            if let Some(found) = unmasked(u128::from(mask), all, &[(u128::from(first), u128::from(last))]) {
+                let inside = |at: u16| found.iter().any(|(low, high)| (*low..=*high).contains(&u128::from(at)));
+                for at in [probe, first, last, first | !mask, probe & !mask | first & mask] {
+                    prop_assert_eq!(inside(at), (first..=last).contains(&(at & mask)), "{}", at);
+                }
+            } else {
+                prop_assert!(length > 0 || mask.count_zeros() > 16);
+            }
+        }
+    }
+}

@@ -131,9 +131,15 @@ impl<'a> Parser<'a> {
 
     /// Bits joined to what was read already; a shift binds closest, then `&`, `^`, `|`.
     fn bits(&mut self, mut left: Expr<'a>, binding: u8) -> Result<Expr<'a>, ReadError> {
+        let mut length = 0;
         while let Some((bits, level)) = joiner(self.lexer.peek()) {
             if level < binding {
                 break;
+            }
+            // The tree grows a level with each: one that is too deep can't even be dropped.
+            length += 1;
+            if length > DEPTH_MAX {
+                return Err(self.lexer.error(format!("more than {DEPTH_MAX} operators in a row")));
             }
             self.lexer.take();
             let operand = match self.selector()? {
@@ -227,12 +233,12 @@ impl<'a> Parser<'a> {
                 return Ok(None);
             }
         };
-        if is_meta_alone(base) {
-            self.lexer.take();
-            return Ok(Some(select("meta", base, None)));
-        }
         if !is_base(base) {
-            return Ok(None);
+            let alone = is_meta_alone(base);
+            if alone {
+                self.lexer.take();
+            }
+            return Ok(alone.then(|| select("meta", base, None)));
         }
         let start = self.lexer.start();
         self.lexer.take();
@@ -300,9 +306,10 @@ impl<'a> Parser<'a> {
         } else {
             self.lexer.take_text()?;
         }
+        // A field that isn't known is taken for a value, and then the value for a statement that isn't known:
+        // the other way round, a verdict could be taken for a field.
         if let Token::Word(field) = self.lexer.peek()
-            && field.starts_with(|c: char| c.is_ascii_lowercase())
-            && !matches!(field, "exists" | "missing")
+            && is_option_field(field)
         {
             self.lexer.take();
         }
@@ -371,7 +378,8 @@ impl<'a> Parser<'a> {
     /// `@th,16,16`; nothing is taken where a set's name follows the `@`.
     fn raw_payload(&mut self) -> Option<Expr<'a>> {
         let rest = self.lexer.remaining();
-        let end = rest.find([' ', '\t', '\n', '}', ')']).unwrap_or(rest.len());
+        let ends = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'}' | b')');
+        let end = rest.as_bytes().iter().take(64).position(ends).unwrap_or(rest.len().min(64));
         let whole = rest.get(..end)?;
         if whole.bytes().filter(|byte| *byte == b',').count() != 2 {
             return None;
@@ -440,6 +448,13 @@ fn is_meta_alone(word: &str) -> bool {
             | "cpu"
             | "cgroup"
     )
+}
+
+/// Fields of options of TCP and IP, and of chunks of SCTP.
+fn is_option_field(word: &str) -> bool {
+    matches!(word, "kind" | "length" | "size" | "count" | "left" | "right" | "tsval" | "tsecr" | "subtype")
+        || matches!(word, "type" | "ptr" | "addr" | "value" | "flags" | "left0" | "right0" | "left1")
+        || matches!(word, "right1" | "left2" | "right2" | "left3" | "right3")
 }
 
 /// Words that start a selector of several.

@@ -13,11 +13,11 @@ use super::elements::{Gathered, Holds, Shape, v4_prefix};
 use super::fields::kinds_of;
 use super::json_tree::{Json, entry, expression, statements};
 use super::lexer::ends_of_lines;
-use super::lower::Builder;
+use super::lower::{Builder, Tables};
 use super::object::{self, BaseTree};
 use super::values::Kind;
 use super::{Place, ReadError, RuleTree, error};
-use crate::netfilter::{Reading, Remark, Set, TableFamily};
+use crate::netfilter::{Reading, Remark, TableFamily};
 
 /// Reads the JSON that `nft -j list ruleset` prints.
 ///
@@ -25,12 +25,11 @@ use crate::netfilter::{Reading, Remark, Set, TableFamily};
 /// one that could do anything. Only what isn't JSON, or has no list `nftables`, is an error.
 pub fn read_json(text: &str, listing: u16) -> Result<Reading, ReadError> {
     let objects = parse(text, listing)?;
-    let mut reader = Reader { text, listing, line: (0, 1), tables: Vec::new(), remarks: Vec::new() };
+    let mut reader = Reader { text, listing, line: (0, 1), tables: Tables::default(), remarks: Vec::new() };
     for object in objects {
         reader.object(object);
     }
-    let tables = reader.tables.into_iter().map(Builder::finish).collect();
-    Ok(Reading { tables, remarks: reader.remarks, ..Reading::default() })
+    Ok(Reading { tables: reader.tables.finish(), remarks: reader.remarks, ..Reading::default() })
 }
 
 /// The members of the list `nftables`, unread.
@@ -199,7 +198,7 @@ struct Reader<'a> {
     listing: u16,
     /// A place whose line is known, and that line.
     line: (usize, u32),
-    tables: Vec<Builder>,
+    tables: Tables,
     remarks: Vec<Remark>,
 }
 
@@ -245,13 +244,7 @@ impl<'a> Reader<'a> {
             self.remark(place, "an object without a family or a table that are known, left out");
             return None;
         };
-        // Rules come table by table: the last one it is, mostly.
-        let at = self.tables.iter().rposition(|table| table.is(family, name));
-        let at = at.unwrap_or_else(|| {
-            self.tables.push(Builder::new(family, name));
-            self.tables.len() - 1
-        });
-        self.tables.get_mut(at)
+        self.tables.table(family, name)
     }
 
     fn table(&mut self, value: &Json<'_>, place: Place) {
@@ -279,11 +272,13 @@ impl<'a> Reader<'a> {
     fn chain(&mut self, value: &Json<'_>, place: Place) {
         let Some(builder) = self.builder(value, "table", place) else { return };
         let name = value.text_of("name").unwrap_or_default();
-        builder.chain(name, place).place = place;
+        if let Some(chain) = builder.chain(name, place) {
+            chain.place = place;
+        }
         let Some(hook) = value.text_of("hook") else { return };
-        let devices: Option<Option<Vec<&str>>> =
-            value.get("dev").map(|devices| devices.items().iter().map(Json::text).collect());
-        let mut devices = devices.flatten();
+        let devices = value.get("dev");
+        let mut devices: Option<Vec<&str>> =
+            devices.and_then(|devices| devices.items().iter().map(Json::text).collect());
         let of_device = builder.family() == TableFamily::Netdev || matches!(hook, "ingress" | "egress");
         if !of_device {
             devices = None;
@@ -304,7 +299,9 @@ impl<'a> Reader<'a> {
         let handle = value.number_of("handle").unwrap_or(0);
         let rule = builder.rule(&RuleTree { statements, place, handle });
         let chain = value.text_of("chain").unwrap_or_default();
-        builder.chain(chain, place).rules.push(rule);
+        if let Some(chain) = builder.chain(chain, place) {
+            chain.rules.push(rule);
+        }
     }
 
     fn set(&mut self, value: &Json<'_>, elements: Option<&RawValue>, place: Place) {
@@ -318,7 +315,7 @@ impl<'a> Reader<'a> {
         let name = value.text_of("name").unwrap_or_default();
         let elements = gathered.finish();
         if let Some(builder) = self.builder(value, "table", place) {
-            builder.set(name, Set { elements, dynamic: false, dimensions: Vec::new() });
+            builder.set(name, elements);
         }
     }
 }
@@ -343,4 +340,143 @@ fn kinds(declared: &Json<'_>) -> Vec<Kind> {
     names.map_or(vec![Kind::Unmodelled], |names| {
         object::kinds(names.into_iter().flat_map(|name| name.split(" . ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_json;
+    use crate::netfilter::{Action, Elements, Item, Match, NamePattern, Test, Verdict};
+
+    fn ruleset(objects: &str) -> String {
+        format!("{{\"nftables\": [{{\"metainfo\": {{\"version\": \"1.0.6\"}}}}, {objects}]}}")
+    }
+
+    fn rule(expr: &str) -> Vec<Item> {
+        let text = ruleset(&format!(
+            "{{\"rule\": {{\"family\": \"ip\", \"table\": \"t\", \"chain\": \"c\", \"handle\": 7, \"expr\": [{expr}]}}}}"
+        ));
+        let reading = read_json(&text, 0).unwrap();
+        reading.tables[0].chains[0].rules[0].items.to_vec()
+    }
+
+    #[test]
+    fn only_what_is_no_json_of_nft_is_an_error() {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "{\"nftables\": 5}",
+            "{\"nftables\": []",
+            "{\"other\": []}",
+            "table ip t { }",
+            "\0",
+        ] {
+            let error = read_json(text, 0).unwrap_err();
+            assert!(error.place.line > 0 && !error.help.is_empty(), "{text}");
+        }
+        let error = read_json("{\"nftables\":\n[{\"rule\": {\"family\"", 0).unwrap_err();
+        assert_eq!(error.place.line, 2);
+        assert!(read_json("{\"nftables\": [], \"more\": 1}", 0).unwrap().tables.is_empty());
+    }
+
+    #[test]
+    fn statements_that_are_not_known_stay() {
+        for (expr, unknown) in [
+            ("{\"novelty\": {\"a\": 1}}", "novelty"),
+            ("{\"xt\": null}", "an extension of iptables"),
+            ("{\"xt\": {\"type\": \"target\", \"name\": \"TARPIT\"}}", "target `TARPIT` of iptables"),
+            ("{\"queue\": {\"num\": 1}}", "queue"),
+            ("{\"a\": 1, \"b\": 2}", "a statement of unknown form"),
+            ("\"frob 5\"", "frob 5"),
+            ("5", "a statement of unknown form"),
+        ] {
+            let items = rule(&format!("{expr}, {{\"accept\": null}}"));
+            assert_eq!(items, [Item::Act(Action::Opaque(unknown.into())), Item::Verdict(Verdict::Accept)]);
+        }
+        for expr in [
+            "{\"match\": {\"op\": \"~\", \"left\": {\"meta\": {\"key\": \"mark\"}}, \"right\": 1}}",
+            "{\"match\": {\"op\": \"==\", \"left\": {\"novelty\": 5}, \"right\": 1}}",
+            "{\"match\": {\"op\": \"==\", \"left\": {\"meta\": {\"key\": \"mark\"}}, \"right\": {\"x\": 1}}}",
+            "{\"match\": {}}",
+            "{\"xt\": {\"type\": \"match\", \"name\": \"conntrack\"}}",
+            "{\"limit\": {\"rate\": 5}}",
+        ] {
+            let items = rule(expr);
+            assert!(
+                matches!(&items[..], [Item::Match(Match { negated: false, test: Test::Unknown(_) })]),
+                "{expr}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_unknown_statement_names_may_change() {
+        let text = ruleset(
+            "{\"set\": {\"family\": \"ip\", \"table\": \"t\", \"name\": \"s\", \"type\": \"ipv4_addr\"}}, \
+             {\"rule\": {\"family\": \"ip\", \"table\": \"t\", \"chain\": \"c\", \"expr\": [{\"novelty\": [{\"set\": \"@s\"}]}]}}",
+        );
+        assert!(read_json(&text, 0).unwrap().tables[0].sets["s"].dynamic);
+    }
+
+    #[test]
+    fn a_table_sleeps_as_far_as_its_flags_tell() {
+        for (flags, expected) in [
+            ("", Some(false)),
+            (", \"flags\": \"t\"", None),
+            (", \"flags\": \"dormant\"", Some(true)),
+            (", \"flags\": [\"owner\", \"dormant\"]", Some(true)),
+            (", \"flags\": [\"owner\"]", Some(false)),
+            (", \"flags\": [\"novelty\"]", None),
+            (", \"flags\": 5", None),
+        ] {
+            let text = ruleset(&format!("{{\"table\": {{\"family\": \"ip\", \"name\": \"t\"{flags}}}}}"));
+            assert_eq!(read_json(&text, 0).unwrap().tables[0].dormant, expected, "{flags}");
+        }
+    }
+
+    #[test]
+    fn devices_are_told_by_newer_versions_only() {
+        for (dev, expected) in [
+            ("", None),
+            (", \"dev\": \"lo\"", Some(vec![NamePattern::Exact("lo".into())])),
+            (
+                ", \"dev\": [\"lo\", \"eth*\"]",
+                Some(vec![NamePattern::Exact("lo".into()), NamePattern::Starts("eth".into())]),
+            ),
+        ] {
+            let text = ruleset(&format!(
+                "{{\"chain\": {{\"family\": \"netdev\", \"table\": \"t\", \"name\": \"c\", \"type\": \"filter\", \"hook\": \"ingress\", \"prio\": -5, \"policy\": \"drop\"{dev}}}}}"
+            ));
+            let reading = read_json(&text, 0).unwrap();
+            let base = reading.tables[0].chains[0].base.as_ref().unwrap();
+            assert_eq!((&base.devices, base.priority), (&expected, -5));
+        }
+    }
+
+    #[test]
+    fn elements_are_read_before_their_type_is_told_and_in_every_form() {
+        let text = ruleset(
+            "{\"set\": {\"elem\": [\"1.2.3.4\", {\"elem\": {\"val\": \"1.2.3.5\", \"timeout\": 5}}, {\"prefix\": {\"addr\": \"9.0.0.0\", \"len\": 8}}], \
+             \"family\": \"ip\", \"table\": \"t\", \"name\": \"s\", \"type\": \"ipv4_addr\"}}, \
+             {\"set\": {\"family\": \"ip\", \"table\": \"t\", \"name\": \"n\", \"type\": {\"typeof\": {\"payload\": {\"protocol\": \"tcp\", \"field\": \"dport\"}}}, \"elem\": [80, {\"range\": [443, 444]}]}}, \
+             {\"set\": {\"family\": \"ip\", \"table\": \"t\", \"name\": \"u\", \"type\": \"ipv4_addr\", \"elem\": [\"1.2.3.4\", {\"x\": 1}]}}",
+        );
+        let reading = read_json(&text, 0).unwrap();
+        let sets = &reading.tables[0].sets;
+        assert_eq!(
+            sets["s"].elements,
+            Elements::V4([(0x0102_0304, 0x0102_0305), (0x0900_0000, 0x09ff_ffff)].into())
+        );
+        assert_eq!(sets["n"].elements, Elements::Numbers([(80, 80), (443, 444)].into()));
+        assert!(matches!(sets["u"].elements, Elements::Unknown(_)));
+    }
+
+    #[test]
+    fn rules_know_where_they_stand() {
+        let text = "{\"nftables\": [\n{\"rule\": {\"family\": \"ip\", \"table\": \"t\", \"chain\": \"c\", \"handle\": 7, \"expr\": []}}\n]}";
+        let reading = read_json(text, 2).unwrap();
+        let rule = &reading.tables[0].chains[0].rules[0];
+        assert_eq!((rule.place.listing, rule.place.line, rule.handle), (2, 2, 7));
+        assert!(text[rule.place.start as usize..rule.place.end as usize].starts_with("{\"rule\""));
+    }
 }

@@ -360,7 +360,7 @@ fn binary<'a>(name: &str, inner: &'a Json<'a>) -> Option<Expr<'a>> {
     let mut sides = inner.items().iter().map(expression);
     let (first, second) = (sides.next()?, sides.next()?);
     let start = Expr::Binary(bits, Box::new((first, second)));
-    if inner.items().len() > 64 {
+    if inner.items().len() > 16 {
         return None;
     }
     Some(sides.fold(start, |left, right| Expr::Binary(bits, Box::new((left, right)))))

@@ -89,3 +89,32 @@ pub(super) fn mark_of(select: &Select<'_>) -> Option<Field> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::netfilter::nft::text::read_text;
+    use crate::netfilter::{Action, Item, MarkChange};
+
+    #[test]
+    fn marks_are_followed_through_their_bits() {
+        let bits = |keep, take, flip| MarkChange::Bits { keep, take, flip };
+        for (value, expected) in [
+            ("0x10", bits(0, 0, 0x10)),
+            ("meta mark", bits(u32::MAX, 0, 0)),
+            ("ct mark", bits(0, u32::MAX, 0)),
+            ("meta mark & 0xffffff10 | 0x00000010", bits(0xffff_ff00, 0, 0x10)),
+            ("meta mark and 0xff xor 0x1", bits(0xff, 0, 1)),
+            ("ct mark & 0xff00 | 0x1", bits(0, 0xff00, 1)),
+            ("meta mark & 0xff | ct mark & 0xff00", bits(0xff, 0xff00, 0)),
+            ("meta mark ^ ct mark", bits(u32::MAX, u32::MAX, 0)),
+            ("meta mark | ct mark", MarkChange::Unknown),
+            ("meta mark << 8", MarkChange::Unknown),
+            ("numgen inc mod 2", MarkChange::Unknown),
+        ] {
+            let text = format!("table ip t {{\n chain c {{\n meta mark set {value}\n }}\n}}\n");
+            let reading = read_text(&text, 0).unwrap();
+            let items = &reading.tables[0].chains[0].rules[0].items;
+            assert_eq!(items.as_ref(), [Item::Act(Action::Mark(expected))], "{value}");
+        }
+    }
+}

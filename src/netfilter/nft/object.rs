@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::lower::Builder;
-use super::values::Kind;
+use super::values::{self, Kind};
 use super::{Place, names};
 use crate::netfilter::{Action, Base, ChainKind, Hook, Item, NamePattern, Policy, Rule, TableFamily};
 
@@ -35,6 +35,11 @@ pub(super) fn table_family(name: &str) -> Option<TableFamily> {
 /// `filter + 10`, `dstnat - 5`, `-150`: the words of a priority.
 pub(super) fn priority(words: &[&str], family: TableFamily) -> Option<i32> {
     let (first, rest) = words.split_first()?;
+    // People write `filter+10` too; a number's own sign comes first.
+    if let Some(at) = first.rfind(['+', '-']).filter(|at| *at > 0) {
+        let (name, sign, number) = (first.get(..at)?, first.get(at..=at)?, first.get(at + 1..)?);
+        return if rest.is_empty() { priority(&[name, sign, number], family) } else { None };
+    }
     let base = match first.parse() {
         Ok(number) => number,
         Err(_) if family == TableFamily::Bridge => names::bridge_priority(first)?,
@@ -63,10 +68,9 @@ pub(super) fn make_base(builder: &mut Builder, chain: &str, tree: &BaseTree<'_>,
     };
     let hook = hook(tree.hook);
     let known = kind.is_some() && policy.is_some() && hook.is_some() && tree.priority.is_some();
-    let devices = tree.devices.as_ref().map(|names| {
-        names.iter().map(|name| NamePattern::Exact(Arc::from(name.replace("\\*", "*")))).collect()
-    });
-    let chain = builder.chain(chain, place);
+    let devices: Option<Vec<NamePattern>> =
+        tree.devices.as_ref().and_then(|names| names.iter().map(|name| values::name(name)).collect());
+    let Some(chain) = builder.chain(chain, place) else { return };
     chain.base = Some(Base {
         kind: kind.unwrap_or(ChainKind::Filter),
         hook: hook.unwrap_or(Hook::Prerouting),

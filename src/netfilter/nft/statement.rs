@@ -7,7 +7,15 @@ use std::borrow::Cow;
 
 use super::expression::Parser;
 use super::lexer::Token;
-use super::{Expr, Hop, Operator, ReadError, RuleTree, Statement, Text, Word, names};
+use super::{Expr, Hop, Operator, ReadError, RuleTree, Select, Statement, Text, Word, names};
+
+/// Comparisons that long rulesets are made of: how they start, and what that selects.
+const FREQUENT: [(&str, &str, &str); 4] = [
+    ("ip saddr ", "ip", "saddr"),
+    ("tcp dport ", "tcp", "dport"),
+    ("ip daddr ", "ip", "daddr"),
+    ("tcp sport ", "tcp", "sport"),
+];
 
 impl<'a> Parser<'a> {
     /// Rules up to the brace that closes their chain, which stays.
@@ -70,6 +78,13 @@ impl<'a> Parser<'a> {
     /// One statement; `None` for one without effect on the question.
     fn statement(&mut self) -> Result<Option<Statement<'a>>, ReadError> {
         let start = self.lexer.start();
+        if let Token::Word(first @ ("accept" | "drop")) = self.lexer.peek() {
+            // The most frequent words of all.
+            return Ok(self.verdict(first).map(Statement::Verdict));
+        }
+        if let Some(found) = self.frequent() {
+            return Ok(Some(found));
+        }
         if let Some(left) = self.left()? {
             return self.after_left(left, start).map(Some);
         }
@@ -101,6 +116,28 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// `ip saddr 1.2.3.4 ` and the like, without a look at all that could stand there instead. Only where a
+    /// plain word follows: anything else may belong to the value.
+    fn frequent(&mut self) -> Option<Statement<'a>> {
+        let whole = self.lexer.remaining();
+        let (base, key, rest) =
+            FREQUENT.iter().find_map(|(start, base, key)| Some((*base, *key, whole.strip_prefix(start)?)))?;
+        let length = rest.bytes().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'/'))?;
+        let (value, after) = rest.split_at_checked(length)?;
+        let joins = ["or ", "and ", "xor ", "lshift ", "rshift "];
+        let ends = match after.as_bytes() {
+            [b' ', b'a'..=b'z', ..] => !joins.iter().any(|join| after.trim_ascii_start().starts_with(join)),
+            _ => false,
+        };
+        if !ends || !value.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        self.lexer.skip(whole.len() - after.len());
+        let select = Select { base: Cow::Borrowed(base), key: Cow::Borrowed(key), direction: None };
+        let (left, right) = (Expr::Select(select), super::word(value));
+        Some(Statement::Match { left, operator: Operator::Implicit, right })
+    }
+
     /// What follows a selector: a comparison, a map of verdicts, or `set`.
     fn after_left(&mut self, left: Expr<'a>, start: usize) -> Result<Statement<'a>, ReadError> {
         if is_count(&left) {
@@ -123,6 +160,10 @@ impl<'a> Parser<'a> {
             Token::Compare(found) => {
                 self.lexer.take();
                 operator = found;
+                // nft 1.0.6 prints `ct expiration > ` and nothing, although there is a value.
+                if matches!(self.lexer.peek(), Token::Word(word) if starts_statement(word)) {
+                    return Ok(Statement::Unknown(Cow::Borrowed("a comparison whose value nft did not print")));
+                }
             }
             Token::Word(_) | Token::Quoted(_) | Token::Mark(_) | Token::Newline | Token::End => {}
         }

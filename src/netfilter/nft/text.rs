@@ -4,11 +4,11 @@ use super::elements::{Gathered, Holds, Shape};
 use super::expression::Parser;
 use super::fields::kinds_of;
 use super::lexer::Token;
-use super::lower::Builder;
+use super::lower::{Builder, Tables};
 use super::object::{self, BaseTree};
 use super::values::Kind;
 use super::{Place, ReadError, shown};
-use crate::netfilter::{Reading, Remark, Set};
+use crate::netfilter::{Reading, Remark};
 
 /// Reads the text that `nft list ruleset` prints, with `-a` or without.
 ///
@@ -16,7 +16,8 @@ use crate::netfilter::{Reading, Remark, Set};
 /// (`add rule …`, `define`, `include`) are refused. Statements that aren't known are kept as such. Text that
 /// ends inside a table, and text that isn't nft's, is an error.
 pub fn read_text(text: &str, listing: u16) -> Result<Reading, ReadError> {
-    let mut reader = Reader { parser: Parser::new(text, listing), tables: Vec::new(), remarks: Vec::new() };
+    let mut reader =
+        Reader { parser: Parser::new(text, listing), tables: Tables::default(), remarks: Vec::new() };
     loop {
         reader.parser.lexer.skip_ends();
         match reader.parser.lexer.peek() {
@@ -32,13 +33,12 @@ pub fn read_text(text: &str, listing: u16) -> Result<Reading, ReadError> {
     if !unread.is_empty() {
         return Err(reader.parser.lexer.error("a string is never closed"));
     }
-    let tables = reader.tables.into_iter().map(Builder::finish).collect();
-    Ok(Reading { tables, remarks: reader.remarks, ..Reading::default() })
+    Ok(Reading { tables: reader.tables.finish(), remarks: reader.remarks, ..Reading::default() })
 }
 
 struct Reader<'a> {
     parser: Parser<'a>,
-    tables: Vec<Builder>,
+    tables: Tables,
     remarks: Vec<Remark>,
 }
 
@@ -73,20 +73,17 @@ impl<'a> Reader<'a> {
         {
             (family, name) = (found, second);
         }
-        let builder = self.builder(family, name);
-        let result = self.table_body(builder);
-        result.map(|builder| self.tables.push(builder))
+        // Out of the others while it is read: all of the reader is needed for that.
+        let mut tables = std::mem::take(&mut self.tables);
+        let result = match tables.table(family, name) {
+            Some(builder) => self.table_body(builder),
+            None => Ok(()),
+        };
+        self.tables = tables;
+        result
     }
 
-    /// The table that is read already, or a new one.
-    fn builder(&mut self, family: crate::netfilter::TableFamily, name: &str) -> Builder {
-        match self.tables.iter().position(|table| table.is(family, name)) {
-            Some(at) => self.tables.remove(at),
-            None => Builder::new(family, name),
-        }
-    }
-
-    fn table_body(&mut self, mut builder: Builder) -> Result<Builder, ReadError> {
+    fn table_body(&mut self, builder: &mut Builder) -> Result<(), ReadError> {
         if !self.parser.lexer.took_mark(b'{') {
             return Err(self.parser.lexer.error("a table without `{`"));
         }
@@ -101,8 +98,8 @@ impl<'a> Reader<'a> {
                     let flags = self.parser.lexer.take_rest()?;
                     builder.set_dormant(Some(flags.split([',', ' ']).any(|flag| flag == "dormant")));
                 }
-                "chain" => self.chain(&mut builder, start)?,
-                "set" | "map" => self.set(&mut builder)?,
+                "chain" => self.chain(builder, start)?,
+                "set" | "map" => self.set(builder)?,
                 "comment" | "counter" | "quota" | "limit" | "ct" | "secmark" | "synproxy" | "flowtable"
                 | "tunnel" => {
                     self.parser.lexer.take_rest()?;
@@ -116,7 +113,7 @@ impl<'a> Reader<'a> {
             }
         }
         if self.parser.lexer.took_mark(b'}') {
-            Ok(builder)
+            Ok(())
         } else {
             Err(self.parser.lexer.error("the listing ends or breaks off inside a table"))
         }
@@ -153,11 +150,10 @@ impl<'a> Reader<'a> {
                 Token::End => return Err(self.parser.lexer.error("the listing ends inside a chain")),
             }
         }
-        let chain = builder.chain(name, place);
-        if chain.rules.is_empty() {
-            chain.rules = rules;
-        } else {
-            chain.rules.append(&mut rules);
+        match builder.chain(name, place) {
+            Some(chain) if chain.rules.is_empty() => chain.rules = rules,
+            Some(chain) => chain.rules.append(&mut rules),
+            None => {}
         }
         if let Some(mut tree) = base {
             tree.policy = policy;
@@ -238,7 +234,7 @@ impl<'a> Reader<'a> {
             }
         }
         let elements = gathered.unwrap_or_else(|| Gathered::new(shape)).finish();
-        builder.set(name, Set { elements, dynamic: false, dimensions: Vec::new() });
+        builder.set(name, elements);
         Ok(())
     }
 
@@ -318,5 +314,141 @@ fn replace_places(statement: &mut super::Statement<'_>, place: Place) {
                 replace_places(statement, place);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_text;
+    use crate::netfilter::{Elements, Hook, NamePattern, Policy};
+
+    #[test]
+    fn hand_written_files_of_the_same_form_are_read() {
+        let text = "#!/usr/sbin/nft -f\nflush ruleset\ntable t { # no family: IPv4\n\
+             set a { type ipv4_addr; flags interval; auto-merge; elements = {1.2.3.0/24,\n1.2.4.0/24, 9.9.9.9}; }\n\
+             chain c { type filter hook input priority filter+10; policy drop; tcp dport {22,443} accept; drop }\n}\n";
+        let reading = read_text(text, 3).unwrap();
+        let table = &reading.tables[0];
+        let Elements::V4(spans) = &table.sets["a"].elements else { panic!("{table:?}") };
+        assert_eq!(spans.as_ref(), [(0x0102_0300, 0x0102_04ff), (0x0909_0909, 0x0909_0909)]);
+        let base = table.chains[0].base.as_ref().unwrap();
+        assert_eq!((base.hook, base.priority, base.policy), (Hook::Input, 10, Policy::Drop));
+        assert_eq!(table.chains[0].rules.len(), 2);
+        assert_eq!((table.chains[0].place.listing, table.chains[0].place.line), (3, 6));
+    }
+
+    #[test]
+    fn priorities_are_named_otherwise_in_a_bridge() {
+        for (family, priority, expected) in [
+            ("inet", "filter", 0),
+            ("inet", "dstnat - 5", -105),
+            ("inet", "mangle + 1", -149),
+            ("inet", "-500", -500),
+            ("ip", "security", 50),
+            ("bridge", "filter - 5", -205),
+            ("bridge", "dstnat", -300),
+            ("bridge", "out", 100),
+        ] {
+            let text = format!(
+                "table {family} t {{\n chain c {{\n type filter hook input priority {priority}; policy accept;\n }}\n}}\n"
+            );
+            let reading = read_text(&text, 0).unwrap();
+            assert_eq!(reading.tables[0].chains[0].base.as_ref().unwrap().priority, expected, "{priority}");
+        }
+    }
+
+    #[test]
+    fn a_base_chain_of_unknown_form_could_do_anything() {
+        for form in
+            ["hook input priority nobody", "hook nowhere priority 0", "hook input priority 0; policy perhaps"]
+        {
+            let text = format!("table ip t {{\n chain c {{\n type filter {form};\n accept\n }}\n}}\n");
+            let reading = read_text(&text, 0).unwrap();
+            assert_eq!(reading.tables[0].chains[0].rules.len(), 2, "{form}");
+        }
+    }
+
+    #[test]
+    fn devices_of_a_chain_are_read_in_both_forms() {
+        let name = |name: &str| NamePattern::Exact(name.into());
+        for (devices, expected) in [
+            ("device \"lo\"", vec![name("lo")]),
+            ("devices = { \"eth0\", eth1 }", vec![name("eth0"), name("eth1")]),
+        ] {
+            let text = format!(
+                "table netdev t {{\n chain c {{\n type filter hook ingress {devices} priority 0; policy accept;\n }}\n}}\n"
+            );
+            let reading = read_text(&text, 0).unwrap();
+            assert_eq!(reading.tables[0].chains[0].base.as_ref().unwrap().devices, Some(expected));
+        }
+    }
+
+    #[test]
+    fn an_empty_ruleset_is_a_ruleset() {
+        assert!(read_text("", 0).unwrap().tables.is_empty());
+        assert!(read_text("\n# nothing\n", 0).unwrap().tables.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_listing_or_not_whole_is_an_error_with_its_line() {
+        for (text, line) in [
+            ("add rule ip t c accept", 1),
+            ("\ninclude \"x\"", 2),
+            ("define x = 1\ntable ip t { }", 1),
+            ("flush table ip t", 1),
+            ("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n", 1),
+            ("{\"nftables\": []}", 1),
+            ("\0\u{1}\u{2}binary", 1),
+            ("table ip t {\n chain c {\n  accept\n", 4),
+            ("table ip t {\n chain c {\n  accept\n }\n", 5),
+            ("table ip t {\n set s {\n  type ipv4_addr\n  elements = { 1.2.3.4,\n", 4),
+            ("table ip t {\n chain c {\n  jump {\n accept\n", 3),
+            ("table ip t {\n chain c {\n  ip saddr { 1.2.3.4", 3),
+            ("table ip t {\n chain c {\n  accept comment \"cut of", 3),
+            ("table ip t { }\n}\n", 2),
+            ("table ip t { }\n\"never closed", 2),
+            ("table", 1),
+        ] {
+            let error = read_text(text, 0).unwrap_err();
+            assert!(error.place.line >= line, "{text:?}: {error:?}");
+            assert!(!error.message.is_empty() && !error.help.is_empty());
+        }
+    }
+
+    #[test]
+    fn braces_without_end_are_bounded() {
+        for piece in ["jump {", "(", "{", "ip saddr (", "meta mark & (", "a | ", "meta mark | 1 ", "jhash "] {
+            for end in ["", "\n}\n}\n"] {
+                let text = format!("table ip t {{\n chain c {{\n{}{end}", piece.repeat(20_000));
+                let _ = read_text(&text, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_of_unknown_type_or_form_is_unknown() {
+        for declared in [
+            "type ether_addr\n elements = { 00:11:22:33:44:55 }",
+            "type ipv4_addr\n elements = { 1.2.3.4, nobody }",
+            "typeof vlan id\n elements = { 5 }",
+            "typeof ip saddr . tcp option maxseg size\n elements = { 1.2.3.4 . 5 }",
+            "elements = { 1.2.3.4 }",
+            "type ipv4_addr\n elements = { 1.2.3.4 = 5 }",
+        ] {
+            let text = format!("table ip t {{\n set s {{\n {declared}\n }}\n chain c {{\n accept\n }}\n}}\n");
+            let reading = read_text(&text, 0).unwrap();
+            assert!(matches!(reading.tables[0].sets["s"].elements, Elements::Unknown(_)), "{declared}");
+            assert_eq!(reading.tables[0].chains[0].rules.len(), 1);
+        }
+    }
+
+    #[test]
+    fn objects_that_decide_nothing_are_skipped_whole() {
+        let text = "table inet t {\n counter c {\n packets 1 bytes 2\n }\n flowtable f {\n hook ingress priority filter\n devices = { eth0 }\n }\n \
+             ct helper h {\n type \"ftp\" protocol tcp\n }\n novelty n {\n chain x { accept }\n }\n comment \"x\"\n flags owner\n}\n";
+        let reading = read_text(text, 0).unwrap();
+        assert!(reading.tables[0].chains.is_empty());
+        assert_eq!(reading.tables[0].dormant, Some(false));
+        assert_eq!(reading.remarks.len(), 1);
     }
 }

@@ -293,7 +293,7 @@ pub(super) fn v6(text: &str) -> Option<Span<u128>> {
 }
 
 /// An interface's name; a star at its end that is not escaped stands for the rest.
-fn name(text: &str) -> Option<NamePattern> {
+pub(super) fn name(text: &str) -> Option<NamePattern> {
     // Indices are printed where the interface is gone: whose it was nobody can say.
     if text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

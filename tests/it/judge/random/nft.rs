@@ -241,8 +241,11 @@ impl Maker {
         let matches = self.conditions(spot, 3);
         let statement = if family != "netdev" && self.chance(25) { self.statement(spot) } else { "" };
         // Without a condition a verdict would end the chain for everybody.
-        let verdict =
-            if matches.is_empty() && !self.chance(8) { self.call(spot, below) } else { self.verdict(spot, below) };
+        let verdict = if matches.is_empty() && !self.chance(8) {
+            self.call(spot, below)
+        } else {
+            self.verdict(spot, below)
+        };
         let rule = format!("{matches}{statement}{verdict}");
         if rule.trim().is_empty() { "counter".into() } else { rule }
     }
