@@ -52,6 +52,20 @@ const BASES: [(&str, &str, Way, &str); 13] = [
 
 const CHAINS: [&str; 4] = ["c1", "c2", "c3", "c4"];
 
+/// What rules ask of a connection.
+const STATES: [&str; 10] = [
+    "ct state new",
+    "ct state new,established",
+    "ct state established",
+    "ct state established,related",
+    "ct state != new",
+    "ct state invalid",
+    "ct state { new, established }",
+    "ct state untracked",
+    "ct direction original",
+    "ct state != invalid",
+];
+
 impl Maker {
     /// One or two tables.
     pub(super) fn nft(&mut self) -> String {
@@ -393,20 +407,7 @@ impl Maker {
             Way::Called => "meta l4proto tcp",
         };
         match self.dice.below(12) {
-            0..=3 => self
-                .one(&[
-                    "ct state new",
-                    "ct state new,established",
-                    "ct state established",
-                    "ct state established,related",
-                    "ct state != new",
-                    "ct state invalid",
-                    "ct state { new, established }",
-                    "ct state untracked",
-                    "ct direction original",
-                    "ct state != invalid",
-                ])
-                .into(),
+            0..=3 => self.one(&STATES).into(),
             4 => self
                 .one(&[
                     "meta mark 0x1",
