@@ -313,8 +313,8 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             let (next, rest) = match left.split_first() {
                 None => return exits.past.push(state),
                 Some((Item::Match(_), _)) => {
-                    let (matches, rest) = left.split_at(conditions(left));
-                    let matched = self.split(matches, id, &mut state, &mut exits.past);
+                    let (tests, rest) = left.split_at(conditions(left));
+                    let matched = self.split(tests, id, &mut state, &mut exits.past);
                     exits.past.push(state);
                     (matched, rest)
                 }
