@@ -365,6 +365,8 @@ impl<N: Address> Packet<N> {
                 Phase::SynAck => 18,
                 Phase::Ack => 16,
             }),
+            // It may have the flag that forbids fragments.
+            Field::Fragment => Bits { value: 0, known: 0x3fff },
             Field::Mark => self.mark,
             Field::ConnMark => self.conn_mark,
             Field::CtState => Bits::exactly(self.state(spot)?),
