@@ -1,6 +1,8 @@
 //! What gets in, as JSON, version 1. Fields are only ever added; see `docs/admission.md`.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -63,8 +65,8 @@ struct DecidedReport {
     first: IpAddr,
     last: IpAddr,
     verdict: &'static str,
-    /// Absent where no rule looks at these sources.
-    rule: Option<RuleReport>,
+    /// Absent where no rule looks at these sources. One rule often decides many ranges.
+    rule: Option<Rc<RuleReport>>,
 }
 
 /// A rule or policy.
@@ -136,6 +138,11 @@ pub fn report(
     trace: Option<Vec<StepReport>>,
     describe: Describe<'_>,
 ) -> AdmissionReport {
+    let mut known: HashMap<RuleId, Rc<RuleReport>> = HashMap::new();
+    for rule in admission.decided.iter().filter_map(|one| one.rule) {
+        known.entry(rule).or_insert_with(|| Rc::new(RuleReport::of(describe(rule))));
+    }
+    let shared = |id: Option<RuleId>| id.and_then(|id| known.get(&id).map(Rc::clone));
     let rule = |id: Option<RuleId>| id.map(|id| RuleReport::of(describe(id)));
     let family = |family: Family| FamilyReport {
         surely: ranges(&admission.surely.only(family)),
@@ -144,7 +151,7 @@ pub fn report(
             .decided
             .iter()
             .filter(|one| one.first.is_ipv4() == (family == Family::V4))
-            .map(|one| decided(one, &rule))
+            .map(|one| decided(one, shared(one.rule)))
             .collect(),
     };
     let undecided = admission.undecided.iter().map(|open| UndecidedReport {
@@ -163,8 +170,8 @@ pub fn report(
     }
 }
 
-fn decided(one: &Decided, rule: &dyn Fn(Option<RuleId>) -> Option<RuleReport>) -> DecidedReport {
-    DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule: rule(one.rule) }
+fn decided(one: &Decided, rule: Option<Rc<RuleReport>>) -> DecidedReport {
+    DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule }
 }
 
 fn ranges(set: &PrefixSet) -> Vec<RangeReport> {

@@ -153,21 +153,8 @@ impl<N: Address> Region<N> {
 
     /// These pieces in any order; where they overlap, the tag of the one given earlier stays.
     pub(super) fn from_pieces(pieces: Vec<Piece<N>>) -> Self {
-        let mut sorted = pieces;
-        let given = if sorted.is_sorted_by_key(|piece| piece.0) {
-            None
-        } else {
-            let given = sorted.clone();
-            sorted.sort_unstable_by_key(|piece| piece.0);
-            Some(given)
-        };
-        let disjoint = sorted.iter().zip(sorted.iter().skip(1)).all(|(left, right)| left.1 < right.0);
-        if disjoint {
-            return Self { pieces: joined(sorted).map(|(first, last, tag)| (first, (last, tag))).collect() };
-        }
-        let mut region = Self::default();
-        region.insert(given.unwrap_or(sorted));
-        region
+        let pieces = disjoint(pieces);
+        Self { pieces: pieces.into_iter().map(|(first, last, tag)| (first, (last, tag))).collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -302,6 +289,36 @@ impl<N: Address> Region<N> {
         }
         (inside, outside)
     }
+}
+
+/// Pieces in any order as sorted, disjoint ones; where they overlap, the tag of the one given earlier stays.
+pub(super) fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
+    let overlap =
+        |sorted: &[Piece<N>]| sorted.iter().zip(sorted.iter().skip(1)).any(|(left, right)| left.1 >= right.0);
+    if pieces.is_sorted_by_key(|piece| piece.0) && !overlap(&pieces) {
+        return joined(pieces).collect();
+    }
+    let mut sorted = pieces.clone();
+    sorted.sort_unstable_by_key(|piece| piece.0);
+    if !overlap(&sorted) {
+        return joined(sorted).collect();
+    }
+    let mut region = Region::default();
+    region.insert(pieces);
+    region.pieces().collect()
+}
+
+/// Sorted, disjoint pieces as far as they are in sorted, disjoint intervals.
+pub(super) fn within<N: Address>(pieces: &[Piece<N>], spans: &[Span<N>]) -> Vec<Piece<N>> {
+    let mut inside = Vec::with_capacity(pieces.len().max(spans.len()));
+    let (mut pieces, mut spans) = (pieces.iter().peekable(), spans.iter().peekable());
+    while let (Some(&&(first, last, tag)), Some(&&(from, to))) = (pieces.peek(), spans.peek()) {
+        if first.max(from) <= last.min(to) {
+            inside.push((first.max(from), last.min(to), tag));
+        }
+        let _ = if last < to { pieces.next().map(|_| ()) } else { spans.next().map(|_| ()) };
+    }
+    inside
 }
 
 /// Neighbours of one tag as one piece.

@@ -222,7 +222,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
 
     /// Why a base chain may not be asked at all.
     fn may_sleep(&self, place: Place<'p>, base: &Base) -> Option<&'static str> {
-        if base.kind == ChainKind::Nat && !self.trial.program.tracks() {
+        if base.kind == ChainKind::Nat && !self.trial.program.tracks(N::FAMILY) {
             return Some("translating chains sleep unless something makes the kernel track connections");
         }
         if place.table.dormant.is_none() {
