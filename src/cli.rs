@@ -24,6 +24,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use crate::diagnostic::Diagnostics;
 use crate::instant::parse_moment;
@@ -208,6 +209,13 @@ fn print(text: &str) -> Outcome {
 
 fn print_bytes(bytes: &[u8]) -> Outcome {
     write_to(io::stdout().lock(), bytes)
+}
+
+/// Prints a report as JSON, piece by piece: one of many ranges is never held as text.
+fn print_json(report: &impl Serialize) -> Outcome {
+    let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let begun = serde_json::to_writer_pretty(&mut stdout, report).map_err(io::Error::from);
+    written(begun.and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()))
 }
 
 /// Prints text with colour escapes as data, leaving them out where nobody wants them.

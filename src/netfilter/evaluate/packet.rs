@@ -416,3 +416,32 @@ fn needs_connection(field: Field) -> bool {
 pub(super) fn differs_by_phase(field: Field) -> bool {
     needs_connection(field) || matches!(field, Field::TcpFlags | Field::CtState)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever the unknown bits are, what is said of the known ones holds.
+        #[test]
+        fn bits_of_which_some_are_unknown_never_say_too_much(
+            value: u32, known: u32, unknown: u32, other: u32,
+            change: [u32; 3], mask: u32, wanted in prop::collection::vec(any::<u32>(), 1..4),
+        ) {
+            let bits = Bits { value: value & known, known };
+            let real = (value & known) | (unknown & !known);
+            let mut values: Vec<Span<u32>> = wanted.iter().map(|one| (one & mask, one & mask)).collect();
+            values.sort_unstable();
+            if let Some(said) = bits.among(mask, &values) {
+                prop_assert_eq!(said, values.contains(&(real & mask, real & mask)));
+            }
+            let [keep, take, flip] = change;
+            let changed = bits.changed(Bits::exactly(other), change);
+            let really = (real & keep) ^ (other & take) ^ flip;
+            prop_assert_eq!(changed.value, really & changed.known);
+            prop_assert_eq!(changed.known, known | !keep);
+        }
+    }
+}

@@ -332,3 +332,90 @@ fn joined<N: Address>(pieces: Vec<Piece<N>>) -> impl Iterator<Item = Piece<N>> {
         Some((first, last, tag))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Each address of a small space by itself, at the end of the real one so that the end is met.
+    type Model = BTreeMap<u32, Tag>;
+
+    const BASE: u32 = u32::MAX - 63;
+
+    fn any_pieces(count: usize) -> impl Strategy<Value = Vec<Piece<u32>>> {
+        let piece = (0u32..64, 0u32..20, 0u32..4)
+            .prop_map(|(first, length, tag)| (BASE + first, BASE + (first + length).min(63), tag));
+        prop::collection::vec(piece, 0..count)
+    }
+
+    fn any_spans() -> impl Strategy<Value = Vec<Span<u32>>> {
+        any_pieces(12).prop_map(|pieces| normalise(pieces.into_iter().map(|(first, last, _)| (first, last)).collect()))
+    }
+
+    /// The tag of the piece given first stays.
+    fn model(pieces: &[Piece<u32>]) -> Model {
+        let mut all = Model::new();
+        for (first, last, tag) in pieces {
+            for address in *first..=*last {
+                all.entry(address).or_insert(*tag);
+            }
+        }
+        all
+    }
+
+    fn check(region: &Region<u32>, wanted: &Model) {
+        let pieces: Vec<Piece<u32>> = region.pieces().collect();
+        assert!(pieces.iter().zip(pieces.iter().skip(1)).all(|(left, right)| left.1 < right.0), "{pieces:?}");
+        assert_eq!(&model(&pieces), wanted);
+    }
+
+    fn covered(spans: &[Span<u32>], address: u32) -> bool {
+        spans.iter().any(|(first, last)| (*first..=*last).contains(&address))
+    }
+
+    proptest! {
+        #[test]
+        fn regions_agree_with_a_naive_model(pieces in any_pieces(40), more in any_pieces(8), spans in any_spans()) {
+            let mut whole = model(&pieces);
+            let mut region = Region::from_pieces(pieces);
+            check(&region, &whole);
+            let cover = Cover::of(Cow::Borrowed(&spans));
+            let inside: Model = whole.iter().filter(|(at, _)| covered(&spans, **at)).map(|(at, tag)| (*at, *tag)).collect();
+            check(&region.copied(&cover), &inside);
+            let taken = region.extract(&cover);
+            check(&taken, &inside);
+            whole.retain(|at, _| !covered(&spans, *at));
+            check(&region, &whole);
+            region.insert(more.clone());
+            for (at, tag) in model(&more) {
+                whole.entry(at).or_insert(tag);
+            }
+            check(&region, &whole);
+            region.merge(taken);
+            for (at, tag) in inside {
+                whole.entry(at).or_insert(tag);
+            }
+            check(&region, &whole);
+        }
+
+        #[test]
+        fn covers_agree_with_a_naive_model(left in any_spans(), right in any_spans(), at in BASE..) {
+            let (a, b) = (Cover::of(Cow::Borrowed(&left[..])), Cover::of(Cow::Borrowed(&right[..])));
+            let has = |cover: &Cover<'_, u32>| covered(&cover.spans(), at);
+            prop_assert_eq!(has(&a.clone().and(b.clone())), covered(&left, at) && covered(&right, at));
+            prop_assert_eq!(has(&a.clone().minus(&b)), covered(&left, at) && !covered(&right, at));
+            prop_assert_eq!(has(&a.complement()), !covered(&left, at));
+        }
+
+        #[test]
+        fn pieces_within_intervals_agree_with_a_naive_model(pieces in any_pieces(20), spans in any_spans()) {
+            let pieces = disjoint(pieces);
+            let wanted: Model = model(&pieces).into_iter().filter(|(at, _)| covered(&spans, *at)).collect();
+            prop_assert_eq!(model(&within(&pieces, &spans)), wanted);
+        }
+    }
+}
