@@ -11,7 +11,11 @@ use crate::netfilter::evaluate::Asked;
 use crate::report::admission_v1::{QuestionReport, RuleReport, StepReport, report};
 use crate::report::{admission_text, json_v1};
 
+const AFTER_HELP: &str = "Without a listing in a file this host is asked, which needs root; nothing is changed. \
+Exit status: 0 everything is decided, 1 findings, 2 bad input, 5 undetermined.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Admitted {
     #[command(flatten)]
     listings: Listings,

@@ -12,7 +12,8 @@ use super::{Exit, Format, Global, Outcome, complain, print, show};
 use crate::admission::{Admission, Decider, Question, RuleId};
 use crate::allowlist::{Allowlist, Exclusion};
 use crate::diagnostic::Diagnostics;
-use crate::drift::{Difference, Drift, Part, compare, keeper};
+use crate::drift::keeper::Keeper;
+use crate::drift::{Difference, Drift, Part, compare};
 use crate::netfilter::evaluate::{Asked, Wanted};
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
@@ -27,7 +28,11 @@ use crate::target::Target;
 /// Most lines of the text section, for one file.
 const TEXT_LINES_MAX: usize = 400;
 
+const AFTER_HELP: &str = "Without a listing in a file this host is asked, which needs root; nothing is changed. \
+Exit status: 0 as wanted, 1 drift or findings, 2 bad input, 5 undetermined.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Diff {
     /// Compare these targets only; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -182,7 +187,7 @@ impl Compared<'_> {
             ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
             sources: origins.chain(excluded).collect(),
             change: self.change(target, port, one, decider.as_ref()),
-            lasting: lasting(target, port, one, decider.as_ref()),
+            lasting: decider.as_ref().and_then(|decider| self.lasting(target, port, one, decider)),
             rule: decider.map(RuleReport::of),
             why: one.why.clone(),
         }
@@ -205,6 +210,20 @@ impl Compared<'_> {
         }
         let command = one.rule.and_then(|rule| self.asked.mend(rule, &one.addresses, port, wanted));
         command.unwrap_or(load)
+    }
+
+    /// What the program that writes the rules has to be told so that the change stays.
+    fn lasting(&self, target: &dyn Target, port: u16, one: &Difference, decider: &Decider) -> Option<String> {
+        if one.part != Part::Blocked || target.owns(decider) {
+            return None;
+        }
+        let chains = || self.read.host.tables.iter().flat_map(|table| &table.chains);
+        let is_policy = !decider.facts.contains_key("number")
+            && decider.facts.get("chain").is_some_and(|chain| chain == "INPUT");
+        // What passes ufw's chains undecided falls to the policy.
+        let by_ufw = || is_policy && chains().any(|chain| chain.name.as_ref() == "ufw-user-input");
+        let keeper = Keeper::of(decider).or_else(|| by_ufw().then_some(Keeper::Ufw))?;
+        keeper.told(&one.addresses.to_prefixes(), port)
     }
 
     /// Artifact against deployed text, where the target has a place of its own.
@@ -265,10 +284,4 @@ fn source(
         instants: lifecycle.map(instants).unwrap_or_default(),
         evidence,
     }
-}
-
-/// What else has to be told so that the change stays.
-fn lasting(target: &dyn Target, port: u16, one: &Difference, decider: Option<&Decider>) -> Option<String> {
-    let decider = decider.filter(|decider| one.part == Part::Blocked && !target.owns(decider))?;
-    keeper::lasting(decider, &one.addresses.to_prefixes(), port)
 }

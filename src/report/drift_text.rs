@@ -77,8 +77,14 @@ fn difference(one: &DifferenceReport, text: &mut String) {
             row("since", &since);
         }
         if let Some(evidence) = &source.evidence {
-            let says = evidence.says.as_ref().map(|says| format!("\"{}\", ", line(says))).unwrap_or_default();
-            row("provider", &format!("{says}{}, read {}", evidence.url, evidence.read));
+            let page = format!("{}, read {}", evidence.url, evidence.read);
+            match &evidence.says {
+                None => row("provider", &page),
+                Some(says) => {
+                    row("provider", &format!("\"{}\"", line(says)));
+                    row("", &page);
+                }
+            }
         }
     }
     if let Some(example) = one.example.map(|example| example.to_string()).filter(|example| *example != shown)
