@@ -34,7 +34,7 @@ pub fn admission(question: &QuestionReport, admission: &Admission, describe: Des
         }
         for group in &admitted {
             wrapped(&group.ranges, &mut text);
-            decided_by("by", group.rule, describe, &mut text);
+            text.push_str(&decided_by("by", group.rule, describe, 6));
         }
         if !between.is_empty() {
             text.push_str("  undetermined\n");
@@ -90,7 +90,7 @@ fn refusals(refused: &[Group], describe: Describe<'_>, text: &mut String) {
         } else {
             wrapped(&group.ranges, text);
         }
-        decided_by(did(group.ruling), group.rule, describe, text);
+        text.push_str(&decided_by(did(group.ruling), group.rule, describe, 6));
     }
 }
 
@@ -112,16 +112,15 @@ fn wrapped(ranges: &[(IpAddr, IpAddr)], text: &mut String) {
 }
 
 /// The rule below what it decides: its place on one line, its text on the next.
-fn decided_by(how: &str, rule: Option<RuleId>, describe: Describe<'_>, text: &mut String) {
-    let Some(rule) = rule else {
-        let _ = writeln!(text, "      {how} no rule: none looks at it");
-        return;
+fn decided_by(how: &str, rule: Option<RuleId>, describe: Describe<'_>, indent: usize) -> String {
+    let Some(decider) = rule.map(describe) else {
+        return format!("{:indent$}{how} no rule: none looks at it\n", "");
     };
-    let decider = describe(rule);
-    let _ = writeln!(text, "      {how} {}", decider.located());
+    let mut text = format!("{:indent$}{how} {}\n", "", decider.located());
     if !decider.text.is_empty() {
-        let _ = writeln!(text, "        {}", line(&decider.text));
+        let _ = writeln!(text, "{:indent$}  {}", "", line(&decider.text));
     }
+    text
 }
 
 fn did(ruling: Ruling) -> &'static str {
@@ -146,7 +145,7 @@ pub fn trace(
         Some(one) => {
             let verdict = if one.ruling == Ruling::Accept { "admitted" } else { "refused" };
             let _ = writeln!(text, "{source} is {verdict}");
-            decided_by(did(one.ruling), one.rule, describe, &mut text);
+            text.push_str(&decided_by(did(one.ruling), one.rule, describe, 2));
             text.push_str("\nWhat it meets\n");
         }
         None => {

@@ -104,10 +104,10 @@ fn difference(one: &DifferenceReport, text: &mut String) {
         row("undecided", &line(why));
     }
     for command in one.change.lines() {
-        row("change", command);
+        row("change", &line(command));
     }
     if let Some(lasting) = &one.lasting {
-        row("to stay", lasting);
+        row("to stay", &line(lasting));
     }
 }
 
