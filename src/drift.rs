@@ -196,7 +196,9 @@ impl Compared<'_> {
                 rest = rest.difference(&both);
             }
         }
-        groups.entry((rule, Vec::new(), Vec::new())).or_default().extend(rest.ranges());
+        if !rest.is_empty() {
+            groups.entry((rule, Vec::new(), Vec::new())).or_default().extend(rest.ranges());
+        }
     }
 }
 

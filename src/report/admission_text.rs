@@ -98,7 +98,10 @@ fn refusals(refused: &[Group], describe: Describe<'_>, text: &mut String) {
 fn wrapped(ranges: &[(IpAddr, IpAddr)], text: &mut String) {
     let mut row = String::from("   ");
     for (number, (first, last)) in ranges.iter().enumerate() {
-        let one = range(*first, *last);
+        let mut one = range(*first, *last);
+        if one.ends_with("/0") {
+            one = format!("everybody ({one})");
+        }
         if number > 0 {
             row.push(',');
         }

@@ -195,7 +195,7 @@ IPv4
 IPv6
   nobody is admitted
   refused
-    ::/0
+    everybody (::/0)
       dropped by the policy of chain `INPUT` (table ip6 filter), ip6tables:3
 "
     );
