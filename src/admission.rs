@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use crate::plain::line;
 use crate::prefix::PrefixSet;
 
 /// What is asked.
@@ -193,6 +194,14 @@ pub struct Decider {
     pub line: u32,
     /// What identifies it in the tool: table, chain, number, handle.
     pub facts: BTreeMap<&'static str, String>,
+}
+
+impl Decider {
+    /// Its title, with its handle and where it was read.
+    pub fn located(&self) -> String {
+        let handle = self.facts.get("handle").map(|handle| format!(", handle {handle}")).unwrap_or_default();
+        format!("{}{handle}, {}:{}", self.title, line(&self.listing), self.line)
+    }
 }
 
 /// Address space that the kernel disposes of before any rule is asked: as a source it is never a caller.

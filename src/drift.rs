@@ -1,5 +1,7 @@
 //! Allowlist and admission compared, by addresses covered and never by text.
 
+pub mod keeper;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -194,7 +196,9 @@ impl Compared<'_> {
                 rest = rest.difference(&both);
             }
         }
-        groups.entry((rule, Vec::new(), Vec::new())).or_default().extend(rest.ranges());
+        if !rest.is_empty() {
+            groups.entry((rule, Vec::new(), Vec::new())).or_default().extend(rest.ranges());
+        }
     }
 }
 

@@ -6,10 +6,12 @@
 //! 1. [`yaml`] reads text into nodes that know their place; [`diagnostic`] is how faults are told.
 //! 2. [`policy`] is one provider's sources with lifecycle and evidence; [`site`] says what is wanted where.
 //! 3. [`allowlist`] resolves both at an instant; [`prefix`] holds the addresses and their algebra.
-//! 4. [`target`] writes the allowlist in each tool's syntax, or refuses.
-//! 5. [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
+//! 4. [`admission`] is the question who gets in, and its answer; [`drift`] compares it with the allowlist.
+//! 5. [`netfilter`] reads what a host's tools print, and answers the question for its rules.
+//! 6. [`target`] writes the allowlist in each tool's syntax, or refuses.
+//! 7. [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
 //!
-//! From validation to rendering everything is pure: the outside is reached only in [`system`], the clock is
+//! From validation to rendering, and from a listing to drift, everything is pure: the outside is reached only in [`system`], the clock is
 //! read once, in [`cli`].
 
 pub mod admission;

@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use anyhow::anyhow;
 
 use super::listings::Listings;
-use super::{Exit, Global, Outcome, print};
+use super::{Exit, Global, Outcome, print, print_json};
 use crate::admission::{Admission, Decider, Question, RuleId};
 use crate::netfilter::evaluate::Asked;
+use crate::report::admission_text;
 use crate::report::admission_v1::{QuestionReport, RuleReport, StepReport, report};
-use crate::report::{admission_text, json_v1};
+
+const AFTER_HELP: &str = "Without a listing in a file this host is asked, which needs root; nothing is changed. \
+Exit status: 0 everything is decided, 1 findings, 2 bad input, 5 undetermined.";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Admitted {
     #[command(flatten)]
     listings: Listings,
@@ -74,7 +78,7 @@ impl Admitted {
             listings: read.host.listings.iter().map(|listing| listing.name.clone()).collect(),
             source: self.source.map(|source| source.to_canonical().to_string()),
         };
-        let text = match self.format {
+        match self.format {
             Format::Json => {
                 let trace = steps.map(|steps| {
                     let step = |one: crate::netfilter::evaluate::Step| StepReport {
@@ -84,14 +88,13 @@ impl Admitted {
                     };
                     steps.into_iter().map(step).collect()
                 });
-                json_v1::to_text(&report(shown, &admission, trace, &describe))
+                print_json(&report(shown, &admission, trace, &describe))
             }
-            Format::Text => match steps {
+            Format::Text => print(&match steps {
                 None => admission_text::admission(&shown, &admission, &describe),
                 Some(steps) => admission_text::trace(&shown, &admission, &steps, &describe),
-            },
-        };
-        print(&text)?;
+            }),
+        }?;
         Ok(exit(&admission))
     }
 }

@@ -1,11 +1,8 @@
 //! `callgate diff`
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use anyhow::anyhow;
-use jiff::Timestamp;
-use serde::Serialize;
 use similar::TextDiff;
 
 use super::inputs::{self, Inputs};
@@ -15,20 +12,27 @@ use super::{Exit, Format, Global, Outcome, complain, print, show};
 use crate::admission::{Admission, Decider, Question, RuleId};
 use crate::allowlist::{Allowlist, Exclusion};
 use crate::diagnostic::Diagnostics;
+use crate::drift::keeper::Keeper;
 use crate::drift::{Difference, Drift, Part, compare};
 use crate::netfilter::evaluate::{Asked, Wanted};
-use crate::plain::line;
-use crate::report::admission_text::range;
-use crate::report::admission_v1::{FindingReport, RuleReport, findings};
-use crate::report::json_v1;
+use crate::policy::load::Policies;
+use crate::policy::{Evidence, ProviderId, SourceId};
+use crate::report::admission_v1::{RuleReport, findings};
+use crate::report::drift_v1::{
+    DifferenceReport, DriftReport, Outcome as Came, RangeReport, Skipped, SourceReport, TargetReport,
+};
+use crate::report::source_v1::{instants, shown};
+use crate::report::{drift_text, json_v1};
 use crate::target::Target;
 
-/// Most ranges of a difference that are written out for people.
-const RANGES_SHOWN_MAX: usize = 8;
 /// Most lines of the text section, for one file.
 const TEXT_LINES_MAX: usize = 400;
 
+const AFTER_HELP: &str = "Without a listing in a file this host is asked, which needs root; nothing is changed. \
+Exit status: 0 as wanted, 1 drift or findings, 2 bad input, 5 undetermined.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Diff {
     /// Compare these targets only; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -38,67 +42,6 @@ pub(super) struct Diff {
     /// The form of the report
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-/// The report.
-#[derive(Debug, Serialize)]
-struct Report {
-    version: u32,
-    at: String,
-    listings: Vec<String>,
-    targets: Vec<TargetReport>,
-    findings: Vec<FindingReport>,
-    /// Targets of the site that are not compared, with why.
-    skipped: Vec<Skipped>,
-}
-
-#[derive(Debug, Serialize)]
-struct Skipped {
-    target: String,
-    why: String,
-}
-
-#[derive(Debug, Serialize)]
-struct TargetReport {
-    target: String,
-    kind: &'static str,
-    mode: &'static str,
-    /// `as wanted`, `drift` or `undetermined`.
-    outcome: &'static str,
-    differences: Vec<DifferenceReport>,
-    /// Artifact against deployed text: for reading only, it decides nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text_diff: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct DifferenceReport {
-    part: &'static str,
-    port: u16,
-    /// One address of it.
-    example: Option<IpAddr>,
-    ranges: Vec<RangeReport>,
-    /// The sources that these are addresses of.
-    sources: Vec<SourceReport>,
-    /// The rule that decides, or the first that can't be decided.
-    rule: Option<RuleReport>,
-    /// Why it is undecided.
-    why: Vec<String>,
-    /// The smallest safe change.
-    change: String,
-}
-
-#[derive(Debug, Serialize)]
-struct RangeReport {
-    first: IpAddr,
-    last: IpAddr,
-}
-
-#[derive(Debug, Serialize)]
-struct SourceReport {
-    provider: String,
-    source: String,
-    state: String,
 }
 
 impl Diff {
@@ -112,12 +55,12 @@ impl Diff {
         };
         let read = self.listings.read()?;
         let host =
-            Compared { read: &read, asked: Asked::new(&read.host), allowlist: &allowlist, at: inputs.at };
-        let (report, exit) = host.report(&inputs, &rendered, &self.target)?;
+            Compared { read: &read, asked: Asked::new(&read.host), allowlist: &allowlist, inputs: &inputs };
+        let (report, exit) = host.report(&rendered, &self.target)?;
         let text = match self.format {
             Format::Json => json_v1::to_text(&report),
-            Format::Text => as_text(&report),
-            Format::Markdown => as_markdown(&report),
+            Format::Text => drift_text::text(&report),
+            Format::Markdown => drift_text::markdown(&report),
         };
         print(&text)?;
         if exit == Exit::Undetermined {
@@ -131,27 +74,25 @@ struct Compared<'a> {
     read: &'a Read,
     asked: Asked<'a>,
     allowlist: &'a Allowlist,
-    at: Timestamp,
+    inputs: &'a Inputs,
 }
 
 impl Compared<'_> {
-    fn report(
-        &self,
-        inputs: &Inputs,
-        rendered: &[Rendered],
-        only: &[String],
-    ) -> anyhow::Result<(Report, Exit)> {
+    fn report(&self, rendered: &[Rendered], only: &[String]) -> anyhow::Result<(DriftReport, Exit)> {
         let describe = |id: RuleId| -> Decider { self.asked.describe(&self.read.host, id) };
-        let mut report = Report {
+        let mut report = DriftReport {
             version: json_v1::VERSION,
-            at: self.at.to_string(),
+            at: self.inputs.at.to_string(),
             listings: self.read.host.listings.iter().map(|listing| listing.name.clone()).collect(),
             targets: Vec::new(),
             findings: Vec::new(),
             skipped: Vec::new(),
         };
-        for target in
-            inputs.targets.iter().filter(|target| only.is_empty() || only.contains(&target.common().name))
+        for target in self
+            .inputs
+            .targets
+            .iter()
+            .filter(|target| only.is_empty() || only.contains(&target.common().name))
         {
             let common = target.common();
             let Some(answers) = self.answers(target.as_ref()) else {
@@ -169,14 +110,15 @@ impl Compared<'_> {
         if report.targets.is_empty() {
             return Err(anyhow!("none of the targets is a host's packet filter: nothing was compared"));
         }
-        let exit =
-            if report.targets.iter().any(|target| target.outcome == DRIFT) || !report.findings.is_empty() {
-                Exit::Findings
-            } else if report.targets.iter().any(|target| target.outcome == UNDETERMINED) {
-                Exit::Undetermined
-            } else {
-                Exit::Ok
-            };
+        let exit = if report.targets.iter().any(|target| target.outcome == Came::Drift)
+            || !report.findings.is_empty()
+        {
+            Exit::Findings
+        } else if report.targets.iter().any(|target| target.outcome == Came::Undetermined) {
+            Exit::Undetermined
+        } else {
+            Exit::Ok
+        };
         Ok((report, exit))
     }
 
@@ -187,7 +129,7 @@ impl Compared<'_> {
             port,
             interface: service.interface.clone(),
             addresses: service.addresses.clone(),
-            at: self.at,
+            at: self.inputs.at,
             links: self.read.links.clone(),
         };
         service.ports.iter().map(|port| Some((*port, target.admit(&self.asked, &question(*port))?))).collect()
@@ -205,11 +147,11 @@ impl Compared<'_> {
             .map(|(port, answer)| (*port, compare(self.allowlist, answer, common.mode)))
             .collect();
         let outcome = if drifts.iter().any(|(_, drift)| drift.is_certain()) {
-            DRIFT
+            Came::Drift
         } else if drifts.iter().any(|(_, drift)| !drift.differences.is_empty()) {
-            UNDETERMINED
+            Came::Undetermined
         } else {
-            AS_WANTED
+            Came::AsWanted
         };
         let differences = drifts.iter().flat_map(|(port, drift)| {
             drift.differences.iter().map(|one| self.difference(target, *port, one))
@@ -225,30 +167,26 @@ impl Compared<'_> {
     }
 
     fn difference(&self, target: &dyn Target, port: u16, one: &Difference) -> DifferenceReport {
+        let policies = &self.inputs.policies;
+        let example = one.example();
         let origins = one.origins.iter().filter_map(|at| {
             let origin = self.allowlist.origins.get(usize::try_from(*at).ok()?)?;
-            Some(SourceReport {
-                provider: origin.provider.to_string(),
-                source: origin.source.to_string(),
-                state: origin.state.as_str().to_owned(),
-            })
+            let state = origin.state.as_str().to_owned();
+            Some(source(policies, (&origin.provider, &origin.source), state, example))
         });
         let excluded = one.excluded.iter().filter_map(|at| {
             let gone = self.allowlist.excluded.get(*at)?;
-            Some(SourceReport {
-                provider: gone.provider.to_string(),
-                source: gone.source.to_string(),
-                state: exclusion(&gone.why),
-            })
+            Some(source(policies, (&gone.provider, &gone.source), exclusion(&gone.why), example))
         });
         let decider = one.rule.map(|rule| self.asked.describe(&self.read.host, rule));
         DifferenceReport {
             part: one.part.as_str(),
             port,
-            example: one.example(),
+            example,
             ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
             sources: origins.chain(excluded).collect(),
             change: self.change(target, port, one, decider.as_ref()),
+            lasting: decider.as_ref().and_then(|decider| self.lasting(target, port, one, decider)),
             rule: decider.map(RuleReport::of),
             why: one.why.clone(),
         }
@@ -273,6 +211,20 @@ impl Compared<'_> {
         command.unwrap_or(load)
     }
 
+    /// What the program that writes the rules has to be told so that the change stays.
+    fn lasting(&self, target: &dyn Target, port: u16, one: &Difference, decider: &Decider) -> Option<String> {
+        if one.part != Part::Blocked || target.owns(decider) {
+            return None;
+        }
+        let chains = || self.read.host.tables.iter().flat_map(|table| &table.chains);
+        let is_policy = !decider.facts.contains_key("number")
+            && decider.facts.get("chain").is_some_and(|chain| chain == "INPUT");
+        // What passes ufw's chains undecided falls to the policy.
+        let by_ufw = || is_policy && chains().any(|chain| chain.name.as_ref() == "ufw-user-input");
+        let keeper = Keeper::of(decider).or_else(|| by_ufw().then_some(Keeper::Ufw))?;
+        keeper.told(&one.addresses.to_prefixes(), port)
+    }
+
     /// Artifact against deployed text, where the target has a place of its own.
     fn text_diff(&self, target: &dyn Target, artifact: &Rendered) -> Option<String> {
         let mut text = String::new();
@@ -292,10 +244,6 @@ impl Compared<'_> {
     }
 }
 
-const DRIFT: &str = "drift";
-const UNDETERMINED: &str = "undetermined";
-const AS_WANTED: &str = "as wanted";
-
 fn exclusion(why: &Exclusion) -> String {
     match why {
         Exclusion::Expired(end) => format!("expired: its end was {end}"),
@@ -307,113 +255,32 @@ fn exclusion(why: &Exclusion) -> String {
     }
 }
 
-/// A rule of a report in a line.
-fn rule_line(rule: &RuleReport) -> String {
-    if rule.text.is_empty() { rule.title.clone() } else { format!("{}: {}", rule.title, line(&rule.text)) }
-}
-
-fn ranges_line(ranges: &[RangeReport]) -> String {
-    let shown = ranges.iter().take(RANGES_SHOWN_MAX).map(|one| range(one.first, one.last));
-    let mut words: Vec<String> = shown.collect();
-    if ranges.len() > RANGES_SHOWN_MAX {
-        words.push(format!("and {} more ranges", ranges.len().saturating_sub(RANGES_SHOWN_MAX)));
+/// What a policy knows of a source.
+fn source(
+    policies: &Policies,
+    (provider, id): (&ProviderId, &SourceId),
+    state: String,
+    example: Option<IpAddr>,
+) -> SourceReport {
+    let policy = policies.by_provider.get(provider.as_str());
+    let found = policy.and_then(|policy| Some((policy, policy.source(id)?)));
+    let evidence = found.and_then(|(policy, source)| {
+        // What names the address tells most, then what the provider says at all.
+        let named = example.map(|example| example.to_string());
+        let says = |one: &&Evidence| one.says.is_some();
+        let names = |one: &&Evidence| {
+            one.says.as_ref().zip(named.as_ref()).is_some_and(|(says, named)| says.contains(named.as_str()))
+        };
+        let all = &source.evidence;
+        let best = all.iter().find(names).or_else(|| all.iter().find(says)).or(all.first())?;
+        Some(shown(policy, best))
+    });
+    let lifecycle = found.and_then(|(_, source)| source.environments.values().next());
+    SourceReport {
+        provider: provider.to_string(),
+        source: id.to_string(),
+        state,
+        instants: lifecycle.map(instants).unwrap_or_default(),
+        evidence,
     }
-    words.join(", ")
-}
-
-fn sources_line(sources: &[SourceReport]) -> String {
-    let one =
-        |source: &SourceReport| format!("{}/{} ({})", source.provider, source.source, line(&source.state));
-    sources.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-// Writing into a String can't fail, so the results below are dropped.
-fn as_text(report: &Report) -> String {
-    let mut text = format!("read from: {}; judged at {}\n", report.listings.join(", "), report.at);
-    for target in &report.targets {
-        let _ = writeln!(text, "\n{} ({}, {}): {}", target.target, target.kind, target.mode, target.outcome);
-        for one in &target.differences {
-            let _ = writeln!(text, "  {} at tcp/{}: {}", one.part, one.port, ranges_line(&one.ranges));
-            if let Some(example) = one.example {
-                let _ = writeln!(text, "    {:9} {example}", "such as");
-            }
-            if !one.sources.is_empty() {
-                let _ = writeln!(text, "    {:9} {}", "source", sources_line(&one.sources));
-            }
-            let rule = one.rule.as_ref().map_or_else(|| "none: no rule looks at it".to_owned(), rule_line);
-            let _ = writeln!(text, "    {:9} {rule}", "rule");
-            for why in &one.why {
-                let _ = writeln!(text, "    {:9} {}", "undecided", line(why));
-            }
-            for command in one.change.lines() {
-                let _ = writeln!(text, "    {:9} {command}", "change");
-            }
-        }
-    }
-    for skipped in &report.skipped {
-        let _ = writeln!(text, "\n{} was not compared: {}", skipped.target, skipped.why);
-    }
-    if !report.findings.is_empty() {
-        text.push_str("\nFindings\n");
-    }
-    for found in &report.findings {
-        let _ = writeln!(text, "  {}: {}\n    help: {}", found.code, line(&found.message), line(&found.help));
-    }
-    for target in &report.targets {
-        if let Some(diff) = &target.text_diff {
-            let _ = writeln!(
-                text,
-                "\n---- text of {}, for reading only: what differs here need not differ in meaning ----\n{diff}",
-                target.target
-            );
-        }
-    }
-    text
-}
-
-fn as_markdown(report: &Report) -> String {
-    let cell = |text: &str| line(text).replace('|', "\\|");
-    let mut text = String::from("## What is deployed against the policy\n\n");
-    let _ = writeln!(text, "Read from {}; judged at {}.\n", cell(&report.listings.join(", ")), report.at);
-    for target in &report.targets {
-        let _ = writeln!(
-            text,
-            "### {} ({}, {}): {}\n",
-            cell(&target.target),
-            target.kind,
-            target.mode,
-            target.outcome
-        );
-        if !target.differences.is_empty() {
-            text.push_str("| part | port | addresses | source | rule | change |\n| --- | --- | --- | --- | --- | --- |\n");
-        }
-        for one in &target.differences {
-            let rule = one.rule.as_ref().map_or_else(|| "none".to_owned(), rule_line);
-            let why = one.why.iter().map(|why| cell(why)).collect::<Vec<_>>().join("; ");
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | `{}` {why} | `{}` |",
-                one.part,
-                one.port,
-                ranges_line(&one.ranges),
-                cell(&sources_line(&one.sources)),
-                cell(&rule).replace('`', "'"),
-                cell(&one.change).replace('`', "'"),
-            );
-        }
-        text.push('\n');
-        if let Some(diff) = &target.text_diff {
-            let _ = writeln!(
-                text,
-                "<details><summary>Text, for reading only</summary>\n\n```diff\n{diff}```\n</details>\n"
-            );
-        }
-    }
-    for found in &report.findings {
-        let _ = writeln!(text, "- **{}**: {} ({})", found.code, cell(&found.message), cell(&found.help));
-    }
-    for skipped in &report.skipped {
-        let _ = writeln!(text, "- {} was not compared: {}", cell(&skipped.target), cell(&skipped.why));
-    }
-    text
 }

@@ -11,9 +11,10 @@ use super::{Exit, Global, Outcome, print, show};
 use crate::allowlist::{exceptions_of, standing};
 use crate::diagnostic::Diagnostics;
 use crate::plain::line;
-use crate::policy::{Dated, End, Evidence, Lifecycle, Policy, Role, Source};
+use crate::policy::{Policy, Role, Source};
 use crate::prefix::Prefix;
 use crate::report::json_v1;
+use crate::report::source_v1::{Instant, Shown, instants, shown};
 use crate::site::Site;
 
 #[derive(Debug, clap::Args)]
@@ -73,24 +74,6 @@ struct InEnvironment {
     state: &'static str,
     admitted: bool,
     instants: Vec<Instant>,
-}
-
-#[derive(Debug, Serialize, PartialEq)]
-struct Instant {
-    what: &'static str,
-    at: String,
-    inferred: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Shown {
-    page: String,
-    url: String,
-    section: Option<String>,
-    says: Option<String>,
-    read: String,
-    version: Option<String>,
-    note: Option<String>,
 }
 
 impl Explain {
@@ -222,43 +205,6 @@ fn withdrawn(source: &Source) -> Option<String> {
         lifecycle.withdrawn.as_ref().map(|dated| &dated.moment).or(end)
     });
     last.max_by_key(|moment| moment.ends()).map(ToString::to_string)
-}
-
-fn instants(lifecycle: &Lifecycle) -> Vec<Instant> {
-    let one = |what: &'static str, dated: &Option<Dated>| {
-        dated.as_ref().map(|dated| Instant {
-            what,
-            at: dated.moment.to_string(),
-            inferred: dated.inferred.clone(),
-        })
-    };
-    let end = match &lifecycle.valid_until {
-        End::Open => None,
-        End::Unknown => Some(Instant { what: "valid until", at: "unknown".to_owned(), inferred: None }),
-        End::At(dated) => one("valid until", &Some(dated.clone())),
-    };
-    let all = [
-        one("announced", &lifecycle.announced),
-        one("valid from", &lifecycle.valid_from),
-        one("legacy since", &lifecycle.legacy_since),
-        one("deadline", &lifecycle.deadline),
-        end,
-        one("withdrawn", &lifecycle.withdrawn),
-        one("review by", &lifecycle.review_by),
-    ];
-    all.into_iter().flatten().collect()
-}
-
-fn shown(policy: &Policy, evidence: &Evidence) -> Shown {
-    Shown {
-        page: evidence.page.clone(),
-        url: policy.pages.get(&evidence.page).map(|page| page.url.clone()).unwrap_or_default(),
-        section: evidence.section.clone(),
-        says: evidence.says.clone(),
-        read: evidence.read.to_string(),
-        version: evidence.version.clone(),
-        note: evidence.note.clone(),
-    }
 }
 
 // Writing into a String can't fail, so the results below are dropped.

@@ -22,7 +22,7 @@ pub(super) struct Listings {
     /// Output of `nft -j list ruleset`
     #[arg(long, value_name = "FILE")]
     nft_json: Option<PathBuf>,
-    /// Output of `nft list ruleset`; it knows more than the JSON
+    /// Output of `nft -a list ruleset`, or without `-a`; it knows more than the JSON
     #[arg(long, value_name = "FILE")]
     nft: Option<PathBuf>,
     /// Output of `iptables-save`, or of `iptables -S`; once for each machinery

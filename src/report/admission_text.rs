@@ -1,5 +1,6 @@
 //! What gets in, for people.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -9,8 +10,10 @@ use crate::netfilter::evaluate::Step;
 use crate::plain::line;
 use crate::prefix::{Family, Prefix, PrefixSet};
 
-/// Most ranges that are listed one by one for a rule that refuses.
+/// Most ranges that are written out for a rule that refuses.
 const REFUSED_MAX: usize = 4;
+/// Where a line of ranges ends.
+const COLUMNS_MAX: usize = 100;
 
 // Writing into a String can't fail, so the results below are dropped.
 
@@ -19,55 +22,115 @@ pub fn admission(question: &QuestionReport, admission: &Admission, describe: Des
     let mut text = heading(question);
     for family in [Family::V4, Family::V6] {
         let _ = writeln!(text, "\n{}", if family == Family::V4 { "IPv4" } else { "IPv6" });
-        let surely = admission.surely.only(family);
-        let between = admission.possibly.difference(&admission.surely).only(family);
-        if surely.is_empty() && between.is_empty() {
-            text.push_str("  nobody is admitted\n");
-        }
         let of_family = |one: &&Decided| one.first.is_ipv4() == (family == Family::V4);
-        if !surely.is_empty() {
+        let groups = groups(admission.decided.iter().filter(of_family));
+        let (admitted, refused): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.ruling == Ruling::Accept);
+        let between = admission.possibly.difference(&admission.surely).only(family);
+        if admitted.is_empty() && between.is_empty() {
+            text.push_str("  nobody is admitted\n");
+        } else if !admitted.is_empty() {
             text.push_str("  admitted\n");
-            for one in admission.decided.iter().filter(of_family).filter(|one| one.ruling == Ruling::Accept) {
-                let _ =
-                    writeln!(text, "    {:<43} by {}", range(one.first, one.last), by(one.rule, describe));
-            }
+        }
+        for group in &admitted {
+            wrapped(&group.ranges, &mut text);
+            text.push_str(&decided_by("by", group.rule, describe, 6));
         }
         if !between.is_empty() {
             text.push_str("  undetermined\n");
-            for (first, last) in between.ranges() {
-                let _ = writeln!(text, "    {}", range(first, last));
-            }
+            wrapped(&between.ranges().collect::<Vec<_>>(), &mut text);
         }
-        refused(admission.decided.iter().filter(of_family), describe, &mut text);
+        refusals(&refused, describe, &mut text);
     }
     rest(admission, describe, &mut text);
     text
 }
 
-/// Who is refused, by the rule that does it.
-fn refused<'a>(decided: impl Iterator<Item = &'a Decided>, describe: Describe<'_>, text: &mut String) {
-    let mut rules: Vec<(Option<RuleId>, Ruling, Vec<&Decided>)> = Vec::new();
-    let mut known = std::collections::HashMap::new();
-    for one in decided.filter(|one| one.ruling != Ruling::Accept) {
+/// Sources with one fate, by one rule.
+struct Group {
+    rule: Option<RuleId>,
+    ruling: Ruling,
+    ranges: Vec<(IpAddr, IpAddr)>,
+}
+
+/// By rule, in the order of their first addresses.
+fn groups<'a>(decided: impl Iterator<Item = &'a Decided>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut known = HashMap::new();
+    for one in decided {
         let at = *known.entry((one.rule, one.ruling)).or_insert_with(|| {
-            rules.push((one.rule, one.ruling, Vec::new()));
-            rules.len().saturating_sub(1)
+            groups.push(Group { rule: one.rule, ruling: one.ruling, ranges: Vec::new() });
+            groups.len().saturating_sub(1)
         });
-        if let Some(group) = rules.get_mut(at) {
-            group.2.push(one);
+        if let Some(group) = groups.get_mut(at) {
+            group.ranges.push((one.first, one.last));
         }
     }
-    if !rules.is_empty() {
+    groups
+}
+
+/// Who is refused. One rule's sources are everybody else where all others are written out.
+fn refusals(refused: &[Group], describe: Describe<'_>, text: &mut String) {
+    if !refused.is_empty() {
         text.push_str("  refused\n");
     }
-    for (rule, ruling, ranges) in rules {
-        let did = if ruling == Ruling::Reject { "rejected" } else { "dropped" };
-        let what = if ranges.len() > REFUSED_MAX {
-            format!("{} ranges", ranges.len())
+    let largest = refused.iter().map(|group| group.ranges.len()).max().unwrap_or(0);
+    let is_long = |group: &&Group| group.ranges.len() > REFUSED_MAX;
+    let long = refused.iter().filter(is_long).count();
+    let mut others = refused.iter().filter(|group| group.ranges.len() == largest);
+    let rest = match (others.next(), others.next()) {
+        (Some(only), None) if long <= 1 && largest > 1 => only.rule,
+        _ => None,
+    };
+    for group in refused {
+        if group.rule.is_some() && group.rule == rest {
+            text.push_str("    everybody else\n");
+        } else if is_long(&group) {
+            let _ = writeln!(text, "    {} ranges", group.ranges.len());
         } else {
-            ranges.iter().map(|one| range(one.first, one.last)).collect::<Vec<_>>().join(", ")
-        };
-        let _ = writeln!(text, "    {what:<43} {did} by {}", by(rule, describe));
+            wrapped(&group.ranges, text);
+        }
+        text.push_str(&decided_by(did(group.ruling), group.rule, describe, 6));
+    }
+}
+
+/// Ranges, as many a line as fit.
+fn wrapped(ranges: &[(IpAddr, IpAddr)], text: &mut String) {
+    let mut row = String::from("   ");
+    for (number, (first, last)) in ranges.iter().enumerate() {
+        let mut one = range(*first, *last);
+        if one.ends_with("/0") {
+            one = format!("everybody ({one})");
+        }
+        if number > 0 {
+            row.push(',');
+        }
+        if number > 0 && row.len().saturating_add(one.len()) > COLUMNS_MAX {
+            let _ = writeln!(text, "{row}");
+            "   ".clone_into(&mut row);
+        }
+        let _ = write!(row, " {one}");
+    }
+    let _ = writeln!(text, "{row}");
+}
+
+/// The rule below what it decides: its place on one line, its text on the next.
+fn decided_by(how: &str, rule: Option<RuleId>, describe: Describe<'_>, indent: usize) -> String {
+    let Some(decider) = rule.map(describe) else {
+        return format!("{:indent$}{how} no rule: none looks at it\n", "");
+    };
+    let mut text = format!("{:indent$}{how} {}\n", "", decider.located());
+    if !decider.text.is_empty() {
+        let _ = writeln!(text, "{:indent$}  {}", "", line(&decider.text));
+    }
+    text
+}
+
+fn did(ruling: Ruling) -> &'static str {
+    match ruling {
+        Ruling::Accept => "accepted by",
+        Ruling::Drop => "dropped by",
+        Ruling::Reject => "rejected by",
     }
 }
 
@@ -80,17 +143,19 @@ pub fn trace(
 ) -> String {
     let mut text = heading(question);
     let source = question.source.clone().unwrap_or_default();
-    let verdict = match admission.decided.first() {
-        Some(one) if one.ruling == Ruling::Accept => {
-            format!("{source} gets in, by {}", by(one.rule, describe))
-        }
+    text.push('\n');
+    match admission.decided.first() {
         Some(one) => {
-            let did = if one.ruling == Ruling::Reject { "rejected" } else { "dropped" };
-            format!("{source} is {did} by {}", by(one.rule, describe))
+            let verdict = if one.ruling == Ruling::Accept { "admitted" } else { "refused" };
+            let _ = writeln!(text, "{source} is {verdict}");
+            text.push_str(&decided_by(did(one.ruling), one.rule, describe, 2));
+            text.push_str("\nWhat it meets\n");
         }
-        None => format!("{source} may get in, and may not: it hangs on what can't be decided"),
-    };
-    let _ = writeln!(text, "\n{verdict}\n");
+        None => {
+            let _ = writeln!(text, "{source} is undetermined: see what is undecided, below");
+            text.push_str("\nWhat it meets, on every way that is possible\n");
+        }
+    }
     let mut packet = "";
     for step in steps {
         if step.packet != packet {
@@ -102,7 +167,14 @@ pub fn trace(
             let _ = writeln!(text, "  {what}");
             packet = step.packet;
         }
-        let _ = writeln!(text, "    {} {}", by(Some(step.rule), describe), line(&step.did));
+        let decider = describe(step.rule);
+        let _ = writeln!(text, "    {} {}", decider.title, line(&step.did));
+        if !decider.text.is_empty() {
+            let _ = writeln!(text, "      {}", line(&decider.text));
+        }
+    }
+    if steps.is_empty() {
+        text.push_str("  no rule\n");
     }
     rest(admission, describe, &mut text);
     text
@@ -133,29 +205,25 @@ fn rest(admission: &Admission, describe: Describe<'_>, text: &mut String) {
         text.push_str("\nUndecided\n");
     }
     for open in &admission.undecided {
-        let rule = open.rule.map_or_else(String::new, |rule| format!("{}: ", by(Some(rule), describe)));
-        let _ = writeln!(text, "  {rule}{}", line(&open.why));
+        let _ = writeln!(text, "  {}", line(&open.why));
+        if let Some(decider) = open.rule.map(describe) {
+            let _ = writeln!(text, "    at       {}", decider.located());
+            if !decider.text.is_empty() {
+                let _ = writeln!(text, "             {}", line(&decider.text));
+            }
+        }
         let _ = writeln!(text, "    concerns {}", ranges(&open.sources));
     }
     if !admission.findings.is_empty() {
         text.push_str("\nFindings\n");
     }
     for found in &admission.findings {
-        let rule = found.rule.map_or_else(String::new, |rule| format!(" ({})", by(Some(rule), describe)));
-        let _ = writeln!(text, "  {}: {}{rule}", found.kind.as_str(), line(&found.message));
-        let _ = writeln!(text, "    help: {}", line(&found.help));
+        let _ = writeln!(text, "  {}: {}", found.kind.as_str(), line(&found.message));
+        if let Some(decider) = found.rule.map(describe) {
+            let _ = writeln!(text, "    at       {}", decider.located());
+        }
+        let _ = writeln!(text, "    help     {}", line(&found.help));
     }
-}
-
-/// A rule in a line.
-pub fn by(rule: Option<RuleId>, describe: Describe<'_>) -> String {
-    let Some(rule) = rule else { return "no rule: none looks at it".to_owned() };
-    let decider = describe(rule);
-    let handle = decider.facts.get("handle").map(|handle| format!(", handle {handle}")).unwrap_or_default();
-    if decider.text.is_empty() {
-        return format!("{}{handle}", decider.title);
-    }
-    format!("{}{handle}: {}", decider.title, line(&decider.text))
 }
 
 /// A few ranges, and how many more.

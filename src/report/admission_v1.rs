@@ -80,12 +80,17 @@ pub struct RuleReport {
     line: u32,
     #[serde(flatten)]
     facts: std::collections::BTreeMap<&'static str, String>,
+    /// For people: its title, with its handle and where it was read.
+    #[serde(skip)]
+    pub located: String,
 }
 
 impl RuleReport {
     /// A rule, for a report.
     pub fn of(rule: Decider) -> Self {
-        Self { title: rule.title, text: rule.text, listing: rule.listing, line: rule.line, facts: rule.facts }
+        let located = rule.located();
+        let Decider { title, text, listing, line, facts } = rule;
+        Self { title, text, listing, line, facts, located }
     }
 }
 

@@ -43,7 +43,7 @@ pub enum CaptureError {
 
 /// What to do where reading is refused.
 pub const CAPTURE_HELP: &str = "run it as root, or take listings as root and give them: \
-`nft list ruleset > nft.txt; iptables-save > v4.txt; ip6tables-save > v6.txt; ipset save > sets.txt; ip -j address > addresses.json`, \
+`export TZ=UTC; nft -a list ruleset > nft.txt; iptables-save > v4.txt; ip6tables-save > v6.txt; ipset save > sets.txt; ip -j address > addresses.json`, \
 then `--nft nft.txt --iptables v4.txt --ip6tables v6.txt --ipset sets.txt --addresses addresses.json`";
 
 /// Reads this host.

@@ -18,8 +18,20 @@ use crate::golden::{files, policy};
 use crate::support::{AT, Run, Scene, root};
 
 /// Every command of the program.
-pub(crate) const COMMANDS: [&str; 10] =
-    ["check", "render", "explain", "timeline", "init", "fmt", "schema", "prefixes", "completions", "man"];
+pub(crate) const COMMANDS: [&str; 12] = [
+    "check",
+    "render",
+    "explain",
+    "admitted",
+    "diff",
+    "timeline",
+    "init",
+    "fmt",
+    "schema",
+    "prefixes",
+    "completions",
+    "man",
+];
 
 /// What comes after `prefixes`.
 const OPERATIONS: [&str; 4] = ["aggregate", "diff", "intersect", "subtract"];

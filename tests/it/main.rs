@@ -11,8 +11,10 @@
     reason = "tests fail by panicking, say what they skip, and walk tables of cases"
 )]
 
+mod admitted;
 mod check;
 mod cli;
+mod diff;
 mod docs;
 mod explain;
 mod golden;

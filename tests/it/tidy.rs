@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 15] = [
     "diagnostic",
     "plain",
     "prefix",
@@ -18,6 +18,8 @@ const ORDER: [&str; 13] = [
     "policy",
     "site",
     "allowlist",
+    "admission",
+    "drift",
     "netfilter",
     "target",
     "timeline",

@@ -353,7 +353,8 @@ mod tests {
     }
 
     fn any_spans() -> impl Strategy<Value = Vec<Span<u32>>> {
-        any_pieces(12).prop_map(|pieces| normalise(pieces.into_iter().map(|(first, last, _)| (first, last)).collect()))
+        any_pieces(12)
+            .prop_map(|pieces| normalise(pieces.into_iter().map(|(first, last, _)| (first, last)).collect()))
     }
 
     /// The tag of the piece given first stays.
