@@ -51,13 +51,14 @@ then `--nft nft.txt --iptables v4.txt --ip6tables v6.txt --ipset sets.txt --addr
 /// `iptables-save` is asked of tables that `nft` has no words for, and of the old tables where the kernel has
 /// any; `ipset` where a rule names one. So a plain host costs two commands.
 pub fn capture() -> Result<Capture, CaptureError> {
-    let mut capture =
-        Capture { nft: take(&mut Vec::new(), "nft", &["-a", "list", "ruleset"])?, ..Capture::default() };
     let mut warnings = Vec::new();
-    let opaque = capture
-        .nft
-        .as_ref()
-        .is_none_or(|nft| nft.text.contains("xt match") || nft.text.contains("xt target"));
+    let nft = take(&mut warnings, "nft", &["-a", "list", "ruleset"])?;
+    // Of some targets nft prints nothing at all, and only warns of it: `XT target DNAT not found`.
+    let whole = warnings.len();
+    warnings.retain(|warning| !warning.contains(": XT "));
+    let opaque = warnings.len() != whole
+        || nft.as_ref().is_none_or(|nft| nft.text.contains("xt match") || nft.text.contains("xt target"));
+    let mut capture = Capture { nft, ..Capture::default() };
     for (family, names, program, legacy) in [
         (Family::V4, "/proc/net/ip_tables_names", "iptables-nft-save", "iptables-legacy-save"),
         (Family::V6, "/proc/net/ip6_tables_names", "ip6tables-nft-save", "ip6tables-legacy-save"),

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::{Admission, Decider, Question};
+use crate::admission::{Admission, Decider, FindingKind, Question};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::netfilter::evaluate::Asked;
@@ -249,7 +249,12 @@ impl Target for Iptables {
     }
 
     fn admit(&self, rules: &Asked<'_>, question: &Question) -> Option<Admission> {
-        Some(rules.admit(question))
+        let mut answer = rules.admit(question);
+        if self.parent == Parent::DockerUser {
+            // Connections that are forwarded are what this target is for.
+            answer.findings.retain(|found| found.kind != FindingKind::ForwardedPort);
+        }
+        Some(answer)
     }
 
     fn owns(&self, rule: &Decider) -> bool {

@@ -6,7 +6,7 @@
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::{Admission, Decider, Question};
+use crate::admission::{Admission, Decider, FindingKind, Question};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::netfilter::evaluate::Asked;
@@ -325,7 +325,12 @@ impl Target for Nftables {
     }
 
     fn admit(&self, rules: &Asked<'_>, question: &Question) -> Option<Admission> {
-        Some(rules.admit(question))
+        let mut answer = rules.admit(question);
+        if self.hook == Hook::Prerouting {
+            // There connections are refused before they are forwarded.
+            answer.findings.retain(|found| found.kind != FindingKind::ForwardedPort);
+        }
+        Some(answer)
     }
 
     fn owns(&self, rule: &Decider) -> bool {

@@ -6,7 +6,7 @@
 
 mod answer;
 mod arena;
-mod case;
+pub(crate) mod case;
 mod random;
 mod sources;
 

@@ -58,6 +58,18 @@ impl<'a> Lexer<'a> {
         token
     }
 
+    /// Whether what was taken ends in a counter and a blank too many: nft 1.0.6 prints nothing for a target that
+    /// it does not find, as `DNAT` of ip6tables, and ends with 0.
+    pub(super) fn breaks_off(&self) -> bool {
+        let after = self.text.get(self.ended..).unwrap_or_default();
+        if !after.starts_with(" \n") && !after.starts_with("  # handle ") {
+            return false;
+        }
+        let mut words = self.text.get(..self.ended).unwrap_or_default().rsplit(' ');
+        words.next().is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+            && words.next() == Some("bytes")
+    }
+
     /// The next token, which goes.
     pub(super) fn take(&mut self) -> Token<'a> {
         let token = self.peek();

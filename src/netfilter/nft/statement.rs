@@ -36,7 +36,11 @@ impl<'a> Parser<'a> {
     pub(super) fn rule(&mut self) -> Result<RuleTree<'a>, ReadError> {
         let start = self.lexer.start();
         self.lexer.forget_handle();
-        let statements = self.statements()?;
+        let mut statements = self.statements()?;
+        if self.lexer.breaks_off() {
+            let words = Cow::Borrowed("a target that nft did not print");
+            statements.push(Statement::Opaque { words, sets: Vec::new() });
+        }
         let place = self.lexer.place(start);
         Ok(RuleTree { statements, place, handle: self.lexer.handle() })
     }

@@ -320,7 +320,7 @@ fn replace_places(statement: &mut super::Statement<'_>, place: Place) {
 #[cfg(test)]
 mod tests {
     use super::read_text;
-    use crate::netfilter::{Elements, Hook, NamePattern, Policy};
+    use crate::netfilter::{Action, Elements, Hook, Item, NamePattern, Policy};
 
     #[test]
     fn hand_written_files_of_the_same_form_are_read() {
@@ -381,6 +381,20 @@ mod tests {
             let reading = read_text(&text, 0).unwrap();
             assert_eq!(reading.tables[0].chains[0].base.as_ref().unwrap().devices, Some(expected));
         }
+    }
+
+    #[test]
+    fn a_target_that_was_not_printed_could_do_anything() {
+        let rule = |line: &str| {
+            let text = format!("table ip6 nat {{\n\tchain c {{\n\t\t{line}\n\t}}\n}}\n");
+            read_text(&text, 0).unwrap().tables[0].chains[0].rules[0].items.clone()
+        };
+        let lost = |line: &str| matches!(rule(line).last(), Some(Item::Act(Action::Opaque(_))));
+        assert!(lost("tcp dport 443 counter packets 0 bytes 0 "));
+        assert!(lost("tcp dport 443 counter packets 0 bytes 0  # handle 2"));
+        assert!(!lost("tcp dport 443 counter packets 0 bytes 0"));
+        assert!(!lost("tcp dport 443 counter packets 0 bytes 0 # handle 2"));
+        assert!(!lost("tcp dport 443 counter packets 0 bytes 0 accept "));
     }
 
     #[test]
