@@ -11,6 +11,7 @@
     reason = "tests fail by panicking, say what they skip, and walk tables of cases"
 )]
 
+mod bad_listings;
 mod check;
 mod cli;
 mod docs;
