@@ -122,7 +122,7 @@ const THROUGH: [Hook; 3] = [Hook::Forward, Hook::Postrouting, Hook::Egress];
 /// The hooks of a packet from here.
 const LEAVING: [Hook; 3] = [Hook::Output, Hook::Postrouting, Hook::Egress];
 
-impl<'p> Asked<'p> {
+impl Asked<'_> {
     fn family<N: Address>(&self, question: &Question, only: Option<N>) -> Answered {
         let everyone = only.map_or((N::FIRST, N::LAST), |one| (one, one));
         if self.host.unread.contains(&N::FAMILY) {

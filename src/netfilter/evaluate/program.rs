@@ -72,18 +72,18 @@ impl<'p> Program<'p> {
         };
         // 0 stands for no rule.
         let mut next = 1u32;
-        for table in tables {
-            for chain in &table.chains {
-                let number = program.places.len();
-                program.places.push(Place { table, chain, first: next });
-                let rules = u32::try_from(chain.rules.len()).unwrap_or(u32::MAX);
-                next = next.saturating_add(rules).saturating_add(1);
-                program.by_name.insert((std::ptr::from_ref(table), chain.name.as_ref()), number);
-                if let Some(base) = &chain.base {
-                    program.station(number, base);
-                }
-                program.effects(table, &chain.rules);
+        for (table, chain) in
+            tables.iter().flat_map(|table| table.chains.iter().map(move |chain| (table, chain)))
+        {
+            let number = program.places.len();
+            program.places.push(Place { table, chain, first: next });
+            let rules = u32::try_from(chain.rules.len()).unwrap_or(u32::MAX);
+            next = next.saturating_add(rules).saturating_add(1);
+            program.by_name.insert((std::ptr::from_ref(table), chain.name.as_ref()), number);
+            if let Some(base) = &chain.base {
+                program.station(number, base);
             }
+            program.effects(table, &chain.rules);
         }
         program.in_order();
         program
@@ -109,12 +109,9 @@ impl<'p> Program<'p> {
         for item in rules.iter().flat_map(|rule| &rule.items) {
             match item {
                 Item::Act(Action::ChangeSet(SetRef::Ipset { name, .. })) => drop(self.changing.insert(name)),
-                Item::Act(Action::ChangeSet(_)) => {}
-                Item::Act(_) => {
-                    self.acting.insert(std::ptr::from_ref(table));
-                    self.tracks = true;
+                Item::Act(Action::ChangeSet(_)) | Item::Match(_) | Item::VerdictMap(_) | Item::Verdict(_) => {
                 }
-                Item::Match(_) | Item::VerdictMap(_) | Item::Verdict(_) => {}
+                Item::Act(_) => drop(self.acting.insert(std::ptr::from_ref(table))),
             }
             self.tracks |= may_track(item);
         }
