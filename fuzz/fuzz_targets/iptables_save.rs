@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let text = &*String::from_utf8_lossy(bytes);
     for (table, family) in [(TableFamily::Ip, Family::V4), (TableFamily::Ip6, Family::V6)] {
         if let Ok(dump) = iptables_save::read(text, 0, table) {
-            asked::ask(text, View::Iptables(family), dump);
+            asked::ask(text, vec![(View::Iptables(family), dump)]);
         }
     }
 });

@@ -11,6 +11,6 @@ mod asked;
 fuzz_target!(|bytes: &[u8]| {
     let text = &*String::from_utf8_lossy(bytes);
     if let Ok(reading) = nft::json::read_json(text, 0) {
-        asked::ask(text, View::NftJson, reading);
+        asked::ask(text, vec![(View::NftJson, reading)]);
     }
 });

@@ -11,6 +11,6 @@ mod asked;
 fuzz_target!(|bytes: &[u8]| {
     let text = &*String::from_utf8_lossy(bytes);
     if let Ok(reading) = nft::text::read_text(text, 0) {
-        asked::ask(text, View::NftText, reading);
+        asked::ask(text, vec![(View::NftText, reading)]);
     }
 });

@@ -12,6 +12,7 @@
 )]
 
 mod admitted;
+mod bad_listings;
 mod check;
 mod cli;
 mod diff;
