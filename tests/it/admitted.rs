@@ -388,7 +388,8 @@ fn two_machineries_are_a_finding_and_both_must_accept() {
 #[test]
 fn views_that_disagree_are_a_finding() {
     let nft = "table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n\
-               \t\txt match \"recent\" tcp dport 443 counter packets 0 bytes 0 accept\n\t}\n}\n";
+               \t\txt match \"recent\" tcp dport 443 counter packets 0 bytes 0 accept\n\
+               \t\ttcp dport 22 accept\n\t}\n}\n";
     let report = json(&[("--nft", nft), ("--iptables", UFW)], &[], 1);
     assert!(codes(&report).contains(&"listing"), "{report:#}");
 }
