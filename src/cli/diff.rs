@@ -266,10 +266,13 @@ fn source(
     let found = policy.and_then(|policy| Some((policy, policy.source(id)?)));
     let evidence = found.and_then(|(policy, source)| {
         // What names the address tells most, then what the provider says at all.
-        let named = example.map(|example| example.to_string());
+        let wanted = example.map(|example| example.to_string());
         let says = |one: &&Evidence| one.says.is_some();
         let names = |one: &&Evidence| {
-            one.says.as_ref().zip(named.as_ref()).is_some_and(|(says, named)| says.contains(named.as_str()))
+            one.says
+                .as_ref()
+                .zip(wanted.as_ref())
+                .is_some_and(|(says, wanted)| says.contains(wanted.as_str()))
         };
         let all = &source.evidence;
         let best = all.iter().find(names).or_else(|| all.iter().find(says)).or(all.first())?;

@@ -220,7 +220,11 @@ fn a_cut_listing_is_refused_with_a_place_and_a_reason() {
             check_refused(option, cut, "");
         }
     }
-    check_refused("--iptables", iptables("", "-A INPUT -j ACCEPT\n").trim_end_matches("COMMIT\n"), "`COMMIT`");
+    check_refused(
+        "--iptables",
+        iptables("", "-A INPUT -j ACCEPT\n").trim_end_matches("COMMIT\n"),
+        "`COMMIT`",
+    );
 }
 
 // Jumps.
@@ -253,9 +257,14 @@ fn ten_thousand_chains_one_after_the_other_are_undetermined() {
     let names: String = (0..=COUNT).map(|number| format!(":c{number} - [0:0]\n")).collect();
     let rules: String = (0..COUNT).map(|number| format!("-A c{number} -j c{}\n", number + 1)).collect();
     let last = format!("-A c{COUNT} -s 192.0.2.1/32 -j ACCEPT\n");
-    check_undetermined("--iptables", &iptables(&names, &format!("-A INPUT -j c0\n{rules}{last}")), "too deep");
-    let chains: String =
-        (0..COUNT).map(|number| chain(&format!("c{number}"), &format!("\t\tjump c{}\n", number + 1))).collect();
+    check_undetermined(
+        "--iptables",
+        &iptables(&names, &format!("-A INPUT -j c0\n{rules}{last}")),
+        "too deep",
+    );
+    let chains: String = (0..COUNT)
+        .map(|number| chain(&format!("c{number}"), &format!("\t\tjump c{}\n", number + 1)))
+        .collect();
     let last = chain(&format!("c{COUNT}"), "\t\tip saddr 192.0.2.1 accept\n");
     check_undetermined("--nft", &table("\t\tjump c0\n", &(chains + &last)), "too deep");
 }
@@ -392,7 +401,8 @@ fn nothing_at_all_is_not_taken_for_an_open_door_in_silence() {
         let run = ask(&scene, &["--nft-json", path]).expect(2);
         assert!(run.stderr.contains("not the JSON of nft"), "{}", run.stderr);
     }
-    let json = r#"{"nftables": [{"metainfo": {"version": "1.0.6", "release_name": "", "json_schema_version": 1}}]}"#;
+    let json =
+        r#"{"nftables": [{"metainfo": {"version": "1.0.6", "release_name": "", "json_schema_version": 1}}]}"#;
     scene.write("listing", json);
     ask(&scene, &["--nft-json", "listing"]).expect(0);
 }
@@ -543,7 +553,8 @@ fn huge_numbers_are_refused_or_undetermined() {
         assert!([2, 5].contains(&run.status), "{text}: {}", run.stdout);
         assert!(run.stderr.len() < 2_000 && run.stdout.len() < 20_000, "{text}");
     }
-    for element in [format!("a 192.0.2.1/{huge}"), format!("a {huge}"), format!("a 192.0.2.1 timeout {huge}")] {
+    for element in [format!("a 192.0.2.1/{huge}"), format!("a {huge}"), format!("a 192.0.2.1 timeout {huge}")]
+    {
         let scene = Scene::new();
         scene.write("rules", "table ip filter {\n}\n");
         scene.write("sets", format!("create a hash:net family inet timeout 0\nadd {element}\n"));
@@ -561,7 +572,8 @@ fn open_to_all(path: &Path) {
 
 #[test]
 fn a_host_that_may_not_be_read_says_how_to_capture_it() {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
+    let is_root =
+        std::fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
     let scene = Scene::new();
     open_to_all(scene.path());
     // The program may lie where nobody else may look.
