@@ -100,10 +100,10 @@ impl Compared<'_> {
                 report.skipped.push(Skipped { target: common.name.clone(), why });
                 continue;
             };
-            for finding in answers.iter().flat_map(|(_, answer)| findings(answer, &describe)) {
-                if !report.findings.contains(&finding) {
-                    report.findings.push(finding);
-                }
+            for (_, answer) in &answers {
+                let mut new = findings(answer, &describe);
+                new.retain(|finding| !report.findings.contains(finding));
+                report.findings.extend(new);
             }
             let artifact = rendered.iter().find(|one| one.name == common.name);
             report.targets.push(self.target(target.as_ref(), artifact, &answers));
@@ -267,10 +267,11 @@ fn source(
     let found = policy.and_then(|policy| Some((policy, policy.source(id)?)));
     let evidence = found.and_then(|(policy, source)| {
         // What names the address tells most, then what the provider says at all.
-        let named = example.map(|example| example.to_string());
+        let address = example.map(|example| example.to_string());
         let says = |one: &&Evidence| one.says.is_some();
         let names = |one: &&Evidence| {
-            one.says.as_ref().zip(named.as_ref()).is_some_and(|(says, named)| says.contains(named.as_str()))
+            let both = one.says.as_ref().zip(address.as_ref());
+            both.is_some_and(|(says, address)| says.contains(address.as_str()))
         };
         let all = &source.evidence;
         let best = all.iter().find(names).or_else(|| all.iter().find(says)).or(all.first())?;

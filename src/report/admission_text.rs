@@ -144,17 +144,14 @@ pub fn trace(
     let mut text = heading(question);
     let source = question.source.clone().unwrap_or_default();
     text.push('\n');
-    match admission.decided.first() {
-        Some(one) => {
-            let verdict = if one.ruling == Ruling::Accept { "admitted" } else { "refused" };
-            let _ = writeln!(text, "{source} is {verdict}");
-            text.push_str(&decided_by(did(one.ruling), one.rule, describe, 2));
-            text.push_str("\nWhat it meets\n");
-        }
-        None => {
-            let _ = writeln!(text, "{source} is undetermined: see what is undecided, below");
-            text.push_str("\nWhat it meets, on every way that is possible\n");
-        }
+    if let Some(one) = admission.decided.first() {
+        let verdict = if one.ruling == Ruling::Accept { "admitted" } else { "refused" };
+        let _ = writeln!(text, "{source} is {verdict}");
+        text.push_str(&decided_by(did(one.ruling), one.rule, describe, 2));
+        text.push_str("\nWhat it meets\n");
+    } else {
+        let _ = writeln!(text, "{source} is undetermined: see what is undecided, below");
+        text.push_str("\nWhat it meets, on every way that is possible\n");
     }
     let mut packet = "";
     for step in steps {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::json_v1::VERSION;
 use crate::admission::{Admission, Decided, Decider, RuleId};
-use crate::prefix::PrefixSet;
+use crate::prefix::{Family, PrefixSet};
 
 /// Tells what a rule's number stands for.
 pub type Describe<'a> = &'a dyn Fn(RuleId) -> Decider;
@@ -142,19 +142,19 @@ pub fn report(
     describe: Describe<'_>,
 ) -> AdmissionReport {
     let rule = |id: Option<RuleId>| id.map(|id| RuleReport::of(describe(id)));
-    let family = |v4: bool| FamilyReport {
-        surely: ranges(&admission.surely, v4),
-        possibly: ranges(&admission.possibly, v4),
+    let of_family = |family: Family| FamilyReport {
+        surely: ranges(&admission.surely, family),
+        possibly: ranges(&admission.possibly, family),
         decided: admission
             .decided
             .iter()
-            .filter(|one| one.first.is_ipv4() == v4)
+            .filter(|one| one.first.is_ipv4() == (family == Family::V4))
             .map(|one| decided(one, &rule))
             .collect(),
     };
     let both = |set: &PrefixSet| {
-        let mut all = ranges(set, true);
-        all.extend(ranges(set, false));
+        let mut all = ranges(set, Family::V4);
+        all.extend(ranges(set, Family::V6));
         all
     };
     let undecided = admission.undecided.iter().map(|open| UndecidedReport {
@@ -165,8 +165,8 @@ pub fn report(
     AdmissionReport {
         version: VERSION,
         question,
-        v4: family(true),
-        v6: family(false),
+        v4: of_family(Family::V4),
+        v6: of_family(Family::V6),
         undecided: undecided.collect(),
         findings: findings(admission, describe),
         trace,
@@ -177,7 +177,7 @@ fn decided(one: &Decided, rule: &dyn Fn(Option<RuleId>) -> Option<RuleReport>) -
     DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule: rule(one.rule) }
 }
 
-fn ranges(set: &PrefixSet, v4: bool) -> Vec<RangeReport> {
-    let of_family = set.ranges().filter(|(first, _)| first.is_ipv4() == v4);
+fn ranges(set: &PrefixSet, family: Family) -> Vec<RangeReport> {
+    let of_family = set.ranges().filter(|(first, _)| first.is_ipv4() == (family == Family::V4));
     of_family.map(|(first, last)| RangeReport { first, last }).collect()
 }

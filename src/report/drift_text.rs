@@ -184,7 +184,7 @@ fn cell(text: &str) -> String {
 fn markdown_row(one: &DifferenceReport, text: &mut String) {
     let code = |text: &str| format!("`{}`", cell(text).replace('`', "'"));
     let rule = one.rule.as_ref().map_or_else(|| "none".to_owned(), |rule| code(&rule_line(rule)));
-    let why: String = one.why.iter().map(|why| format!(" ({})", cell(why))).collect();
+    let why = if one.why.is_empty() { String::new() } else { format!(" ({})", cell(&one.why.join("; "))) };
     let sources: Vec<String> = one
         .sources
         .iter()
