@@ -90,6 +90,8 @@ pub enum Field {
     SourcePort,
     /// Destination port.
     DestinationPort,
+    /// IPv4's flags and fragment offset: a packet of the question is no fragment.
+    Fragment,
     /// fin 1, syn 2, rst 4, psh 8, ack 16, urg 32, ecn 64, cwr 128.
     TcpFlags,
     /// Name of the interface it came in by.

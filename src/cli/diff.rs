@@ -159,14 +159,13 @@ impl Compared<'_> {
                 report.skipped.push(Skipped { target: common.name.clone(), why });
                 continue;
             };
-            for finding in answers.iter().flat_map(|(_, answer)| findings(answer, &describe)) {
-                if !report.findings.contains(&finding) {
-                    report.findings.push(finding);
-                }
-            }
+            let told = answers.iter().flat_map(|(_, answer)| findings(answer, &describe));
+            report.findings.extend(told);
             let artifact = rendered.iter().find(|one| one.name == common.name);
             report.targets.push(self.target(target.as_ref(), artifact, &answers));
         }
+        report.findings.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
+        report.findings.dedup();
         if report.targets.is_empty() {
             return Err(anyhow!("none of the targets is a host's packet filter: nothing was compared"));
         }
@@ -390,10 +389,10 @@ fn as_markdown(report: &Report) -> String {
         }
         for one in &target.differences {
             let rule = one.rule.as_ref().map_or_else(|| "none".to_owned(), rule_line);
-            let why: String = one.why.iter().map(|why| format!(" ({})", cell(why))).collect();
+            let why = one.why.iter().map(|why| cell(why)).collect::<Vec<_>>().join("; ");
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | `{}`{why} | `{}` |",
+                "| {} | {} | {} | {} | `{}` {why} | `{}` |",
                 one.part,
                 one.port,
                 ranges_line(&one.ranges),

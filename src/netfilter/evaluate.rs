@@ -30,7 +30,7 @@ use jiff::tz::TimeZone;
 pub use mend::Wanted;
 use packet::{Bits, End, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
-use region::{Region, complement, intersection, normalise};
+use region::{Region, complement, disjoint, intersection, normalise, within};
 use walk::{Loss, Met, State, Walk, settle};
 
 use super::{Hook, Host, Span};
@@ -122,7 +122,7 @@ const THROUGH: [Hook; 3] = [Hook::Forward, Hook::Postrouting, Hook::Egress];
 /// The hooks of a packet from here.
 const LEAVING: [Hook; 3] = [Hook::Output, Hook::Postrouting, Hook::Egress];
 
-impl<'p> Asked<'p> {
+impl Asked<'_> {
     fn family<N: Address>(&self, question: &Question, only: Option<N>) -> Answered {
         let everyone = only.map_or((N::FIRST, N::LAST), |one| (one, one));
         if self.host.unread.contains(&N::FAMILY) {
@@ -398,16 +398,16 @@ impl<N: Address> Found<N> {
         let surely = intersection(&possibly, &complement(&lost));
         let refused = complement(&possibly);
         let between = intersection(&possibly, &lost);
-        let inside = Region::from_pieces(self.accepted).copied(&region::Cover::of(surely.as_slice().into()));
+        let inside = within(&disjoint(self.accepted), &surely);
         // The loss that comes first on the way is the one that is told.
         let losses = self.lost.iter().map(|loss| (loss.first, loss.last, loss.tag())).collect();
-        let outside = Region::from_pieces(losses).copied(&region::Cover::of(refused.as_slice().into()));
-        let mut decided: Vec<Decided> = inside.pieces().map(|piece| told(piece, Ruling::Accept)).collect();
-        decided.extend(outside.pieces().map(|(first, last, tag)| {
+        let outside = within(&disjoint(losses), &refused);
+        let inside = inside.into_iter().map(|piece| told(piece, Ruling::Accept));
+        let outside = outside.into_iter().map(|(first, last, tag)| {
             let (tag, ruling) = Loss::<N>::untag(tag);
             told((first, last, tag), ruling)
-        }));
-        decided.sort_unstable_by_key(|one| one.first);
+        });
+        let decided = merged(inside, outside);
         Admission {
             surely: to_set(&surely),
             possibly: to_set(&possibly),
@@ -416,6 +416,20 @@ impl<N: Address> Found<N> {
             findings: Vec::new(),
         }
     }
+}
+
+/// Two ascending sequences as one.
+fn merged(left: impl Iterator<Item = Decided>, right: impl Iterator<Item = Decided>) -> Vec<Decided> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    let next = || {
+        let from_left = match (left.peek(), right.peek()) {
+            (Some(a), Some(b)) => a.first < b.first,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if from_left { left.next() } else { right.next() }
+    };
+    std::iter::from_fn(next).collect()
 }
 
 fn told<N: Address>((first, last, tag): region::Piece<N>, ruling: Ruling) -> Decided {

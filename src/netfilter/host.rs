@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::nft::is_extension;
 use super::{
-    Action, Backend, Chain, Elements, Item, Listing, Match, Place, Reading, Remark, Rule, Set, SetRef, Table,
-    TableFamily, Test,
+    Action, Backend, Item, Listing, Match, Place, Reading, Remark, Rule, Set, Table, TableFamily, Test,
 };
 use crate::prefix::Family;
 
@@ -25,6 +25,20 @@ pub enum View {
     Iptables(Family),
     /// `ipset save`.
     Ipset,
+}
+
+/// Whether a listing of nft was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HasNft {
+    Yes,
+    No,
+}
+
+/// Whether a table should be in another view too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    AsExpected,
+    InOneView,
 }
 
 /// One host's rules.
@@ -47,11 +61,10 @@ impl Host {
     pub fn new(listings: Vec<Listing>, readings: Vec<(View, Reading)>) -> Self {
         let mut host = Self { listings, ..Self::default() };
         let views: BTreeSet<View> = readings.iter().map(|(view, _)| *view).collect();
-        let has_nft = views.contains(&View::NftText) || views.contains(&View::NftJson);
-        host.unread = [Family::V4, Family::V6]
-            .into_iter()
-            .filter(|family| !has_nft && !views.contains(&View::Iptables(*family)))
-            .collect();
+        let asked_nft = views.contains(&View::NftText) || views.contains(&View::NftJson);
+        let has_nft = if asked_nft { HasNft::Yes } else { HasNft::No };
+        let unread = |family: &Family| !asked_nft && !views.contains(&View::Iptables(*family));
+        host.unread = Family::ALL.into_iter().filter(unread).collect();
         let mut sorted = readings;
         // The text knows more than the JSON, and both know which tables are nft's.
         sorted.sort_by_key(|(view, _)| *view);
@@ -60,7 +73,7 @@ impl Host {
             host.ipsets.extend(reading.ipsets);
             match view {
                 View::NftText => host.tables.extend(reading.tables),
-                View::NftJson => host.add_json(reading.tables, views.contains(&View::NftText)),
+                View::NftJson => host.add_json(reading.tables, &views),
                 View::Iptables(_) => host.add_iptables(reading.tables, &reading.backend_unknown, has_nft),
                 View::Ipset => {}
             }
@@ -81,72 +94,83 @@ impl Host {
             .find(|table| table.backend == backend && table.family == family && table.name.as_ref() == name)
     }
 
-    fn remark(&mut self, place: Place, text: String) {
-        self.remarks.push(Remark { place, text });
+    /// A table that one view has; where another view should have it too, that is said.
+    fn add(&mut self, table: Table, alone: Alone, only: &str) {
+        if alone == Alone::InOneView {
+            let place = table.chains.first().map(|chain| chain.place).unwrap_or_default();
+            self.remarks.push(disagree(place, &format!("table `{}` is in {only}", table.name)));
+        }
+        self.tables.push(table);
     }
 
     /// JSON beside a text gives handles and confirms; alone it is all there is.
-    fn add_json(&mut self, tables: Vec<Table>, beside_text: bool) {
+    fn add_json(&mut self, tables: Vec<Table>, known: &BTreeSet<View>) {
         for table in tables {
-            let Some(known) = self.find(Backend::Nft, table.family, &table.name) else {
-                if beside_text {
-                    let text = format!(
-                        "table `{}` is in the JSON listing of nft only: take both at one time",
-                        table.name
-                    );
-                    self.remark(place_of(&table), text);
+            match self.find(Backend::Nft, table.family, &table.name) {
+                Some(shown) => {
+                    let remarks = confirmed(shown, &table);
+                    self.remarks.extend(remarks);
                 }
-                self.tables.push(table);
-                continue;
-            };
-            let mut differ = Vec::new();
-            for chain in &mut known.chains {
-                let twin = table.chains.iter().find(|twin| twin.name == chain.name);
-                let same = twin.is_some_and(|twin| twin.rules.len() == chain.rules.len());
-                if chain.base.is_some() && !same {
-                    differ.push((chain.place, chain.name.clone()));
+                None if known.contains(&View::NftText) => {
+                    self.add(table, Alone::InOneView, "the JSON listing of nft only");
                 }
-                for (rule, twin) in chain.rules.iter_mut().zip(twin.iter().flat_map(|twin| &twin.rules)) {
-                    rule.handle = if same && rule.handle == 0 { twin.handle } else { rule.handle };
-                }
-            }
-            for (place, name) in differ {
-                let text = format!(
-                    "text and JSON of nft disagree about chain `{name}` of table `{}`: take both at one time",
-                    table.name
-                );
-                self.remark(place, text);
+                None => self.add(table, Alone::AsExpected, ""),
             }
         }
     }
 
-    fn add_iptables(&mut self, tables: Vec<Table>, unknown: &[Arc<str>], has_nft: bool) {
+    fn add_iptables(&mut self, tables: Vec<Table>, unknown: &[Arc<str>], has_nft: HasNft) {
         for mut table in tables {
             // iptables has no word for a table that sleeps, and makes none.
             table.dormant = Some(false);
             // Where nft was asked and knows no such table, it is one of the old iptables.
-            let old = has_nft && unknown.contains(&table.name);
+            let old = has_nft == HasNft::Yes && unknown.contains(&table.name);
             if old && self.find(Backend::Nft, table.family, &table.name).is_none() {
                 table.backend = Backend::Legacy;
             }
+            let expected = has_nft == HasNft::Yes && table.backend == Backend::Nft && is_telling(&table);
             match self.find(table.backend, table.family, &table.name) {
-                Some(known) => {
-                    let disagreements = completed(known, &table);
-                    self.remarks.extend(disagreements);
+                Some(shown) => {
+                    let remarks = completed(shown, &table);
+                    self.remarks.extend(remarks);
                 }
-                None => {
-                    if has_nft && table.backend == Backend::Nft && is_telling(&table) {
-                        let text = format!(
-                            "table `{}` is in the listing of iptables and not in nft's: take both at one time",
-                            table.name
-                        );
-                        self.remark(place_of(&table), text);
-                    }
-                    self.tables.push(table);
+                None if expected => {
+                    self.add(table, Alone::InOneView, "the listing of iptables and not in nft's");
                 }
+                None => self.add(table, Alone::AsExpected, ""),
             }
         }
     }
+}
+
+/// What is found where both views should agree and do not.
+fn disagree(place: Place, what: &str) -> Remark {
+    Remark { place, text: format!("{what}: take both listings at one time") }
+}
+
+/// Takes handles from the JSON.
+fn confirmed(shown: &mut Table, twin: &Table) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for chain in &mut shown.chains {
+        let other = twin.chains.iter().find(|other| other.name == chain.name);
+        let Some(other) = other.filter(|other| other.rules.len() == chain.rules.len()) else {
+            // Inline chains have no names that both views share.
+            if chain.base.is_some() {
+                remarks.push(disagree(
+                    chain.place,
+                    &format!(
+                        "text and JSON of nft disagree about chain `{}` of table `{}`",
+                        chain.name, shown.name
+                    ),
+                ));
+            }
+            continue;
+        };
+        for (rule, other) in chain.rules.iter_mut().zip(&other.rules) {
+            rule.handle = rule.handle.max(other.handle);
+        }
+    }
+    remarks
 }
 
 /// Whether a table says anything: `iptables-save` lists built-in chains that are not there.
@@ -156,58 +180,33 @@ fn is_telling(table: &Table) -> bool {
     })
 }
 
-fn place_of(table: &Table) -> Place {
-    table.chains.first().map(|chain| chain.place).unwrap_or_default()
-}
-
 /// Takes from `iptables-save` the rules that `nft` has no words for.
-fn completed(known: &mut Table, twin: &Table) -> Vec<Remark> {
+fn completed(shown: &mut Table, twin: &Table) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    for chain in &mut known.chains {
-        let Some(other) = twin.chains.iter().find(|other| other.name == chain.name) else {
-            if chain.rules.iter().any(has_unknown) {
-                remarks.push(disagreement(chain, &known.name));
-            }
+    for chain in shown.chains.iter_mut().filter(|chain| !chain.rules.is_empty()) {
+        let other = twin.chains.iter().find(|other| other.name == chain.name);
+        let Some(other) = other.filter(|other| other.rules.len() == chain.rules.len()) else {
+            let what =
+                format!("nft and iptables disagree about chain `{}` of table `{}`", chain.name, shown.name);
+            remarks.push(disagree(chain.place, &what));
             continue;
         };
-        if other.rules.len() != chain.rules.len() {
-            remarks.push(disagreement(chain, &known.name));
-            continue;
-        }
-        for (rule, theirs) in chain.rules.iter_mut().zip(&other.rules) {
-            if has_unknown(rule) && !names_native_set(rule) {
-                rule.items.clone_from(&theirs.items);
-                rule.place = theirs.place;
-            }
+        for (rule, theirs) in chain.rules.iter_mut().zip(&other.rules).filter(|(rule, _)| has_extension(rule))
+        {
+            rule.items.clone_from(&theirs.items);
+            rule.place = theirs.place;
         }
     }
     remarks
 }
 
-fn disagreement(chain: &Chain, table: &str) -> Remark {
-    let text = format!(
-        "nft and iptables disagree about chain `{}` of table `{table}`: take both listings at one time",
-        chain.name
-    );
-    Remark { place: chain.place, text }
-}
-
-fn has_unknown(rule: &Rule) -> bool {
+/// Whether a rule has a match or target of iptables that nft has no words for. Such a rule was made by
+/// iptables, and `iptables-save` shows it rightly. A rule made by nft it may show without a condition.
+fn has_extension(rule: &Rule) -> bool {
     rule.items.iter().any(|item| match item {
-        Item::Match(Match { test: Test::Unknown(_), .. }) | Item::Act(Action::Opaque(_)) => true,
-        Item::Match(Match { test: Test::In(lookup), .. }) => match &lookup.set {
-            SetRef::Anonymous(set) => matches!(set.elements, Elements::Unknown(_)),
-            SetRef::Named(_) | SetRef::Ipset { .. } => false,
-        },
+        Item::Match(Match { test: Test::Unknown(words), .. }) | Item::Act(Action::Opaque(words)) => {
+            is_extension(words)
+        }
         Item::Match(_) | Item::Act(_) | Item::Verdict(_) | Item::VerdictMap(_) => false,
-    })
-}
-
-/// A rule of nft's own is one that `iptables-save` shows wrongly.
-fn names_native_set(rule: &Rule) -> bool {
-    rule.items.iter().any(|item| match item {
-        Item::Match(Match { test: Test::In(lookup), .. }) => matches!(lookup.set, SetRef::Named(_)),
-        Item::VerdictMap(_) => true,
-        Item::Match(_) | Item::Act(_) | Item::Verdict(_) => false,
     })
 }

@@ -255,8 +255,7 @@ impl<'a> Reader<'a> {
             }
             self.done.push(open);
         }
-        let mut dump = Reading::default();
-        dump.remarks = self.remarks;
+        let mut dump = Reading { remarks: self.remarks, ..Reading::default() };
         for table in self.done {
             if table.backend().is_none() {
                 dump.backend_unknown.push(Arc::from(table.kind().name()));

@@ -23,6 +23,7 @@ mod statement;
 pub mod text;
 mod values;
 
+pub(in crate::netfilter) use names::is_extension;
 use std::borrow::Cow;
 
 use super::{NatKind, Place, ReadError};

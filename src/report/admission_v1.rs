@@ -1,12 +1,14 @@
 //! What gets in, as JSON, version 1. Fields are only ever added; see `docs/admission.md`.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde::Serialize;
 
 use super::json_v1::VERSION;
 use crate::admission::{Admission, Decided, Decider, RuleId};
-use crate::prefix::PrefixSet;
+use crate::prefix::{Family, PrefixSet};
 
 /// Tells what a rule's number stands for.
 pub type Describe<'a> = &'a dyn Fn(RuleId) -> Decider;
@@ -63,8 +65,8 @@ struct DecidedReport {
     first: IpAddr,
     last: IpAddr,
     verdict: &'static str,
-    /// Absent where no rule looks at these sources.
-    rule: Option<RuleReport>,
+    /// Absent where no rule looks at these sources. One rule often decides many ranges.
+    rule: Option<Rc<RuleReport>>,
 }
 
 /// A rule or policy.
@@ -136,43 +138,42 @@ pub fn report(
     trace: Option<Vec<StepReport>>,
     describe: Describe<'_>,
 ) -> AdmissionReport {
+    let mut known: HashMap<RuleId, Rc<RuleReport>> = HashMap::new();
+    for rule in admission.decided.iter().filter_map(|one| one.rule) {
+        known.entry(rule).or_insert_with(|| Rc::new(RuleReport::of(describe(rule))));
+    }
+    let shared = |id: Option<RuleId>| id.and_then(|id| known.get(&id).map(Rc::clone));
     let rule = |id: Option<RuleId>| id.map(|id| RuleReport::of(describe(id)));
-    let family = |v4: bool| FamilyReport {
-        surely: ranges(&admission.surely, v4),
-        possibly: ranges(&admission.possibly, v4),
+    let family = |family: Family| FamilyReport {
+        surely: ranges(&admission.surely.only(family)),
+        possibly: ranges(&admission.possibly.only(family)),
         decided: admission
             .decided
             .iter()
-            .filter(|one| one.first.is_ipv4() == v4)
-            .map(|one| decided(one, &rule))
+            .filter(|one| one.first.is_ipv4() == (family == Family::V4))
+            .map(|one| decided(one, shared(one.rule)))
             .collect(),
-    };
-    let both = |set: &PrefixSet| {
-        let mut all = ranges(set, true);
-        all.extend(ranges(set, false));
-        all
     };
     let undecided = admission.undecided.iter().map(|open| UndecidedReport {
         why: open.why.clone(),
         rule: rule(open.rule),
-        sources: both(&open.sources),
+        sources: ranges(&open.sources),
     });
     AdmissionReport {
         version: VERSION,
         question,
-        v4: family(true),
-        v6: family(false),
+        v4: family(Family::V4),
+        v6: family(Family::V6),
         undecided: undecided.collect(),
         findings: findings(admission, describe),
         trace,
     }
 }
 
-fn decided(one: &Decided, rule: &dyn Fn(Option<RuleId>) -> Option<RuleReport>) -> DecidedReport {
-    DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule: rule(one.rule) }
+fn decided(one: &Decided, rule: Option<Rc<RuleReport>>) -> DecidedReport {
+    DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule }
 }
 
-fn ranges(set: &PrefixSet, v4: bool) -> Vec<RangeReport> {
-    let of_family = set.ranges().filter(|(first, _)| first.is_ipv4() == v4);
-    of_family.map(|(first, last)| RangeReport { first, last }).collect()
+fn ranges(set: &PrefixSet) -> Vec<RangeReport> {
+    set.ranges().map(|(first, last)| RangeReport { first, last }).collect()
 }

@@ -3,36 +3,36 @@
 use std::rc::Rc;
 
 use super::address::Address;
-use super::interface::Tried;
 use super::packet::{Packet, Phase, Tracking};
 use super::walk::{Exits, State, Walk, settle};
-use crate::netfilter::{Action, Field, MapValue, MarkChange, Spans, Values};
+use crate::netfilter::{Action, Item, MapValue, MarkChange};
 
 impl<'p, N: Address> Walk<'_, 'p, N> {
-    /// Does an action; gives the states that go on with the rest of the rule.
+    /// Does an action; gives the state that goes on with the rest of the rule.
     pub(super) fn act(
         &mut self,
         action: &'p Action,
         id: u32,
         mut state: State<N>,
-        exits: &mut Exits<'_, N>,
-    ) -> Vec<State<N>> {
+        (rest, exits): (&'p [Item], &mut Exits<'_, N>),
+    ) -> Option<State<N>> {
         match action {
-            Action::ChangeSet(_) => {}
-            Action::Mark(change) => return self.marked(change, id, state, &mut exits.past, set_mark),
-            Action::ConnMark(change) => {
-                let tracked = !matches!(
-                    state.packet.tried(
-                        Field::CtDirection,
-                        &Values::Numbers(Spans::One((0, 1))),
-                        self.trial.spot
-                    ),
-                    Tried::Absent
-                );
-                if tracked {
-                    return self.marked(change, id, state, &mut exits.past, set_conn_mark);
-                }
+            Action::Mark(MarkChange::Bits { take: 1.., .. })
+                if state.packet.has_connection(self.trial.spot) == Some(false) =>
+            {
+                // Without a connection there is no mark to take, and the rule ends.
+                exits.past.push(state);
+                return None;
             }
+            Action::Mark(change) => {
+                let after = self.marked((change, set_mark), id, state, &mut exits.past);
+                return self.first(after, id, rest, exits);
+            }
+            Action::ConnMark(change) if state.packet.has_connection(self.trial.spot) != Some(false) => {
+                let after = self.marked((change, set_conn_mark), id, state, &mut exits.past);
+                return self.first(after, id, rest, exits);
+            }
+            Action::ChangeSet(_) | Action::ConnMark(_) => {}
             Action::Notrack => self.untrack(&mut state.packet),
             Action::TrackingUnknown(why) => {
                 self.note(id, why, &state.region);
@@ -40,11 +40,26 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
             }
             Action::Nat(nat) => {
                 self.translate(nat, id, state, exits);
-                return Vec::new();
+                return None;
             }
-            Action::Opaque(why) => return vec![self.anything(state, id, why)],
+            Action::Opaque(why) => return Some(self.anything(state, id, why)),
         }
-        vec![state]
+        Some(state)
+    }
+
+    /// Goes on with one state; the others go through the rest of the rule first.
+    fn first(
+        &mut self,
+        mut states: Vec<State<N>>,
+        id: u32,
+        rest: &'p [Item],
+        exits: &mut Exits<'_, N>,
+    ) -> Option<State<N>> {
+        let last = states.pop();
+        for other in states {
+            self.follow(rest, id, other, exits);
+        }
+        last
     }
 
     fn untrack(&self, packet: &mut Rc<Packet<N>>) {
@@ -63,11 +78,10 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
 
     fn marked(
         &mut self,
-        change: &'p MarkChange,
+        (change, set): (&'p MarkChange, Setter<N>),
         id: u32,
         mut state: State<N>,
         past: &mut Vec<State<N>>,
-        set: fn(&mut Packet<N>, [u32; 3]),
     ) -> Vec<State<N>> {
         let lookup = match change {
             MarkChange::Bits { keep, take, flip } => {
@@ -81,31 +95,32 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
             || Err("a mark that is computed".into()),
             |lookup| self.grouped(lookup, id, &mut state, past),
         );
-        match found {
-            Ok(found) => {
-                past.push(state);
-                let mut after = Vec::new();
-                for (value, mut matched) in found {
-                    let packet = Rc::make_mut(&mut matched.packet);
-                    match value {
-                        MapValue::Number(mark) => set(packet, [0, 0, *mark]),
-                        MapValue::Verdict(_) | MapValue::Target { .. } | MapValue::Unknown(_) => {
-                            packet.forget_marks()
-                        }
-                    }
-                    after.push(matched);
-                }
-                settle(&mut after, Vec::new());
-                merged(after)
-            }
+        let found = match found {
+            Ok(found) => found,
             Err(why) => {
                 self.note(id, &why, &state.region);
                 Rc::make_mut(&mut state.packet).forget_marks();
-                vec![state]
+                return vec![state];
             }
+        };
+        past.push(state);
+        let mut after = Vec::new();
+        for (value, mut matched) in found {
+            let packet = Rc::make_mut(&mut matched.packet);
+            match value {
+                MapValue::Number(mark) => set(packet, [0, 0, *mark]),
+                MapValue::Verdict(_) | MapValue::Target { .. } | MapValue::Unknown(_) => {
+                    packet.forget_marks();
+                }
+            }
+            settle(&mut after, vec![matched]);
         }
+        after
     }
 }
+
+/// Changes one of a packet's marks.
+type Setter<N> = fn(&mut Packet<N>, [u32; 3]);
 
 fn set_mark<N: Address>(packet: &mut Packet<N>, change: [u32; 3]) {
     packet.mark = packet.mark.changed(packet.conn_mark, change);
@@ -113,11 +128,4 @@ fn set_mark<N: Address>(packet: &mut Packet<N>, change: [u32; 3]) {
 
 fn set_conn_mark<N: Address>(packet: &mut Packet<N>, change: [u32; 3]) {
     packet.conn_mark = packet.conn_mark.changed(packet.mark, change);
-}
-
-/// States of one packet as one.
-fn merged<N: Address>(states: Vec<State<N>>) -> Vec<State<N>> {
-    let mut all = Vec::new();
-    settle(&mut all, states);
-    all
 }

@@ -110,7 +110,7 @@ impl<'p> Trial<'_, 'p> {
         packet: &Rc<Packet<N>>,
     ) -> Answer<'p, N> {
         let plain = match &condition.test {
-            Test::Constant(holds) => Answer::Exactly(Cover::when(*holds)),
+            Test::Constant(holds) => Answer::Exactly(Cover::from(*holds)),
             Test::Unknown(why) => return Answer::unknown(why),
             // What is absent makes a rule not match, negated or not.
             Test::Is(field, values) => match self.is(*field, values, packet) {
@@ -127,7 +127,7 @@ impl<'p> Trial<'_, 'p> {
     }
 
     fn any<N: Address>(&self, groups: &'p [Vec<Match>], packet: &Rc<Packet<N>>) -> Answer<'p, N> {
-        let (mut sure, mut possible, mut open) = (Vec::new(), Vec::new(), None);
+        let (mut sure, mut likely, mut open) = (Vec::new(), Vec::new(), None);
         for group in groups {
             let (mut surely, mut possibly) = (Cover::Everything, Cover::Everything);
             for condition in group {
@@ -137,9 +137,9 @@ impl<'p> Trial<'_, 'p> {
                 open = open.or(why);
             }
             sure.extend_from_slice(&surely.spans());
-            possible.extend_from_slice(&possibly.spans());
+            likely.extend_from_slice(&possibly.spans());
         }
-        between(normalise(sure), normalise(possible), open)
+        between(normalise(sure), normalise(likely), open)
     }
 
     /// `None` where the packet has no such property.
@@ -150,15 +150,13 @@ impl<'p> Trial<'_, 'p> {
         packet: &Rc<Packet<N>>,
     ) -> Option<Answer<'p, N>> {
         if Packet::<N>::is_far_address(field, self.spot) {
-            if differs_by_phase(field)
-                && matches!(
-                    packet.tried(Field::CtDirection, &Values::Numbers(Spans::One((0, 1))), self.spot),
-                    Tried::Absent
-                )
-            {
-                return None;
-            }
-            return Some(Answer::Exactly(Cover::of(Cow::Borrowed(N::among(values)?))));
+            let connection =
+                if differs_by_phase(field) { packet.has_connection(self.spot) } else { Some(true) };
+            return match connection {
+                Some(true) => Some(Answer::Exactly(Cover::of(Cow::Borrowed(N::among(values)?)))),
+                Some(false) => None,
+                None => Some(Answer::unknown(&unstated(field))),
+            };
         }
         self.scalar(field, values, packet)
     }
@@ -173,7 +171,7 @@ impl<'p> Trial<'_, 'p> {
         if let Some(now) = self.clock.read(field) {
             let Values::Numbers(spans) = values else { return Some(Answer::unknown(&"a moment".into())) };
             let within = spans.as_slice().iter().any(|(first, last)| (*first..=*last).contains(&now));
-            return Some(Answer::Exactly(Cover::when(within)));
+            return Some(Answer::Exactly(Cover::from(within)));
         }
         Some(match packet.tried(field, values, self.spot) {
             Tried::Always => Answer::Exactly(Cover::Everything),
@@ -238,7 +236,7 @@ impl<'p> Trial<'_, 'p> {
         if depth >= LISTS_DEPTH_MAX {
             return Answer::unknown(&"lists of sets nested too deep".into());
         }
-        let (mut sure, mut possible, mut open) = (Vec::new(), Vec::new(), None);
+        let (mut sure, mut likely, mut open) = (Vec::new(), Vec::new(), None);
         for name in names {
             let answer = match self.program.ipsets.get(name) {
                 Some(set) => self.in_ipset(set, directions, packet, depth.saturating_add(1)),
@@ -247,10 +245,10 @@ impl<'p> Trial<'_, 'p> {
             let answer = if self.program.is_changing(name) { changing_set(answer) } else { answer };
             let (surely, possibly, why) = answer.bounds();
             sure.extend_from_slice(&surely.spans());
-            possible.extend_from_slice(&possibly.spans());
+            likely.extend_from_slice(&possibly.spans());
             open = open.or(why);
         }
-        between(normalise(sure), normalise(possible), open)
+        between(normalise(sure), normalise(likely), open)
     }
 
     fn in_set<N: Address>(
@@ -315,7 +313,7 @@ impl<'p> Trial<'_, 'p> {
         if holed && elements.len() > HOLED_ELEMENTS_MAX {
             return Answer::unknown(&"a set with holes that is too large to judge".into());
         }
-        let (mut sure, mut possible, mut open) = (Vec::new(), Vec::new(), None);
+        let (mut sure, mut likely, mut open) = (Vec::new(), Vec::new(), None);
         let mut undecided = Cover::Everything;
         for element in elements {
             let (mut surely, mut possibly, why) = self.element(element, fields, packet);
@@ -334,13 +332,13 @@ impl<'p> Trial<'_, 'p> {
                 // A hole that only may be one: what later elements say of it is no longer sure.
                 let hole = possibly.minus(&surely);
                 undecided = undecided.minus(&hole);
-                possible.extend_from_slice(&hole.spans());
+                likely.extend_from_slice(&hole.spans());
                 continue;
             }
             sure.extend_from_slice(&surely.spans());
-            possible.extend_from_slice(&possibly.spans());
+            likely.extend_from_slice(&possibly.spans());
         }
-        between(normalise(sure), normalise(possible), open)
+        between(normalise(sure), normalise(likely), open)
     }
 
     /// For which sources one element is found.

@@ -174,6 +174,21 @@ fn narrowed<N: Address>(possible: &[Span<N>], wanted: &[Span<N>]) -> Tried<Vec<S
 }
 
 impl<N: Address> Packet<N> {
+    /// The same, and less is known of it: the kinds that remain are few.
+    pub(super) fn widened(&self) -> Self {
+        let any = End { addresses: vec![(N::FIRST, N::LAST)], ports: vec![(1, u32::from(u16::MAX))] };
+        let mut wide = Self {
+            original: any.clone(),
+            near: any,
+            far_ports: vec![(1, u32::from(u16::MAX))],
+            far_interface: Interface::unknown(),
+            near_interface: Interface::unknown(),
+            ..self.clone()
+        };
+        wide.forget_marks();
+        wide
+    }
+
     /// Marks may be anything from here on.
     pub(super) fn forget_marks(&mut self) {
         self.mark = Bits::UNKNOWN;
@@ -209,9 +224,12 @@ impl<N: Address> Packet<N> {
         }
     }
 
-    /// Whether this packet belongs to no tracked connection where it is.
-    fn has_no_connection(&self, spot: Spot) -> bool {
-        self.notrack || self.tracking == Tracking::No || spot.is_before_tracking()
+    /// Whether this packet belongs to a tracked connection where it is; `None` where that is beyond the model.
+    pub(super) fn has_connection(&self, spot: Spot) -> Option<bool> {
+        if self.notrack || self.tracking == Tracking::No || spot.is_before_tracking() {
+            return Some(false);
+        }
+        (self.tracking != Tracking::Unknown && !spot.is_at_tracking()).then_some(true)
     }
 
     /// Bits of [`Field::CtState`]; `None` where tracking is beyond the model.
@@ -227,10 +245,9 @@ impl<N: Address> Packet<N> {
         }
         match (self.tracking, spot.phase) {
             (Tracking::Unknown, _) => None,
-            (_, Phase::Syn) => Some(8),
             (Tracking::Yes, Phase::SynAck | Phase::Ack) => Some(2),
             // An answer to nothing is invalid; a lone ACK starts a connection in the middle.
-            (Tracking::No, Phase::Ack) => Some(8),
+            (_, Phase::Syn) | (Tracking::No, Phase::Ack) => Some(8),
             (Tracking::No, Phase::SynAck) | (Tracking::AnswerLost, _) => Some(1),
         }
     }
@@ -241,11 +258,10 @@ impl<N: Address> Packet<N> {
             return Tried::Always;
         }
         if needs_connection(field) {
-            if self.tracking == Tracking::Unknown || spot.is_at_tracking() {
-                return Tried::Maybe;
-            }
-            if self.has_no_connection(spot) {
-                return Tried::Absent;
+            match self.has_connection(spot) {
+                Some(true) => {}
+                Some(false) => return Tried::Absent,
+                None => return Tried::Maybe,
             }
         }
         match values {
@@ -349,6 +365,8 @@ impl<N: Address> Packet<N> {
                 Phase::SynAck => 18,
                 Phase::Ack => 16,
             }),
+            // It may have the flag that forbids fragments.
+            Field::Fragment => Bits { value: 0, known: 0x3fff },
             Field::Mark => self.mark,
             Field::ConnMark => self.conn_mark,
             Field::CtState => Bits::exactly(self.state(spot)?),

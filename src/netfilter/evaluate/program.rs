@@ -9,6 +9,7 @@ use crate::netfilter::{
     Action, Backend, Base, Chain, ChainKind, Field, Hook, Item, Match, Rule, Set, SetRef, Table, TableFamily,
     Test,
 };
+use crate::prefix::Family;
 
 /// A chain and the table that it is in.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +56,8 @@ pub(super) struct Program<'p> {
     changing: BTreeSet<&'p str>,
     /// Tables with rules that change packets, so that it matters who is asked first.
     acting: HashSet<*const Table>,
-    /// Whether anything here makes the kernel track connections.
-    tracks: bool,
+    /// Families whose connections something here makes the kernel track.
+    tracked: Vec<Family>,
 }
 
 impl<'p> Program<'p> {
@@ -68,22 +69,22 @@ impl<'p> Program<'p> {
             ipsets,
             changing: BTreeSet::new(),
             acting: HashSet::new(),
-            tracks: false,
+            tracked: Vec::new(),
         };
         // 0 stands for no rule.
         let mut next = 1u32;
-        for table in tables {
-            for chain in &table.chains {
-                let number = program.places.len();
-                program.places.push(Place { table, chain, first: next });
-                let rules = u32::try_from(chain.rules.len()).unwrap_or(u32::MAX);
-                next = next.saturating_add(rules).saturating_add(1);
-                program.by_name.insert((std::ptr::from_ref(table), chain.name.as_ref()), number);
-                if let Some(base) = &chain.base {
-                    program.station(number, base);
-                }
-                program.effects(table, &chain.rules);
+        for (table, chain) in
+            tables.iter().flat_map(|table| table.chains.iter().map(move |chain| (table, chain)))
+        {
+            let number = program.places.len();
+            program.places.push(Place { table, chain, first: next });
+            let rules = u32::try_from(chain.rules.len()).unwrap_or(u32::MAX);
+            next = next.saturating_add(rules).saturating_add(1);
+            program.by_name.insert((std::ptr::from_ref(table), chain.name.as_ref()), number);
+            if let Some(base) = &chain.base {
+                program.station(number, base);
             }
+            program.effects(table, &chain.rules);
         }
         program.in_order();
         program
@@ -109,21 +110,22 @@ impl<'p> Program<'p> {
         for item in rules.iter().flat_map(|rule| &rule.items) {
             match item {
                 Item::Act(Action::ChangeSet(SetRef::Ipset { name, .. })) => drop(self.changing.insert(name)),
-                Item::Act(Action::ChangeSet(_)) => {}
-                Item::Act(_) => {
-                    self.acting.insert(std::ptr::from_ref(table));
-                    self.tracks = true;
+                Item::Act(Action::ChangeSet(_)) | Item::Match(_) | Item::VerdictMap(_) | Item::Verdict(_) => {
                 }
-                Item::Match(_) | Item::VerdictMap(_) | Item::Verdict(_) => {}
+                Item::Act(_) => drop(self.acting.insert(std::ptr::from_ref(table))),
             }
-            self.tracks |= may_track(item);
+            if surely_tracks(item) {
+                let new = families(table.family).iter().filter(|family| !self.tracked.contains(family));
+                let new: Vec<Family> = new.copied().collect();
+                self.tracked.extend(new);
+            }
         }
     }
 
-    /// Whether anything here makes the kernel track connections. Else translating chains are asleep, unless
-    /// something outside the rules wakes them.
-    pub(super) fn tracks(&self) -> bool {
-        self.tracks
+    /// Whether something here surely makes the kernel track a family's connections. Else translating chains are
+    /// asleep, unless something outside the rules wakes them.
+    pub(super) fn tracks(&self, family: Family) -> bool {
+        self.tracked.contains(&family)
     }
 
     /// The base chains of a hook, in the order in which they are listed, by priority.
@@ -213,21 +215,33 @@ fn permutations<'p>(group: &[Station<'p>]) -> Vec<Vec<Station<'p>>> {
     orders
 }
 
-/// Whether an item makes the kernel track connections.
-fn may_track(item: &Item) -> bool {
+/// The families that a table's rules make the kernel track.
+fn families(table: TableFamily) -> &'static [Family] {
+    match table {
+        TableFamily::Ip => &[Family::V4],
+        TableFamily::Ip6 => &[Family::V6],
+        TableFamily::Inet => &Family::ALL,
+        TableFamily::Netdev | TableFamily::Bridge | TableFamily::Arp => &[],
+    }
+}
+
+/// Whether an item makes the kernel track connections for sure.
+fn surely_tracks(item: &Item) -> bool {
     fn condition(found: &Match) -> bool {
         match &found.test {
             Test::Is(field, _) => differs_by_phase(*field) && *field != Field::TcpFlags,
-            Test::In(lookup) => lookup.fields.iter().any(|field| differs_by_phase(*field)),
+            Test::In(lookup) => fields(&lookup.fields),
             Test::Any(groups) => groups.iter().flatten().any(condition),
-            Test::Unknown(_) => true,
-            Test::Constant(_) => false,
+            Test::Unknown(_) | Test::Constant(_) => false,
         }
+    }
+    fn fields(looked_up: &[Field]) -> bool {
+        looked_up.iter().any(|field| differs_by_phase(*field) && *field != Field::TcpFlags)
     }
     match item {
         Item::Match(found) => condition(found),
-        Item::VerdictMap(lookup) => lookup.fields.iter().any(|field| differs_by_phase(*field)),
-        Item::Act(_) => true,
-        Item::Verdict(_) => false,
+        Item::VerdictMap(lookup) => fields(&lookup.fields),
+        Item::Act(Action::Nat(_) | Action::ConnMark(_)) => true,
+        Item::Act(_) | Item::Verdict(_) => false,
     }
 }

@@ -8,7 +8,7 @@ use super::answer::{Answer, between, unstated};
 use super::packet::Packet;
 use super::region::{Cover, normalise};
 use super::walk::{KINDS_MAX, State, Walk, settle};
-use crate::netfilter::{Element, Field, Item, Lookup, MapValue, Span};
+use crate::netfilter::{Element, Field, Item, Lookup, MapValue, Span, Values};
 
 /// How many values of a map are compared with a new one; further ones stand for themselves.
 const GROUPS_COMPARED: usize = 16;
@@ -113,6 +113,7 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
             let mut region = state.region.extract(if open.is_some() { &surely } else { &possibly });
             if let (false, Some(why)) = (maybe.is_nothing(), open) {
                 let both_ways = state.region.copied(&maybe);
+                self.steps = self.steps.saturating_add(both_ways.len());
                 self.note(id, &why, &both_ways);
                 region.merge(both_ways);
             }
@@ -170,22 +171,27 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         for element in elements {
             let (Some(values), Some(value)) = (element.key.first(), &element.value) else { continue };
             let mut more = Vec::new();
-            for one in &mut open {
-                let mut reach = Reach::of(Rc::clone(&one.packet));
-                reach.and(
-                    self.trial.is(field, values, &one.packet).unwrap_or(Answer::Exactly(Cover::Nothing)),
-                );
-                if reach.possibly.is_nothing() {
-                    continue;
-                }
-                if let Some(matched) = self.take(reach, id, one, &mut more) {
-                    found.push((value, matched));
-                }
-            }
+            let matched =
+                open.iter_mut().filter_map(|one| self.with_value(field, values, id, (one, &mut more)));
+            found.extend(matched.map(|matched| (value, matched)));
             settle(&mut open, more);
         }
         past.extend(open);
         found
+    }
+
+    /// The part of a state in which a property has one of these values.
+    fn with_value(
+        &mut self,
+        field: Field,
+        values: &'p Values,
+        id: u32,
+        (state, past): (&mut State<N>, &mut Vec<State<N>>),
+    ) -> Option<State<N>> {
+        let answer = self.trial.is(field, values, &state.packet)?;
+        let mut reach = Reach::of(Rc::clone(&state.packet));
+        reach.and(answer);
+        if reach.possibly.is_nothing() { None } else { self.take(reach, id, state, past) }
     }
 
     /// Elements that say something of the asked address: those with one value are taken together.

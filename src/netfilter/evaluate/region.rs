@@ -36,11 +36,6 @@ impl<'a, N: Address> Cover<'a, N> {
         }
     }
 
-    /// Everything or nothing.
-    pub(super) fn when(holds: bool) -> Self {
-        if holds { Cover::Everything } else { Cover::Nothing }
-    }
-
     /// Where it does not hold.
     pub(super) fn complement(self) -> Cover<'static, N> {
         match self {
@@ -80,6 +75,12 @@ impl<'a, N: Address> Cover<'a, N> {
             Cover::Everything => Cow::Owned(vec![(N::FIRST, N::LAST)]),
             Cover::Spans(spans) => Cow::Borrowed(spans),
         }
+    }
+}
+
+impl<N: Address> From<bool> for Cover<'_, N> {
+    fn from(holds: bool) -> Self {
+        if holds { Cover::Everything } else { Cover::Nothing }
     }
 }
 
@@ -152,25 +153,17 @@ impl<N: Address> Region<N> {
 
     /// These pieces in any order; where they overlap, the tag of the one given earlier stays.
     pub(super) fn from_pieces(pieces: Vec<Piece<N>>) -> Self {
-        let mut sorted = pieces;
-        let given = if sorted.is_sorted_by_key(|piece| piece.0) {
-            None
-        } else {
-            let given = sorted.clone();
-            sorted.sort_unstable_by_key(|piece| piece.0);
-            Some(given)
-        };
-        let disjoint = sorted.iter().zip(sorted.iter().skip(1)).all(|(left, right)| left.1 < right.0);
-        if disjoint {
-            return Self { pieces: joined(sorted).map(|(first, last, tag)| (first, (last, tag))).collect() };
-        }
-        let mut region = Self::default();
-        region.insert(given.unwrap_or(sorted));
-        region
+        let pieces = disjoint(pieces);
+        Self { pieces: pieces.into_iter().map(|(first, last, tag)| (first, (last, tag))).collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
+    }
+
+    /// How many intervals it has.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
     }
 
     /// All of it, in order.
@@ -189,23 +182,15 @@ impl<N: Address> Region<N> {
         // From the right, gap by gap.
         let mut end = Some(last);
         while let Some(to) = end.filter(|to| *to >= first) {
-            match self.pieces.range(..=to).next_back() {
-                Some((_, (there, _))) if *there < first => {
-                    self.pieces.insert(first, (to, tag));
-                    return;
-                }
-                Some((from, (there, _))) => {
-                    let from = *from;
-                    if let Some(gap) = there.after().filter(|gap| *gap <= to) {
-                        self.pieces.insert(gap, (to, tag));
-                    }
-                    end = from.before();
-                }
-                None => {
-                    self.pieces.insert(first, (to, tag));
-                    return;
-                }
+            let before = self.pieces.range(..=to).next_back().map(|(from, (there, _))| (*from, *there));
+            let Some((from, there)) = before.filter(|(_, there)| *there >= first) else {
+                self.pieces.insert(first, (to, tag));
+                return;
+            };
+            if let Some(gap) = there.after().filter(|gap| *gap <= to) {
+                self.pieces.insert(gap, (to, tag));
             }
+            end = from.before();
         }
     }
 
@@ -271,14 +256,12 @@ impl<N: Address> Region<N> {
                 Self { pieces: inside.into_iter().map(|(first, last, tag)| (first, (last, tag))).collect() }
             }
             Cover::Spans(spans) => {
-                let mut found = BTreeMap::new();
-                for (first, last) in spans.iter() {
-                    let within = self.pieces.range(..=*last).rev();
-                    for (from, (to, tag)) in within.take_while(|(_, (to, _))| to >= first) {
-                        found.insert(*from.max(first), (*to.min(last), *tag));
-                    }
-                }
-                Self { pieces: found }
+                let within = spans.iter().flat_map(|(first, last)| {
+                    let ends = self.pieces.range(..=*last).rev();
+                    let ends = ends.take_while(move |(_, (to, _))| to >= first);
+                    ends.map(move |(from, (to, tag))| (*from.max(first), (*to.min(last), *tag)))
+                });
+                Self { pieces: within.collect() }
             }
         }
     }
@@ -287,25 +270,55 @@ impl<N: Address> Region<N> {
     fn divided(&self, spans: &[Span<N>]) -> (Vec<Piece<N>>, Vec<Piece<N>>) {
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         let mut ahead = spans.iter().copied().peekable();
-        for (mut first, last, tag) in self.pieces() {
-            loop {
-                while ahead.next_if(|span| span.1 < first).is_some() {}
-                let Some(span) = ahead.peek().copied().filter(|span| span.0 <= last) else {
-                    outside.push((first, last, tag));
-                    break;
-                };
-                if let Some(before) = span.0.before().filter(|_| first < span.0) {
-                    outside.push((first, before, tag));
-                }
-                inside.push((first.max(span.0), last.min(span.1), tag));
-                match span.1.after().filter(|next| *next <= last) {
-                    Some(next) => first = next,
-                    None => break,
-                }
+        let mut pieces = self.pieces();
+        // What is left of a piece.
+        let mut left = pieces.next();
+        while let Some((first, last, tag)) = left {
+            while ahead.next_if(|span| span.1 < first).is_some() {}
+            let Some(span) = ahead.peek().filter(|span| span.0 <= last) else {
+                outside.push((first, last, tag));
+                left = pieces.next();
+                continue;
+            };
+            if let Some(before) = span.0.before().filter(|_| first < span.0) {
+                outside.push((first, before, tag));
             }
+            inside.push((first.max(span.0), last.min(span.1), tag));
+            let rest = span.1.after().filter(|next| *next <= last);
+            left = rest.map(|next| (next, last, tag)).or_else(|| pieces.next());
         }
         (inside, outside)
     }
+}
+
+/// Pieces in any order as sorted, disjoint ones; where they overlap, the tag of the one given earlier stays.
+pub(super) fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
+    let overlap =
+        |sorted: &[Piece<N>]| sorted.iter().zip(sorted.iter().skip(1)).any(|(left, right)| left.1 >= right.0);
+    if pieces.is_sorted_by_key(|piece| piece.0) && !overlap(&pieces) {
+        return joined(pieces).collect();
+    }
+    let mut sorted = pieces.clone();
+    sorted.sort_unstable_by_key(|piece| piece.0);
+    if !overlap(&sorted) {
+        return joined(sorted).collect();
+    }
+    let mut region = Region::default();
+    region.insert(pieces);
+    region.pieces().collect()
+}
+
+/// Sorted, disjoint pieces as far as they are in sorted, disjoint intervals.
+pub(super) fn within<N: Address>(pieces: &[Piece<N>], spans: &[Span<N>]) -> Vec<Piece<N>> {
+    let mut inside = Vec::with_capacity(pieces.len().max(spans.len()));
+    let (mut pieces, mut spans) = (pieces.iter().peekable(), spans.iter().peekable());
+    while let (Some(&&(first, last, tag)), Some(&&(from, to))) = (pieces.peek(), spans.peek()) {
+        if first.max(from) <= last.min(to) {
+            inside.push((first.max(from), last.min(to), tag));
+        }
+        let _ = if last < to { pieces.next().map(|_| ()) } else { spans.next().map(|_| ()) };
+    }
+    inside
 }
 
 /// Neighbours of one tag as one piece.

@@ -21,60 +21,55 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         if nat.kind == NatKind::Source || matches!(self.hook(), Hook::Input | Hook::Postrouting) {
             // The caller's address is another from here on, and no rule of a later chain is asked about it.
             Rc::make_mut(&mut state.packet).nat_settled = true;
-            self.pass(state);
+            self.pass(&state);
             return;
         }
-        match &nat.to {
+        let lookup = match &nat.to {
             NatTo::Fixed { addresses, ports } => {
                 self.met(id, "translates its destination");
-                self.translated(nat.kind, addresses.as_ref(), ports.as_ref(), id, state);
+                let to = (addresses.as_ref(), ports.as_ref());
+                return self.translated(nat.kind, to, id, state);
             }
-            NatTo::Unknown => self.somewhere(id, state),
-            NatTo::Map(lookup) => match self.grouped(lookup, id, &mut state, &mut exits.past) {
-                Err(why) => {
-                    self.note(id, &why, &state.region);
-                    exits.past.push(state.clone());
-                    self.somewhere(id, state);
+            NatTo::Unknown => return self.somewhere(id, state),
+            NatTo::Map(lookup) => lookup,
+        };
+        let found = match self.grouped(lookup, id, &mut state, &mut exits.past) {
+            Ok(found) => found,
+            Err(why) => {
+                self.note(id, &why, &state.region);
+                exits.past.push(state.clone());
+                return self.somewhere(id, state);
+            }
+        };
+        // What the map has nothing for goes on with the next rule.
+        exits.past.push(state);
+        for (value, matched) in found {
+            match value {
+                MapValue::Target { addresses, ports } => {
+                    self.translated(nat.kind, (addresses.as_ref(), ports.as_ref()), id, matched);
                 }
-                Ok(found) => {
-                    // What the map has nothing for goes on with the next rule.
-                    exits.past.push(state);
-                    for (value, matched) in found {
-                        match value {
-                            MapValue::Target { addresses, ports } => {
-                                self.translated(nat.kind, addresses.as_ref(), ports.as_ref(), id, matched);
-                            }
-                            MapValue::Number(port) => {
-                                self.translated(
-                                    nat.kind,
-                                    None,
-                                    Some(&Spans::One((*port, *port))),
-                                    id,
-                                    matched,
-                                );
-                            }
-                            MapValue::Verdict(_) | MapValue::Unknown(_) => self.somewhere(id, matched),
-                        }
-                    }
+                MapValue::Number(port) => {
+                    let port = Spans::One((*port, *port));
+                    self.translated(nat.kind, (None, Some(&port)), id, matched);
                 }
-            },
+                MapValue::Verdict(_) | MapValue::Unknown(_) => self.somewhere(id, matched),
+            }
         }
     }
 
     fn translated(
         &mut self,
         kind: NatKind,
-        addresses: Option<&Values>,
-        ports: Option<&Spans<u32>>,
+        (addresses, ports): (Option<&Values>, Option<&Spans<u32>>),
         id: u32,
         mut state: State<N>,
     ) {
-        let to = addresses.map(|values| N::among(values).map(<[Span<N>]>::to_vec));
-        if to == Some(None) {
+        let to = match addresses.map(N::among) {
+            None => None,
+            Some(Some(to)) => Some(to.to_vec()),
             // An address of the other family: the kernel can't translate to it.
-            self.pass(state);
-            return;
-        }
+            Some(None) => return self.pass(&state),
+        };
         let here = self.first_address(&state.packet);
         let packet = Rc::make_mut(&mut state.packet);
         packet.nat_settled = true;
@@ -85,16 +80,12 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         if kind == NatKind::Redirect {
             packet.near.addresses = here.unwrap_or_else(|| packet.near.addresses.clone());
             packet.route = Route::Local;
-            self.pass(state);
-            return;
+            return self.pass(&state);
         }
-        let Some(to) = to.flatten() else {
-            self.pass(state);
-            return;
-        };
+        let Some(to) = to else { return self.pass(&state) };
         let before = std::mem::replace(&mut packet.near.addresses, to);
         let routes = self.routes(&before, &state.packet.near);
-        self.routed(routes, id, state);
+        self.routed(routes, id, &state);
     }
 
     /// Where it goes is not known.
@@ -103,10 +94,10 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         packet.nat_settled = true;
         packet.translated = true;
         packet.near = End { addresses: vec![(N::FIRST, N::LAST)], ports: vec![(1, u32::from(u16::MAX))] };
-        self.routed(&[Route::Local, Route::Through], id, state);
+        self.routed(&[Route::Local, Route::Through], id, &state);
     }
 
-    fn routed(&mut self, routes: &[Route], id: u32, state: State<N>) {
+    fn routed(&mut self, routes: &[Route], id: u32, state: &State<N>) {
         if routes.len() > 1 {
             let why: Arc<str> = "it is translated to an address that may be this host's or another's".into();
             self.note(id, &why, &state.region);
@@ -114,7 +105,7 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         for route in routes {
             let mut one = state.clone();
             Rc::make_mut(&mut one.packet).route = *route;
-            self.pass(one);
+            self.pass(&one);
         }
     }
 

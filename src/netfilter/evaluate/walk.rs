@@ -10,19 +10,20 @@ use std::sync::Arc;
 use super::address::Address;
 use super::answer::{Clock, Trial, is_phased, unstated};
 use super::interface::Tried;
-use super::packet::{Packet, Phase, Spot};
+use super::packet::{Packet, Phase, Spot, Tracking};
 use super::program::{Place, Program, Station};
-use super::region::{Piece, Region, normalise};
+use super::region::{Piece, Region, Tag, normalise};
 use crate::admission::{Links, Ruling};
 use crate::netfilter::{
-    Base, ChainKind, Field, Hook, Item, Lookup, MapValue, NamePattern, Policy, Rule, Span, TableFamily,
-    Values, Verdict,
+    Base, ChainKind, Field, Hook, Item, Lookup, MapValue, NamePattern, Policy, Rule, Span, Values, Verdict,
 };
 
 /// Most kinds of packet that are told apart at once. Beyond, conditions are no longer used to narrow down.
 pub(super) const KINDS_MAX: usize = 64;
 /// Rules that are met in all, each by each kind of packet; more are only met where chains multiply.
-const STEPS_MAX: u64 = 50_000_000;
+const STEPS_MAX: usize = 50_000_000;
+/// Losses from which on each source is kept once.
+const LOSSES_COMPACTED: usize = 1 << 20;
 /// How deep chains are followed. nft allows 16 jumps.
 const DEPTH_MAX: usize = 128;
 /// Most intervals of sources kept with an undecided condition; with more, the hull is kept.
@@ -83,23 +84,36 @@ pub(super) struct Exits<'w, N: Address> {
     /// On with the next rule.
     pub(super) past: Vec<State<N>>,
     /// Back to the caller.
-    leaving: &'w mut Vec<State<N>>,
+    pub(super) leaving: &'w mut Vec<State<N>>,
 }
+
+/// Which states a base chain sees.
+struct Asked<N: Address> {
+    asked: Vec<State<N>>,
+    passing: Vec<State<N>>,
+}
+
+/// A kind of packet that is through with a base chain, and the sources.
+type Through<N> = (Rc<Packet<N>>, Vec<Piece<N>>);
+
+/// What is undecided: rule and reason, with the sources that came by.
+pub(super) type Notes<N> = BTreeMap<(u32, Arc<str>), Vec<Span<N>>>;
 
 /// A walk of all sources of one family.
 pub(super) struct Walk<'a, 'p, N: Address> {
     pub(super) trial: Trial<'a, 'p>,
     /// The host's interfaces, where they are known.
     links: Option<&'a Links>,
-    accepted: Vec<(Rc<Packet<N>>, Vec<Piece<N>>)>,
+    accepted: Vec<Through<N>>,
     pub(super) lost: Vec<Loss<N>>,
-    pub(super) notes: BTreeMap<(u32, Arc<str>), Vec<Span<N>>>,
+    pub(super) notes: Notes<N>,
     /// Whether a rule was met that may treat the packets of one connection differently.
     pub(super) is_phased: bool,
     /// What a single address met, where that is asked.
     pub(super) trace: Option<Vec<Met>>,
     stack: BTreeSet<usize>,
-    steps: u64,
+    pub(super) steps: usize,
+    compact_at: usize,
     pub(super) kinds: usize,
 }
 
@@ -121,6 +135,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             trace: None,
             stack: BTreeSet::new(),
             steps: 0,
+            compact_at: LOSSES_COMPACTED,
             kinds: 0,
         }
     }
@@ -131,12 +146,13 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         let Some(base) = &place.chain.base else { return states };
         self.trial.spot = spot;
         self.trial.table = place.table;
-        let (mut asked, passing) = self.asked(place, base, states);
-        for state in passing {
+        let Asked { asked, passing } = self.asked(place, base, states);
+        for state in &passing {
             self.pass(state);
         }
-        settle(&mut asked, Vec::new());
-        let fallen = self.chain(chain, asked);
+        let mut settled = Vec::new();
+        settle(&mut settled, asked);
+        let fallen = self.chain(chain, settled);
         let policy = place.policy_id();
         for state in fallen {
             match base.policy {
@@ -146,7 +162,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
                 }
                 Policy::Accept => {
                     self.met(policy, "accepts it by its policy");
-                    self.accept(state, policy, false);
+                    self.accept(&state, policy, By::Policy);
                 }
             }
         }
@@ -182,71 +198,62 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
     }
 
     /// Which states a base chain sees, and which pass it by.
-    fn asked(
-        &mut self,
-        place: Place<'p>,
-        base: &'p Base,
-        states: Vec<State<N>>,
-    ) -> (Vec<State<N>>, Vec<State<N>>) {
-        let policy = place.policy_id();
-        let (mut asked, mut passing) = (Vec::new(), Vec::new());
+    fn asked(&mut self, place: Place<'p>, base: &'p Base, states: Vec<State<N>>) -> Asked<N> {
+        let mut asked = Asked { asked: Vec::new(), passing: Vec::new() };
         for state in states {
-            if base.kind == ChainKind::Nat && state.packet.nat_settled {
-                passing.push(state);
+            // What is not tracked is not translated.
+            let packet = &state.packet;
+            let untracked = packet.notrack || packet.tracking == Tracking::No;
+            if base.kind == ChainKind::Nat && (packet.nat_settled || untracked) {
+                asked.passing.push(state);
                 continue;
             }
-            if base.kind == ChainKind::Nat && !self.trial.program.tracks() {
-                let why = "translating chains sleep unless something makes the kernel track connections";
-                self.note(policy, &why.into(), &state.region);
-                passing.push(state.clone());
+            if let Some(why) = self.may_sleep(place, base) {
+                self.note(place.policy_id(), &why.into(), &state.region);
+                asked.passing.push(state.clone());
             }
-            if place.table.dormant.is_none() {
-                let why = "whether its table is dormant is not in the listing: give `nft list ruleset` with `--nft`";
-                self.note(policy, &why.into(), &state.region);
-                passing.push(state.clone());
-            }
-            let hooked_to_device = matches!(base.hook, Hook::Ingress | Hook::Egress);
             match &base.devices {
-                None if hooked_to_device && place.table.family == TableFamily::Netdev => {
-                    let why = "its device is not in the listing: give `nft list ruleset` with `--nft`";
-                    self.note(policy, &why.into(), &state.region);
-                    passing.push(state.clone());
-                    asked.push(state);
-                }
-                None => asked.push(state),
-                Some(devices) => {
-                    let field =
-                        if base.hook == Hook::Ingress { Field::InInterface } else { Field::OutInterface };
-                    self.on_device(field, devices, policy, state, (&mut asked, &mut passing));
-                }
+                None => asked.asked.push(state),
+                Some(devices) => self.on_device(place, devices, state, &mut asked),
             }
         }
-        (asked, passing)
+        asked
+    }
+
+    /// Why a base chain may not be asked at all.
+    fn may_sleep(&self, place: Place<'p>, base: &Base) -> Option<&'static str> {
+        if base.kind == ChainKind::Nat && !self.trial.program.tracks(N::FAMILY) {
+            return Some("translating chains sleep unless something makes the kernel track connections");
+        }
+        if place.table.dormant.is_none() {
+            return Some(
+                "whether its table is dormant is not in the listing: give `nft list ruleset` with `--nft`",
+            );
+        }
+        let needs_device = matches!(base.hook, Hook::Ingress | Hook::Egress);
+        (needs_device && base.devices.is_none())
+            .then_some("its device is not in the listing: give `nft list ruleset` with `--nft`")
     }
 
     fn on_device(
         &mut self,
-        field: Field,
+        place: Place<'p>,
         devices: &[NamePattern],
-        policy: u32,
         state: State<N>,
-        (asked, passing): (&mut Vec<State<N>>, &mut Vec<State<N>>),
+        asked: &mut Asked<N>,
     ) {
-        let values = Values::Names(devices.to_vec());
-        match state.packet.tried(field, &values, self.trial.spot) {
-            Tried::Always => asked.push(state),
-            Tried::Never | Tried::Absent => passing.push(state),
-            Tried::Maybe => {
-                self.note(policy, &unstated(field), &state.region);
-                passing.push(state.clone());
-                asked.push(state);
-            }
-            Tried::Split(with, without) => {
-                self.note(policy, &unstated(field), &state.region);
-                passing.push(State { packet: Rc::new(without), region: state.region.clone() });
-                asked.push(State { packet: Rc::new(with), region: state.region });
-            }
-        }
+        let inward = self.trial.spot.hook == Hook::Ingress;
+        let field = if inward { Field::InInterface } else { Field::OutInterface };
+        let (with, without) =
+            match state.packet.tried(field, &Values::Names(devices.to_vec()), self.trial.spot) {
+                Tried::Always => return asked.asked.push(state),
+                Tried::Never | Tried::Absent => return asked.passing.push(state),
+                Tried::Maybe => (Rc::clone(&state.packet), Rc::clone(&state.packet)),
+                Tried::Split(with, without) => (Rc::new(with), Rc::new(without)),
+            };
+        self.note(place.policy_id(), &unstated(field), &state.region);
+        asked.passing.push(State { packet: without, region: state.region.clone() });
+        asked.asked.push(State { packet: with, region: state.region });
     }
 
     /// Takes states through a chain; gives those that come out at its end or by `return`.
@@ -261,12 +268,9 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             if states.is_empty() {
                 break;
             }
-            self.steps = self.steps.saturating_add(states.len() as u64);
+            self.steps = self.steps.saturating_add(states.len());
             if self.steps > STEPS_MAX {
-                let why: Arc<str> = "chains that multiply beyond what can be followed".into();
-                for state in std::mem::take(&mut states) {
-                    self.anything(state, id, &why);
-                }
+                self.give_up(id, std::mem::take(&mut states));
                 break;
             }
             self.rule(id, rule, &mut states, &mut leaving);
@@ -274,6 +278,13 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         self.stack.remove(&chain);
         settle(&mut states, leaving);
         states
+    }
+
+    fn give_up(&mut self, id: u32, states: Vec<State<N>>) {
+        let why: Arc<str> = "rules that multiply beyond what can be followed".into();
+        for state in states {
+            self.anything(state, id, &why);
+        }
     }
 
     fn rule(&mut self, id: u32, rule: &'p Rule, states: &mut Vec<State<N>>, leaving: &mut Vec<State<N>>) {
@@ -296,38 +307,25 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
     }
 
     /// What a rule does with what it matched.
-    fn follow(&mut self, items: &'p [Item], id: u32, state: State<N>, exits: &mut Exits<'_, N>) {
-        let (mut items, mut state) = (items, state);
+    pub(super) fn follow(&mut self, items: &'p [Item], id: u32, state: State<N>, exits: &mut Exits<'_, N>) {
+        let (mut left, mut state) = (items, state);
         loop {
-            match items.split_first() {
-                None => {
-                    exits.past.push(state);
-                    return;
-                }
+            let (next, rest) = match left.split_first() {
+                None => return exits.past.push(state),
                 Some((Item::Match(_), _)) => {
-                    let (matches, rest) = items.split_at(conditions(items));
-                    let matched = self.split(matches, id, &mut state, &mut exits.past);
+                    let (tests, rest) = left.split_at(conditions(left));
+                    let matched = self.split(tests, id, &mut state, &mut exits.past);
                     exits.past.push(state);
-                    let Some(matched) = matched else { return };
-                    (items, state) = (rest, matched);
+                    (matched, rest)
                 }
-                Some((Item::Act(action), rest)) => {
-                    let mut after = self.act(action, id, state, exits);
-                    let Some(last) = after.pop() else { return };
-                    for other in after {
-                        self.follow(rest, id, other, exits);
-                    }
-                    (items, state) = (rest, last);
-                }
-                Some((Item::Verdict(verdict), _)) => {
-                    self.conclude(verdict, id, state, exits);
-                    return;
-                }
+                Some((Item::Act(action), rest)) => (self.act(action, id, state, (rest, exits)), rest),
+                Some((Item::Verdict(verdict), _)) => return self.conclude(verdict, id, state, exits),
                 Some((Item::VerdictMap(lookup), rest)) => {
-                    self.verdict_map(lookup, id, &mut state, exits);
-                    items = rest;
+                    (Some(self.verdict_map(lookup, id, state, exits)), rest)
                 }
-            }
+            };
+            let Some(next) = next else { return };
+            (left, state) = (rest, next);
         }
     }
 
@@ -338,7 +336,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         match verdict {
             Verdict::Accept => {
                 self.met(id, "accepts it");
-                self.accept(state, id, true);
+                self.accept(&state, id, By::Rule);
             }
             Verdict::Drop => {
                 self.met(id, "drops it");
@@ -368,36 +366,34 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         if self.trace.is_some() {
             self.met(id, &format!("sends it to chain `{name}`"));
         }
-        match self.trial.program.chain_named(self.trial.table, name) {
-            Some(chain) => self.chain(chain, vec![state]),
-            None => {
-                let why = format!("chain `{name}` is not in the listing");
-                vec![self.anything(state, id, &why.into())]
-            }
+        if let Some(chain) = self.trial.program.chain_named(self.trial.table, name) {
+            return self.chain(chain, vec![state]);
         }
+        let why = format!("chain `{name}` is not in the listing");
+        vec![self.anything(state, id, &why.into())]
     }
 
     /// A verdict map: each element is a rule of its own, and what none has found goes on.
-    fn verdict_map(&mut self, lookup: &'p Lookup, id: u32, state: &mut State<N>, exits: &mut Exits<'_, N>) {
-        let found = match self.grouped(lookup, id, state, &mut exits.past) {
+    fn verdict_map(
+        &mut self,
+        lookup: &'p Lookup,
+        id: u32,
+        mut state: State<N>,
+        exits: &mut Exits<'_, N>,
+    ) -> State<N> {
+        let found = match self.grouped(lookup, id, &mut state, &mut exits.past) {
             Ok(found) => found,
-            Err(why) => {
-                let nobody = State::nobody(Rc::clone(&state.packet));
-                let all = std::mem::replace(state, nobody);
-                *state = self.anything(all, id, &why);
-                return;
-            }
+            Err(why) => return self.anything(state, id, &why),
         };
         for (value, matched) in found {
-            match value {
-                MapValue::Verdict(verdict) => self.conclude(verdict, id, matched, exits),
-                MapValue::Number(_) | MapValue::Target { .. } | MapValue::Unknown(_) => {
-                    let why: Arc<str> = "a map whose values are no verdicts".into();
-                    let after = self.anything(matched, id, &why);
-                    exits.past.push(after);
-                }
+            if let MapValue::Verdict(verdict) = value {
+                self.conclude(verdict, id, matched, exits);
+                continue;
             }
+            let after = self.anything(matched, id, &"a map whose values are no verdicts".into());
+            exits.past.push(after);
         }
+        state
     }
 
     /// Whoever comes here may go any way: nobody can say what this does.
@@ -406,29 +402,34 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         self.met(id, "may do anything to it");
         Rc::make_mut(&mut state.packet).forget_marks();
         self.lose(&state, id, Ruling::Drop);
-        self.accept(state.clone(), id, true);
+        self.accept(&state, id, By::Rule);
         state
     }
 
-    /// Through with this base chain. An explicit rule's number stays with the sources, a policy's only where
-    /// there is no other.
-    fn accept(&mut self, state: State<N>, id: u32, explicit: bool) {
+    /// Through with this base chain. A rule's number stays with the sources, a policy's only where there is no
+    /// other.
+    fn accept(&mut self, state: &State<N>, id: u32, by: By) {
         let is_telling = self.trial.spot.phase == Phase::Syn && self.trial.spot.kind != ChainKind::Nat;
-        let tagged = |tag| if is_telling && (explicit || tag == 0) { id } else { tag };
+        let tagged = |tag: Tag| match by {
+            By::Rule if is_telling => id,
+            By::Policy if is_telling && tag == 0 => id,
+            By::Rule | By::Policy | By::Nothing => tag,
+        };
         let pieces = state.region.pieces().map(|(first, last, tag)| (first, last, tagged(tag)));
-        let same = |packet: &Rc<Packet<N>>| Rc::ptr_eq(packet, &state.packet) || *packet == state.packet;
-        match self.accepted.iter_mut().find(|(packet, _)| same(packet)) {
-            Some((_, all)) => all.extend(pieces),
-            None => {
-                let pieces = pieces.collect();
-                self.accepted.push((Rc::clone(&state.packet), pieces));
-            }
+        let room = Room::of(self.accepted.len());
+        let packet = among(self.accepted.iter().map(|(packet, _)| packet), &state.packet, room);
+        let at = packet.unwrap_or_else(|packet| {
+            self.accepted.push((packet, Vec::new()));
+            self.accepted.len().saturating_sub(1)
+        });
+        if let Some((_, all)) = self.accepted.get_mut(at) {
+            all.extend(pieces);
         }
     }
 
     /// Through, by what a rule did that is no verdict.
-    pub(super) fn pass(&mut self, state: State<N>) {
-        self.accepted.push((state.packet, state.region.pieces().collect()));
+    pub(super) fn pass(&mut self, state: &State<N>) {
+        self.accept(state, 0, By::Nothing);
     }
 
     fn lose(&mut self, state: &State<N>, rule: u32, ruling: Ruling) {
@@ -438,6 +439,17 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         }
         let lost = state.region.pieces().map(|(first, last, _)| Loss { first, last, rule, ruling });
         self.lost.extend(lost);
+        // What may be lost is lost by many rules at times: each source is kept once, by the first of them.
+        if self.lost.len() > self.compact_at {
+            let lost = std::mem::take(&mut self.lost);
+            let pieces = lost.into_iter().map(|loss| (loss.first, loss.last, loss.tag()));
+            let kept = Region::from_pieces(pieces.collect());
+            self.lost.extend(kept.pieces().map(|(first, last, tag)| {
+                let (rule, ruling) = Loss::<N>::untag(tag);
+                Loss { first, last, rule, ruling }
+            }));
+            self.compact_at = self.lost.len().saturating_mul(2).max(LOSSES_COMPACTED);
+        }
     }
 
     pub(super) fn note(&mut self, id: u32, why: &Arc<str>, region: &Region<N>) {
@@ -481,14 +493,56 @@ fn conditions(items: &[Item]) -> usize {
     items.iter().take_while(|item| matches!(item, Item::Match(_))).count()
 }
 
+/// By what something is let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Rule,
+    Policy,
+    Nothing,
+}
+
+/// Where a packet is among others, or the packet as it is to be added: where there is no room for another
+/// kind, as one of which less is known.
+fn among<'a, N: Address>(
+    mut others: impl Iterator<Item = &'a Rc<Packet<N>>> + Clone,
+    packet: &Rc<Packet<N>>,
+    room: Room,
+) -> Result<usize, Rc<Packet<N>>> {
+    if let Some(at) = others.clone().position(|other| Rc::ptr_eq(other, packet) || other == packet) {
+        return Ok(at);
+    }
+    if room == Room::Left {
+        return Err(Rc::clone(packet));
+    }
+    let wide = Rc::new(packet.widened());
+    others.position(|other| *other == wide).ok_or(wide)
+}
+
 /// Adds states to others; those with one packet become one, empty ones go.
 pub(super) fn settle<N: Address>(states: &mut Vec<State<N>>, more: Vec<State<N>>) {
     states.retain(|state| !state.region.is_empty());
     for state in more.into_iter().filter(|state| !state.region.is_empty()) {
-        let same = |packet: &Rc<Packet<N>>| Rc::ptr_eq(packet, &state.packet) || *packet == state.packet;
-        match states.iter_mut().find(|known| same(&known.packet)) {
-            Some(known) => known.region.merge(state.region),
-            None => states.push(state),
+        let room = Room::of(states.len());
+        match among(states.iter().map(|known| &known.packet), &state.packet, room) {
+            Ok(at) => {
+                if let Some(known) = states.get_mut(at) {
+                    known.region.merge(state.region);
+                }
+            }
+            Err(packet) => states.push(State { packet, region: state.region }),
         }
+    }
+}
+
+/// Whether another kind of packet can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Left,
+    None,
+}
+
+impl Room {
+    fn of(kinds: usize) -> Self {
+        if kinds < KINDS_MAX { Room::Left } else { Room::None }
     }
 }

@@ -44,9 +44,9 @@ impl Module {
             "pkttype" => Module::Pkttype,
             "time" => Module::Time,
             "comment" | "nfacct" => Module::Always,
-            // A plain caller sends no extension headers; those that do are no new callers.
-            "rt" | "frag" | "dst" | "hbh" | "ipv6header" | "ah" | "esp" | "mh" => Module::Never,
-            "udp" | "udplite" | "icmp" | "icmp6" | "icmpv6" | "ipv6-icmp" | "sctp" | "dccp" => Module::Never,
+            // Other protocols; and extension headers, which a plain caller does not send.
+            "udp" | "udplite" | "icmp" | "icmp6" | "icmpv6" | "ipv6-icmp" | "sctp" | "dccp" | "rt"
+            | "frag" | "dst" | "hbh" | "ipv6header" | "ah" | "esp" | "mh" => Module::Never,
             _ => Module::Opaque,
         }
     }

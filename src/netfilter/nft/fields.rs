@@ -67,6 +67,7 @@ fn meaning(select: &Select<'_>) -> Looked {
                 "saddr" => Subject::Field(Field::Source, Kind::V4),
                 "daddr" => Subject::Field(Field::Destination, Kind::V4),
                 "protocol" => Subject::Field(Field::Protocol, Kind::Protocol),
+                "frag-off" => Subject::Field(Field::Fragment, Kind::Mark),
                 _ => Subject::Unknown,
             },
         ),
@@ -98,6 +99,9 @@ fn meaning(select: &Select<'_>) -> Looked {
             "th,16,16" => field(Field::DestinationPort, Kind::Port),
             _ => unknown(),
         },
+        // A plain caller sends no extension headers. The other keys of `rt` are about routing.
+        "rt" if matches!(key, "nexthop" | "classid" | "mtu" | "ipsec") => unknown(),
+        "rt" | "frag" | "hbh" | "dst" | "mh" | "srh" => Looked { family: Some(V6), subject: Subject::Never },
         "udp" | "udplite" | "icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "esp" | "ah" | "comp" | "arp"
         | "gre" | "gretap" | "geneve" | "vxlan" => Looked { family: None, subject: Subject::Never },
         _ => unknown(),

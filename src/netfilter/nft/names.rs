@@ -194,11 +194,19 @@ pub(super) fn bridge_priority(name: &str) -> Option<i32> {
     Some(known)
 }
 
+/// How the words about a match or target of iptables end that nft prints by its name only.
+const OF_IPTABLES: &str = " of iptables";
+
+/// Whether words of the unknown are about an extension of iptables.
+pub(in crate::netfilter) fn is_extension(words: &str) -> bool {
+    words.ends_with(OF_IPTABLES)
+}
+
 /// An extension of iptables, whose arguments nft does not print. `None` for one without effect.
 pub(super) fn extension(kind: &str, name: &str) -> Option<Statement<'static>> {
     match (kind, name) {
         ("match", _) if name != "comment" => {
-            Some(Statement::Unknown(Cow::Owned(format!("match `{name}` of iptables"))))
+            Some(Statement::Unknown(Cow::Owned(format!("match `{name}`{OF_IPTABLES}"))))
         }
         ("target", "REJECT") => Some(Statement::Verdict(Word::Reject)),
         ("match", _)
@@ -208,6 +216,6 @@ pub(super) fn extension(kind: &str, name: &str) -> Option<Statement<'static>> {
             | "TOS" | "TTL" | "HL" | "ECN" | "TCPOPTSTRIP" | "LED" | "RATEEST" | "TEE" | "SECMARK"
             | "CONNSECMARK" | "IDLETIMER",
         ) => None,
-        _ => Some(opaque(format!("target `{name}` of iptables"))),
+        _ => Some(opaque(format!("target `{name}`{OF_IPTABLES}"))),
     }
 }

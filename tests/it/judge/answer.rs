@@ -25,14 +25,21 @@ pub(crate) fn views(case: &Case, dumps: &Dumps) -> Vec<View> {
         ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy", "ipset", "addresses"];
     let with = |first: &[&'static str]| [first, &TABLES].concat();
     let json = case.demand.map(|demand| if demand == Demand::Exact { case.json } else { demand });
-    let mut views = vec![
-        View { name: "text", dumps: with(&["nft"]), named: true, demand: case.demand },
-        View { name: "JSON", dumps: with(&["nft-json"]), named: true, demand: json },
-        View { name: "text and JSON", dumps: with(&["nft", "nft-json"]), named: true, demand: case.demand },
-        View { name: "nothing named", dumps: with(&["nft"]), named: false, demand: [Demand::Sound; 2] },
-    ];
+    let mut views = vec![View { name: "text", dumps: with(&["nft"]), named: true, demand: case.demand }];
+    if dumps.contains_key("nft-json") {
+        let both = with(&["nft", "nft-json"]);
+        views.push(View { name: "JSON", dumps: with(&["nft-json"]), named: true, demand: json });
+        views.push(View { name: "text and JSON", dumps: both, named: true, demand: case.demand });
+    }
+    // A question that names nothing is about the host's own addresses.
+    if case.dials_the_host() {
+        let demand = [Demand::Sound; 2];
+        views.push(View { name: "nothing named", dumps: with(&["nft"]), named: false, demand });
+    }
     if case.is_all_iptables() {
-        views.push(View { name: "iptables alone", dumps: with(&[]), named: true, demand: case.demand });
+        // What nft would show is not known then.
+        let demand = [Demand::Sound; 2];
+        views.push(View { name: "iptables alone", dumps: with(&[]), named: true, demand });
         if dumps.contains_key("nft") && !case.is_legacy() {
             let dumps = vec!["nft", "ipset", "addresses"];
             views.push(View { name: "nft alone", dumps, named: true, demand: [Demand::Sound; 2] });
@@ -115,7 +122,8 @@ impl Answer {
     /// Whether what the kernel did with a source contradicts the answer.
     pub(crate) fn contradicts(&self, view: &View, source: IpAddr, found: Verdict) -> bool {
         let said = &self.families[family(source)];
-        let exact = view.demand[family(source)] == Demand::Exact;
+        // An answer that is not exact is a fault of its own, said once.
+        let exact = view.demand[family(source)] == Demand::Exact && said.surely == said.possibly;
         let (surely, possibly) = (holds(&said.surely, source), holds(&said.possibly, source));
         match found {
             Verdict::In => !possibly || exact && !surely,
@@ -157,10 +165,11 @@ impl Answer {
             }
         }
         let exact = view.demand == [Demand::Exact; 2];
-        if exact && self.undecided.as_array().is_some_and(|listed| !listed.is_empty()) {
-            let _ = writeln!(faults, "  undecided: {}", self.undecided);
+        for undecided in self.undecided.as_array().into_iter().flatten().filter(|_| exact).take(4) {
+            let rule = &undecided["rule"];
+            let _ = writeln!(faults, "  undecided: {} {} {}", rule["title"], rule["text"], undecided["why"]);
         }
-        if view.named && view.dumps.contains(&"nft") {
+        if view.named && view.dumps.contains(&"nft") && view.dumps.contains(&"iptables") {
             faults.push_str(&self.must_know(&case.surely, "surely", |said, end| holds(&said.surely, end)));
             faults.push_str(&self.must_know(&case.never, "never", |said, end| !holds(&said.possibly, end)));
         }

@@ -24,17 +24,30 @@ pub(crate) enum Loader {
 }
 
 impl Loader {
+    /// The extension of its files.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Ipset => "ipset",
+            Self::Iptables => "iptables",
+            Self::Ip6tables => "ip6tables",
+            Self::IptablesLegacy => "iptables-legacy",
+            Self::Ip6tablesLegacy => "ip6tables-legacy",
+            Self::Nft => "nft",
+            Self::Script => "sh",
+        }
+    }
+
     fn of(extension: &str) -> Option<Self> {
-        Some(match extension {
-            "ipset" => Self::Ipset,
-            "iptables" => Self::Iptables,
-            "ip6tables" => Self::Ip6tables,
-            "iptables-legacy" => Self::IptablesLegacy,
-            "ip6tables-legacy" => Self::Ip6tablesLegacy,
-            "nft" => Self::Nft,
-            "sh" => Self::Script,
-            _ => return None,
-        })
+        let all = [
+            Self::Ipset,
+            Self::Iptables,
+            Self::Ip6tables,
+            Self::IptablesLegacy,
+            Self::Ip6tablesLegacy,
+            Self::Nft,
+            Self::Script,
+        ];
+        all.into_iter().find(|loader| loader.extension() == extension)
     }
 }
 
@@ -159,6 +172,11 @@ impl Case {
         !self.parts.iter().any(|(loader, text)| {
             *loader == Loader::Nft || *loader == Loader::Script && text.contains("nft ")
         })
+    }
+
+    /// Whether every address dialled is the host's.
+    pub(crate) fn dials_the_host(&self) -> bool {
+        self.targets.iter().all(|target| [UP0, UP1].concat().contains(&target.to_string().as_str()))
     }
 
     /// All files of the case.

@@ -8,4 +8,5 @@ ipset save >ipset
 ip -j address >addresses
 [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ] || iptables-legacy-save >iptables-legacy
 [ -z "$(cat /proc/net/ip6_tables_names 2>/dev/null)" ] || ip6tables-legacy-save >ip6tables-legacy
-for dump in *; do [ -s "$dump" ] || rm "$dump"; done
+# An empty listing of nft says that there is nothing; the others say nothing.
+for dump in *; do [ -s "$dump" ] || [ "$dump" = nft ] || rm "$dump"; done
