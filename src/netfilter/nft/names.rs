@@ -202,6 +202,11 @@ pub(in crate::netfilter) fn is_extension(words: &str) -> bool {
     words.ends_with(OF_IPTABLES)
 }
 
+/// A target of iptables that nft left out of its text.
+pub(super) fn unprinted() -> Statement<'static> {
+    opaque(format!("an unprinted target{OF_IPTABLES}"))
+}
+
 /// An extension of iptables, whose arguments nft does not print. `None` for one without effect.
 pub(super) fn extension(kind: &str, name: &str) -> Option<Statement<'static>> {
     match (kind, name) {

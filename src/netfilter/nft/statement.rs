@@ -38,8 +38,7 @@ impl<'a> Parser<'a> {
         self.lexer.forget_handle();
         let mut statements = self.statements()?;
         if self.lexer.breaks_off() {
-            let words = Cow::Borrowed("a target that nft did not print");
-            statements.push(Statement::Opaque { words, sets: Vec::new() });
+            statements.push(names::unprinted());
         }
         let place = self.lexer.place(start);
         Ok(RuleTree { statements, place, handle: self.lexer.handle() })
