@@ -81,7 +81,8 @@ impl Listings {
                 Some(links(&text.text).with_context(|| path.display().to_string())?)
             }
         };
-        Ok(Read { host: assemble(texts, Vec::new())?, links })
+        let warnings = warning_of_nothing(&texts).into_iter().collect();
+        Ok(Read { host: assemble(texts, warnings)?, links })
     }
 
     fn read_live(&self) -> anyhow::Result<Read> {
@@ -105,6 +106,16 @@ impl Listings {
         };
         Ok(Read { host: assemble(texts, capture.warnings)?, links })
     }
+}
+
+/// Tools that may not read the rules leave an empty file, which looks like a host that is open to all.
+fn warning_of_nothing(texts: &[(View, Listing)]) -> Option<String> {
+    let mut rules = texts.iter().filter(|(view, _)| *view != View::Ipset);
+    let is_nothing = rules.all(|(_, listing)| listing.text.trim_ascii().is_empty());
+    is_nothing.then(|| {
+        "there is no rule in any listing: this host has none, or they were taken without the rights to read them"
+            .to_owned()
+    })
 }
 
 fn assemble(texts: Vec<(View, Listing)>, warnings: Vec<String>) -> anyhow::Result<Host> {

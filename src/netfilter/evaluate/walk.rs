@@ -20,8 +20,9 @@ use crate::netfilter::{
 
 /// Most kinds of packet that are told apart at once. Beyond, conditions are no longer used to narrow down.
 pub(super) const KINDS_MAX: usize = 64;
-/// Rules that are met in all, each by each kind of packet; more are only met where chains multiply.
-const STEPS_MAX: usize = 50_000_000;
+/// Rules that are met in all, each by each kind of packet; more are only met where chains multiply. It is enough
+/// for 50,000 rules, each met by every kind in every packet of the handshake, and takes seconds.
+const STEPS_MAX: usize = 10_000_000;
 /// Losses from which on each source is kept once.
 const LOSSES_COMPACTED: usize = 1 << 20;
 /// How deep chains are followed. nft allows 16 jumps.

@@ -22,12 +22,13 @@ use crate::netfilter::{Reading, Remark, TableFamily};
 /// Reads the JSON that `nft -j list ruleset` prints.
 ///
 /// Keys, objects and statements that aren't known are tolerated: a statement stays as an unknown match or as
-/// one that could do anything. Only what isn't JSON, or has no list `nftables`, is an error.
+/// one that could do anything. What isn't JSON, or has no list `nftables`, is an error, and so is a table, chain,
+/// rule or set that does not say where it belongs: to leave it out would be to guess.
 pub fn read_json(text: &str, listing: u16) -> Result<Reading, ReadError> {
     let objects = parse(text, listing)?;
     let mut reader = Reader { text, listing, line: (0, 1), tables: Tables::default(), remarks: Vec::new() };
     for object in objects {
-        reader.object(object);
+        reader.object(object)?;
     }
     Ok(Reading { tables: reader.tables.finish(), remarks: reader.remarks, ..Reading::default() })
 }
@@ -111,6 +112,9 @@ impl<'de> Visitor<'de> for MemberSeed {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
         while let Some(kind) = entries.next_key::<Json<'de>>()? {
+            if found.is_some() {
+                return Err(serde::de::Error::custom("more than one object in one"));
+            }
             if matches!(kind.text(), Some("set" | "map")) {
                 let (value, elements) = entries.next_value_seed(SetSeed)?;
                 found = Some(Member { kind, value, elements });
@@ -214,12 +218,12 @@ impl<'a> Reader<'a> {
         Place { listing: self.listing, line, start: narrow(start), end: narrow(start + part.len()) }
     }
 
-    fn object(&mut self, raw: &'a RawValue) {
+    fn object(&mut self, raw: &'a RawValue) -> Result<(), ReadError> {
         let place = self.place(raw.get());
         let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        // JSON it is, or it would not be here: only its form may be strange.
+        // JSON it is, or it would not be here: its form is strange, its numbers are, or it is nested too deep.
         let Ok(Some(member)) = MemberSeed.deserialize(&mut deserializer) else {
-            return self.remark(place, "an object of unknown form, left out");
+            return Err(error(place, format!("an object of unknown form: `{}`", super::shown(raw.get()))));
         };
         let value = &member.value;
         match member.kind.text().unwrap_or_default() {
@@ -228,26 +232,23 @@ impl<'a> Reader<'a> {
             "rule" => self.rule(value, place),
             "set" | "map" => self.set(value, member.elements, place),
             "metainfo" | "counter" | "quota" | "limit" | "ct helper" | "ct timeout" | "ct expectation"
-            | "secmark" | "synproxy" | "flowtable" | "tunnel" | "element" => {}
-            other => self.remark(place, &format!("`{}` is not known, and left out", super::shown(other))),
+            | "secmark" | "synproxy" | "flowtable" | "tunnel" | "element" => Ok(()),
+            other => {
+                let text = format!("`{}` is not known, and left out", super::shown(other));
+                self.remarks.push(Remark { place, text });
+                Ok(())
+            }
         }
     }
 
-    fn remark(&mut self, place: Place, text: &str) {
-        self.remarks.push(Remark { place, text: text.to_owned() });
-    }
-
     /// The table that an object names, made where it is not there.
-    fn builder(&mut self, value: &Json<'_>, key: &str, place: Place) -> Option<&mut Builder> {
+    fn builder(&mut self, value: &Json<'_>, key: &str, place: Place) -> Result<&mut Builder, ReadError> {
         let found = value.text_of("family").and_then(object::table_family).zip(value.text_of(key));
-        let Some((family, name)) = found else {
-            self.remark(place, "an object without a family or a table that are known, left out");
-            return None;
-        };
-        self.tables.table(family, name)
+        let table = found.and_then(|(family, name)| self.tables.table(family, name));
+        table.ok_or_else(|| error(place, "an object without a family or a table that are known"))
     }
 
-    fn table(&mut self, value: &Json<'_>, place: Place) {
+    fn table(&mut self, value: &Json<'_>, place: Place) -> Result<(), ReadError> {
         let name = value.text_of("name").unwrap_or_default();
         let flags = value.get("flags").map(Json::items).unwrap_or_default();
         let words: Vec<&str> = flags.iter().filter_map(Json::text).collect();
@@ -264,18 +265,20 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        if let Some(builder) = self.builder(value, "name", place) {
-            builder.set_dormant(dormant);
-        }
+        self.builder(value, "name", place)?.set_dormant(dormant);
+        Ok(())
     }
 
-    fn chain(&mut self, value: &Json<'_>, place: Place) {
-        let Some(builder) = self.builder(value, "table", place) else { return };
-        let name = value.text_of("name").unwrap_or_default();
+    fn chain(&mut self, value: &Json<'_>, place: Place) -> Result<(), ReadError> {
+        let builder = self.builder(value, "table", place)?;
+        let name = said(value, "name", place)?;
         if let Some(chain) = builder.chain(name, place) {
             chain.place = place;
         }
-        let Some(hook) = value.text_of("hook") else { return };
+        if value.get("hook").is_none() {
+            return Ok(());
+        }
+        let hook = said(value, "hook", place)?;
         let devices = value.get("dev");
         let mut devices: Option<Vec<&str>> =
             devices.and_then(|devices| devices.items().iter().map(Json::text).collect());
@@ -291,20 +294,22 @@ impl<'a> Reader<'a> {
             devices,
         };
         object::make_base(builder, name, &tree, place);
+        Ok(())
     }
 
-    fn rule(&mut self, value: &Json<'_>, place: Place) {
-        let Some(builder) = self.builder(value, "table", place) else { return };
-        let statements = value.get("expr").map(|expr| statements(expr, place)).unwrap_or_default();
+    fn rule(&mut self, value: &Json<'_>, place: Place) -> Result<(), ReadError> {
+        let builder = self.builder(value, "table", place)?;
+        let expr = value.get("expr").ok_or_else(|| error(place, "a rule without statements"))?;
+        let statements = statements(expr, place);
         let handle = value.number_of("handle").unwrap_or(0);
         let rule = builder.rule(&RuleTree { statements, place, handle });
-        let chain = value.text_of("chain").unwrap_or_default();
-        if let Some(chain) = builder.chain(chain, place) {
+        if let Some(chain) = builder.chain(said(value, "chain", place)?, place) {
             chain.rules.push(rule);
         }
+        Ok(())
     }
 
-    fn set(&mut self, value: &Json<'_>, elements: Option<&RawValue>, place: Place) {
+    fn set(&mut self, value: &Json<'_>, elements: Option<&RawValue>, place: Place) -> Result<(), ReadError> {
         let mut gathered = Gathered::new(shape(value));
         if let Some(elements) = elements {
             let mut deserializer = serde_json::Deserializer::from_str(elements.get());
@@ -312,12 +317,15 @@ impl<'a> Reader<'a> {
                 gathered.give_up("a set whose elements are not understood");
             }
         }
-        let name = value.text_of("name").unwrap_or_default();
         let elements = gathered.finish();
-        if let Some(builder) = self.builder(value, "table", place) {
-            builder.set(name, elements);
-        }
+        self.builder(value, "table", place)?.set(said(value, "name", place)?, elements);
+        Ok(())
     }
+}
+
+/// A name that an object has to say.
+fn said<'v>(value: &'v Json<'_>, key: &str, place: Place) -> Result<&'v str, ReadError> {
+    value.text_of(key).ok_or_else(|| error(place, format!("an object without its `{key}`")))
 }
 
 /// What a set's `type` and a map's `map` declare.
@@ -370,6 +378,15 @@ mod tests {
             "{\"other\": []}",
             "table ip t { }",
             "\0",
+            // What would otherwise be left out, and let the rest decide.
+            "{\"nftables\": [5]}",
+            "{\"nftables\": [{}]}",
+            "{\"nftables\": [{\"rule\": {\"family\": \"ip\", \"table\": \"t\", \"expr\": []}}]}",
+            "{\"nftables\": [{\"rule\": {\"family\": \"ip\", \"table\": \"t\", \"chain\": \"c\"}}]}",
+            "{\"nftables\": [{\"rule\": {\"family\": \"ip\", \"table\": \"t\", \"chain\": \"c\", \"expr\": [1e999]}}]}",
+            "{\"nftables\": [{\"rule\": {\"family\": \"ipx\", \"table\": \"t\", \"chain\": \"c\", \"expr\": []}}]}",
+            "{\"nftables\": [{\"chain\": {\"family\": \"ip\", \"table\": \"t\"}}]}",
+            "{\"nftables\": [{\"metainfo\": {}, \"rule\": {}}]}",
         ] {
             let error = read_json(text, 0).unwrap_err();
             assert!(error.place.line > 0 && !error.help.is_empty(), "{text}");
