@@ -204,6 +204,10 @@ impl Decider {
     }
 }
 
-/// Address space that the kernel disposes of before any rule is asked: as a source it is never a caller.
-pub const DISPOSED: [&str; 6] =
-    ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/127", "ff00::/8"];
+/// Address space that the kernel disposes of before any rule is asked, so that it is never a caller: this network,
+/// loopback, multicast and broadcast; of IPv6 also addresses that stand for one of IPv4.
+pub fn disposed() -> PrefixSet {
+    let v4 = [[0, 0x00ff_ffff], [0x7f00_0000, 0x7fff_ffff], [0xe000_0000, 0xefff_ffff], [u32::MAX, u32::MAX]];
+    let v6 = [[0, 1], [0xffff_0000_0000, 0xffff_ffff_ffff], [0xff << 120, u128::MAX]];
+    PrefixSet::from_spans(v4.map(|[a, b]| (a, b)).to_vec(), v6.map(|[a, b]| (a, b)).to_vec())
+}

@@ -5,9 +5,9 @@ pub mod keeper;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::admission::{Admission, DISPOSED, Decided, RuleId};
+use crate::admission::{Admission, Decided, RuleId, disposed};
 use crate::allowlist::{Allowlist, Excluded};
-use crate::prefix::{Prefix, PrefixSet};
+use crate::prefix::PrefixSet;
 use crate::yaml::decode::choices;
 
 choices! {
@@ -99,14 +99,13 @@ impl Drift {
 /// What the kernel disposes of before any rule is never foreign.
 pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode) -> Drift {
     let wanted = allowlist.to_set();
-    let disposed: PrefixSet = DISPOSED.iter().filter_map(|text| text.parse::<Prefix>().ok()).collect();
     let between = admission.possibly.difference(&admission.surely);
     let mut found = Vec::new();
     let compared = Compared { allowlist, admission };
     compared.decided(Part::Blocked, &wanted.difference(&admission.possibly), &mut found);
     compared.undecided(Part::AtRisk, &wanted.intersection(&between), &mut found);
     if mode == Mode::Exclusive {
-        let others = wanted.union(&disposed);
+        let others = wanted.union(&disposed());
         compared.decided(Part::Foreign, &admission.surely.difference(&others), &mut found);
         compared.undecided(Part::PossiblyForeign, &between.difference(&others), &mut found);
     }

@@ -12,6 +12,7 @@ mod answer;
 mod describe;
 mod interface;
 mod mend;
+mod outcome;
 mod packet;
 mod program;
 mod reach;
@@ -68,15 +69,21 @@ impl<'p> Asked<'p> {
         let v4 = self.family::<u32>(question, None);
         let v6 = self.family::<u128>(question, None);
         let mut admission = v4.admission.merge(v6.admission);
-        admission.findings.extend(self.mixed());
-        admission.findings.extend(open_family(&admission));
-        admission.findings.extend(self.host.remarks.iter().map(|remark| Finding {
+        let open = open_family(&admission);
+        admission.findings.extend(open);
+        admission.findings.extend(self.about_the_host());
+        admission
+    }
+
+    /// What is worth saying whoever is asked about.
+    fn about_the_host(&self) -> impl Iterator<Item = Finding> {
+        let remarks = self.host.remarks.iter().map(|remark| Finding {
             kind: FindingKind::Listing,
             message: remark.text.clone(),
             help: "take every listing as root and at one time".to_owned(),
             rule: None,
-        }));
-        admission
+        });
+        self.mixed().into_iter().chain(remarks)
     }
 
     /// What one address meets on its way, and what becomes of it.
@@ -85,7 +92,9 @@ impl<'p> Asked<'p> {
             IpAddr::V4(v4) => self.family::<u32>(question, Some(v4.into())),
             IpAddr::V6(v6) => self.family::<u128>(question, Some(v6.into())),
         };
-        (answer.admission, answer.steps)
+        let mut admission = answer.admission;
+        admission.findings.extend(self.about_the_host());
+        (admission, answer.steps)
     }
 }
 

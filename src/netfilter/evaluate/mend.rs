@@ -1,10 +1,12 @@
 //! The smallest change that opens or closes a port for some sources, as a command of the tool that made the
 //! deciding rule. Nothing is run: a person reads it, and decides.
 
+use std::collections::BTreeSet;
+
 use super::Asked;
 use super::program::Place;
 use crate::admission::RuleId;
-use crate::netfilter::{Backend, Hook, TableFamily};
+use crate::netfilter::{Backend, Elements, Hook, Item, MapValue, Rule, SetRef, TableFamily, Verdict};
 use crate::prefix::{Family, Prefix, PrefixSet};
 
 /// More prefixes than these belong into a set, not into a command.
@@ -27,6 +29,13 @@ impl Asked<'_> {
         if index.is_none() && wanted == Wanted::Refuse {
             return None;
         }
+        // A name that a shell could read otherwise is not put into a command.
+        let plain =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        if !plain(&place.table.name) || !plain(&place.chain.name) {
+            return None;
+        }
+        let hook = hook(place)?;
         let prefixes = sources.to_prefixes();
         if prefixes.len() > PREFIXES_MAX {
             return None;
@@ -36,19 +45,76 @@ impl Asked<'_> {
             .filter_map(|family| {
                 let own: Vec<Prefix> =
                     prefixes.iter().copied().filter(|one| one.family() == family).collect();
-                (!own.is_empty()).then(|| command(place, index, &own, port, wanted))
+                (!own.is_empty()).then(|| command(Spot { place, hook, index }, &own, port, wanted))
             })
             .collect();
         (!commands.is_empty()).then(|| commands.join("\n"))
     }
 }
 
-fn command(place: Place<'_>, index: Option<usize>, prefixes: &[Prefix], port: u16, wanted: Wanted) -> String {
+/// The hook of the base chains that a chain is reached from; `None` where they differ, or there is none.
+fn hook(place: Place<'_>) -> Option<Hook> {
+    let chains = &place.table.chains;
+    let mut reached = BTreeSet::from([place.chain.name.as_ref()]);
+    let mut hooks = BTreeSet::new();
+    // Each round finds callers of what is reached; there are no more rounds than chains.
+    for _ in chains {
+        let callers = chains.iter().filter(|chain| {
+            !reached.contains(chain.name.as_ref()) && chain.rules.iter().any(|rule| sends_to(rule, &reached))
+        });
+        let new: Vec<&str> = callers.map(|chain| chain.name.as_ref()).collect();
+        if new.is_empty() {
+            break;
+        }
+        reached.extend(new);
+    }
+    let bases = chains.iter().filter(|chain| reached.contains(chain.name.as_ref()));
+    hooks.extend(bases.filter_map(|chain| chain.base.as_ref()).map(|base| base.hook));
+    // What is said of a connection by its first packet holds at both.
+    if hooks == BTreeSet::from([Hook::Input, Hook::Forward]) {
+        return Some(Hook::Forward);
+    }
+    let only = hooks.first().copied();
+    only.filter(|_| hooks.len() == 1)
+}
+
+/// Whether a rule jumps or goes to one of these chains.
+fn sends_to(rule: &Rule, chains: &BTreeSet<&str>) -> bool {
+    let to = |verdict: &Verdict| match verdict {
+        Verdict::Jump(name) | Verdict::Goto(name) => chains.contains(name.as_ref()),
+        Verdict::Accept | Verdict::Drop | Verdict::Reject | Verdict::Return | Verdict::Continue => false,
+    };
+    rule.items.iter().any(|item| match item {
+        Item::Verdict(verdict) => to(verdict),
+        // A named map is not looked into: which chain it is for is not needed that badly.
+        Item::VerdictMap(lookup) => match &lookup.set {
+            SetRef::Anonymous(set) => match &set.elements {
+                Elements::Tuples(all) => all
+                    .iter()
+                    .any(|one| matches!(&one.value, Some(MapValue::Verdict(verdict)) if to(verdict))),
+                _ => false,
+            },
+            SetRef::Named(_) | SetRef::Ipset { .. } => false,
+        },
+        Item::Match(_) | Item::Act(_) => false,
+    })
+}
+
+/// Where a rule is put in.
+#[derive(Clone, Copy)]
+struct Spot<'p> {
+    place: Place<'p>,
+    hook: Hook,
+    /// Before this rule; at the end where there is none.
+    index: Option<usize>,
+}
+
+fn command(spot: Spot<'_>, prefixes: &[Prefix], port: u16, wanted: Wanted) -> String {
     let names: Vec<String> = prefixes.iter().map(|one| one.short().to_string()).collect();
-    if is_iptables(place) {
-        by_iptables(place, index, &names.join(","), port, wanted)
+    if is_iptables(spot.place) {
+        by_iptables(spot, &names.join(","), port, wanted)
     } else {
-        by_nft(place, index, &names, (prefixes.first().map(Prefix::family), port), wanted)
+        by_nft(spot, &names, (prefixes.first().map(Prefix::family), port), wanted)
     }
 }
 
@@ -65,12 +131,8 @@ fn is_iptables(place: Place<'_>) -> bool {
             && (chain.base.is_none() || builtin(&chain.name)))
 }
 
-/// Which end of the packet is the caller's where a chain stands.
-fn hook(place: Place<'_>) -> Hook {
-    place.chain.base.as_ref().map_or(Hook::Input, |base| base.hook)
-}
-
-fn by_iptables(place: Place<'_>, index: Option<usize>, sources: &str, port: u16, wanted: Wanted) -> String {
+fn by_iptables(spot: Spot<'_>, sources: &str, port: u16, wanted: Wanted) -> String {
+    let Spot { place, index, .. } = spot;
     let v6 = place.table.family == TableFamily::Ip6;
     let tool = match (place.table.backend, v6) {
         (Backend::Legacy, false) => "iptables-legacy",
@@ -86,7 +148,7 @@ fn by_iptables(place: Place<'_>, index: Option<usize>, sources: &str, port: u16,
         Some(index) => format!("-I {} {}", place.chain.name, index.saturating_add(1)),
         None => format!("-A {}", place.chain.name),
     };
-    let packet = match hook(place) {
+    let packet = match spot.hook {
         Hook::Output | Hook::Postrouting | Hook::Egress => format!("-d {sources} -p tcp --sport {port}"),
         Hook::Forward => {
             format!("-s {sources} -p tcp -m conntrack --ctorigdstport {port} --ctdir ORIGINAL")
@@ -98,12 +160,12 @@ fn by_iptables(place: Place<'_>, index: Option<usize>, sources: &str, port: u16,
 }
 
 fn by_nft(
-    place: Place<'_>,
-    index: Option<usize>,
+    spot: Spot<'_>,
     sources: &[String],
     (family, port): (Option<Family>, u16),
     wanted: Wanted,
 ) -> String {
+    let Spot { place, index, .. } = spot;
     let chain =
         format!("{} {} {}", super::describe::family(place.table.family), place.table.name, place.chain.name);
     let handle = index.and_then(|index| place.chain.rules.get(index)).map_or(0, |rule| rule.handle);
@@ -118,7 +180,7 @@ fn by_nft(
         [one] => one.clone(),
         _ => format!("{{ {} }}", sources.join(", ")),
     };
-    let packet = match hook(place) {
+    let packet = match spot.hook {
         Hook::Output | Hook::Postrouting | Hook::Egress => format!("{ip} daddr {list} tcp sport {port}"),
         Hook::Forward => {
             format!("{ip} saddr {list} ct direction original ct original proto-dst {port}")

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use super::address::Address;
 use super::answer::{Clock, Trial, is_phased, unstated};
 use super::interface::Tried;
+use super::outcome::{By, LOSSES_COMPACTED};
 use super::packet::{Packet, Phase, Spot, Tracking};
 use super::program::{Place, Program, Station};
-use super::region::{Piece, Region, Tag, normalise};
+use super::region::{Piece, Region};
 use crate::admission::{Links, Ruling};
 use crate::netfilter::{
     Base, ChainKind, Field, Hook, Item, Lookup, MapValue, NamePattern, Policy, Rule, Span, Values, Verdict,
@@ -23,16 +24,8 @@ pub(super) const KINDS_MAX: usize = 64;
 /// Rules that are met in all, each by each kind of packet; more are only met where chains multiply. It is enough
 /// for 50,000 rules, each met by every kind in every packet of the handshake, and takes seconds.
 const STEPS_MAX: usize = 10_000_000;
-/// Losses from which on each source is kept once.
-const LOSSES_COMPACTED: usize = 1 << 20;
 /// How deep chains are followed. nft allows 16 jumps.
 const DEPTH_MAX: usize = 128;
-/// Most intervals of sources kept with an undecided condition; with more, the hull is kept.
-const NOTED_SPANS_MAX: usize = 4096;
-/// Most steps of a trace.
-const TRACE_MAX: usize = 1000;
-/// Callers call from this port upwards: below, a port needs a privilege, and callers behind a translation have none.
-const EPHEMERAL_FIRST: u32 = 1024;
 
 /// Sources that share all that is known of their packet.
 #[derive(Debug, Clone)]
@@ -105,7 +98,7 @@ pub(super) struct Walk<'a, 'p, N: Address> {
     pub(super) trial: Trial<'a, 'p>,
     /// The host's interfaces, where they are known.
     links: Option<&'a Links>,
-    accepted: Vec<Through<N>>,
+    pub(super) accepted: Vec<Through<N>>,
     pub(super) lost: Vec<Loss<N>>,
     pub(super) notes: Notes<N>,
     /// Whether a rule was met that may treat the packets of one connection differently.
@@ -114,7 +107,7 @@ pub(super) struct Walk<'a, 'p, N: Address> {
     pub(super) trace: Option<Vec<Met>>,
     stack: BTreeSet<usize>,
     pub(super) steps: usize,
-    compact_at: usize,
+    pub(super) compact_at: usize,
     pub(super) kinds: usize,
 }
 
@@ -158,11 +151,11 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         for state in fallen {
             match base.policy {
                 Policy::Drop => {
-                    self.met(policy, "drops it by its policy");
+                    self.met(policy, "drops it");
                     self.lose(&state, policy, Ruling::Drop);
                 }
                 Policy::Accept => {
-                    self.met(policy, "accepts it by its policy");
+                    self.met(policy, "accepts it");
                     self.accept(&state, policy, By::Policy);
                 }
             }
@@ -397,89 +390,6 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         state
     }
 
-    /// Whoever comes here may go any way: nobody can say what this does.
-    pub(super) fn anything(&mut self, mut state: State<N>, id: u32, why: &Arc<str>) -> State<N> {
-        self.note(id, why, &state.region);
-        self.met(id, "may do anything to it");
-        Rc::make_mut(&mut state.packet).forget_marks();
-        self.lose(&state, id, Ruling::Drop);
-        self.accept(&state, id, By::Rule);
-        state
-    }
-
-    /// Through with this base chain. A rule's number stays with the sources, a policy's only where there is no
-    /// other.
-    fn accept(&mut self, state: &State<N>, id: u32, by: By) {
-        let is_telling = self.trial.spot.phase == Phase::Syn && self.trial.spot.kind != ChainKind::Nat;
-        let tagged = |tag: Tag| match by {
-            By::Rule if is_telling => id,
-            By::Policy if is_telling && tag == 0 => id,
-            By::Rule | By::Policy | By::Nothing => tag,
-        };
-        let pieces = state.region.pieces().map(|(first, last, tag)| (first, last, tagged(tag)));
-        let room = Room::of(self.accepted.len());
-        let packet = among(self.accepted.iter().map(|(packet, _)| packet), &state.packet, room);
-        let at = packet.unwrap_or_else(|packet| {
-            self.accepted.push((packet, Vec::new()));
-            self.accepted.len().saturating_sub(1)
-        });
-        if let Some((_, all)) = self.accepted.get_mut(at) {
-            all.extend(pieces);
-        }
-    }
-
-    /// Through, by what a rule did that is no verdict.
-    pub(super) fn pass(&mut self, state: &State<N>) {
-        self.accept(state, 0, By::Nothing);
-    }
-
-    fn lose(&mut self, state: &State<N>, rule: u32, ruling: Ruling) {
-        // Callers choose an ephemeral port: what is lost from others only is no loss.
-        if state.packet.far_ports.iter().all(|(_, last)| *last < EPHEMERAL_FIRST) {
-            return;
-        }
-        let lost = state.region.pieces().map(|(first, last, _)| Loss { first, last, rule, ruling });
-        self.lost.extend(lost);
-        // What may be lost is lost by many rules at times: each source is kept once, by the first of them.
-        if self.lost.len() > self.compact_at {
-            let lost = std::mem::take(&mut self.lost);
-            let pieces = lost.into_iter().map(|loss| (loss.first, loss.last, loss.tag()));
-            let kept = Region::from_pieces(pieces.collect());
-            self.lost.extend(kept.pieces().map(|(first, last, tag)| {
-                let (rule, ruling) = Loss::<N>::untag(tag);
-                Loss { first, last, rule, ruling }
-            }));
-            self.compact_at = self.lost.len().saturating_mul(2).max(LOSSES_COMPACTED);
-        }
-    }
-
-    pub(super) fn note(&mut self, id: u32, why: &Arc<str>, region: &Region<N>) {
-        if region.is_empty() {
-            return;
-        }
-        if self.trace.is_some() {
-            self.met(id, &format!("may match: {why}"));
-        }
-        let noted = self.notes.entry((id, Arc::clone(why))).or_default();
-        noted.extend(region.pieces().map(|(first, last, _)| (first, last)));
-        if noted.len() > NOTED_SPANS_MAX {
-            let joined = normalise(std::mem::take(noted));
-            *noted = match (joined.first(), joined.last()) {
-                (Some(first), Some(last)) if joined.len() > NOTED_SPANS_MAX => vec![(first.0, last.1)],
-                _ => joined,
-            };
-        }
-    }
-
-    pub(super) fn met(&mut self, rule: u32, did: &str) {
-        let phase = self.trial.spot.phase;
-        if let Some(trace) = &mut self.trace
-            && trace.len() < TRACE_MAX
-        {
-            trace.push(Met { phase, rule, did: did.to_owned() });
-        }
-    }
-
     pub(super) fn hook(&self) -> Hook {
         self.trial.spot.hook
     }
@@ -494,17 +404,9 @@ fn conditions(items: &[Item]) -> usize {
     items.iter().take_while(|item| matches!(item, Item::Match(_))).count()
 }
 
-/// By what something is let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    Rule,
-    Policy,
-    Nothing,
-}
-
 /// Where a packet is among others, or the packet as it is to be added: where there is no room for another
 /// kind, as one of which less is known.
-fn among<'a, N: Address>(
+pub(super) fn among<'a, N: Address>(
     mut others: impl Iterator<Item = &'a Rc<Packet<N>>> + Clone,
     packet: &Rc<Packet<N>>,
     room: Room,
@@ -537,13 +439,13 @@ pub(super) fn settle<N: Address>(states: &mut Vec<State<N>>, more: Vec<State<N>>
 
 /// Whether another kind of packet can be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
     Left,
     None,
 }
 
 impl Room {
-    fn of(kinds: usize) -> Self {
+    pub(super) fn of(kinds: usize) -> Self {
         if kinds < KINDS_MAX { Room::Left } else { Room::None }
     }
 }
