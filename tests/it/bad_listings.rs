@@ -585,7 +585,7 @@ fn a_host_that_may_not_be_read_says_how_to_capture_it() {
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(output.stdout.is_empty());
     assert!(stderr.contains("can't be read") || stderr.contains("there is neither `nft`"), "{stderr}");
-    assert!(stderr.contains("nft list ruleset > nft.txt"), "{stderr}");
+    assert!(stderr.contains("nft -a list ruleset > nft.txt"), "{stderr}");
     if is_root {
         let secret = scene.write("secret", "table ip filter {\n}\n");
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();

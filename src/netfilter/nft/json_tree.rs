@@ -328,6 +328,11 @@ fn object<'a>(value: &'a Json<'a>) -> Option<Expr<'a>> {
             let (base, key) = name.split_once(' ')?;
             Some(Expr::Select(Select { base: Cow::Borrowed(base), key: Cow::Borrowed(key), direction: None }))
         }
+        "exthdr" if inner.text_of("field").is_some() => Some(Expr::Select(Select {
+            base: Cow::Borrowed(inner.text_of("name")?),
+            key: Cow::Borrowed(inner.text_of("field")?),
+            direction: None,
+        })),
         "socket" | "osf" | "rt" | "ipsec" | "numgen" | "jhash" | "symhash" | "exthdr" => {
             select(Cow::Borrowed(""))
         }
