@@ -2,7 +2,7 @@
 //!
 //! The SYN takes the inward path, the answer the outward one, and the last packet the inward one again, now as
 //! part of a known connection. A source is admitted where all three get through. Every source of a family is
-//! on the way at the same time ([`region`]), told apart only where a rule tells them apart ([`packet`]).
+//! on the way at the same time (`region`), told apart only where a rule tells them apart (`packet`).
 //!
 //! No rule costs more than what it matches, so the whole is linear in rules and intervals, but for logarithms.
 

@@ -2,7 +2,7 @@
 //! `iptables -S` prints.
 //!
 //! Every packet is a TCP packet and no fragment: what depends on that alone is settled here. What a match or a
-//! target means is in [`matches`] and [`targets`], from iptables-extensions(8); what is not known there becomes
+//! target means is in `matches` and `targets`, from iptables-extensions(8); what is not known there becomes
 //! [`Test::Unknown`](super::Test::Unknown) or [`Action::Opaque`](super::Action::Opaque), never nothing.
 
 mod conntrack;

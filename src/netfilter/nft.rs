@@ -1,7 +1,7 @@
 //! What `nft` prints, as data: `nft list ruleset` as text, with handles or without, and `nft -j list ruleset`.
 //!
 //! Both views become one small syntax tree, which knows words and their order and nothing of their meaning;
-//! [`lower`] alone turns it into the data of [`netfilter`](super). What neither of them knows stays an unknown
+//! `lower` alone turns it into the data of [`netfilter`](super). What neither of them knows stays an unknown
 //! match or an opaque statement. Text that isn't whole, or isn't nft's, is an error: it is never judged.
 //!
 //! The manual page is <https://manpages.debian.org/bookworm/nftables/nft.8.en.html>, that of the JSON
