@@ -31,7 +31,7 @@ use jiff::tz::TimeZone;
 pub use mend::Wanted;
 use packet::{Bits, End, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
-use region::{Region, complement, disjoint, intersection, normalise, within};
+use region::{Region, complement, disjoint, intersection, normalise, shared, within};
 use walk::{Loss, Met, State, Walk, settle};
 
 use super::{Hook, Host, Span};
@@ -452,7 +452,7 @@ fn open<N: Address>(
     spans: Vec<Span<N>>,
     between: &[Span<N>],
 ) -> Option<Undecided> {
-    let matters = intersection(&normalise(spans), between);
+    let matters = shared(&normalise(spans), between);
     let rule = (rule != 0).then_some(RuleId(rule));
     (!matters.is_empty()).then(|| Undecided { rule, why: why.to_string(), sources: to_set(&matters) })
 }

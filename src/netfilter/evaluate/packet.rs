@@ -163,11 +163,18 @@ impl Spot {
     }
 }
 
+/// More intervals of possible values are not told apart: ten thousand rules, each about an address of the host,
+/// would make ten thousand holes.
+const NARROWED_MAX: usize = 256;
+
 /// Possible values against wanted ones.
 fn narrowed<N: Address>(possible: &[Span<N>], wanted: &[Span<N>]) -> Tried<Vec<Span<N>>> {
     let with = intersection(possible, wanted);
     if with.is_empty() {
         return Tried::Never;
+    }
+    if possible.len() > NARROWED_MAX {
+        return Tried::Maybe;
     }
     let without = intersection(possible, &complement(wanted));
     if without.is_empty() { Tried::Always } else { Tried::Split(with, without) }

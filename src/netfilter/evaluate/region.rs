@@ -118,6 +118,19 @@ pub(super) fn intersection<N: Address>(left: &[Span<N>], right: &[Span<N>]) -> V
     common
 }
 
+/// What a few intervals share with many, each looked up by itself.
+pub(super) fn shared<N: Address>(few: &[Span<N>], many: &[Span<N>]) -> Vec<Span<N>> {
+    if few.len().saturating_mul(8) > many.len() {
+        return intersection(few, many);
+    }
+    let meeting = few.iter().flat_map(|(first, last)| {
+        let start = many.partition_point(|span| span.1 < *first);
+        let meeting = many.iter().skip(start).take_while(|span| span.0 <= *last);
+        meeting.map(|span| (*first.max(&span.0), *last.min(&span.1)))
+    });
+    meeting.collect()
+}
+
 /// Sorts and joins whatever overlaps or touches.
 pub(super) fn normalise<N: Address>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
     if !spans.is_sorted() {
@@ -194,14 +207,29 @@ impl<N: Address> Region<N> {
         }
     }
 
-    /// Adds another region.
+    /// Adds another region. Neighbours of one tag become one piece again, so that what rules cut out and give
+    /// back leaves no seam.
     pub(super) fn merge(&mut self, other: Self) {
-        if self.pieces.is_empty() {
-            *self = other;
-            return;
+        let mut other = other;
+        if self.pieces.len() < other.pieces.len() {
+            std::mem::swap(self, &mut other);
         }
         for (first, (last, tag)) in other.pieces {
             self.insert_one(first, last, tag);
+            self.mend_seam(first);
+            if let Some(next) = last.after() {
+                self.mend_seam(next);
+            }
+        }
+    }
+
+    /// Joins the piece that starts here with the one that ends before it, where both have one tag.
+    fn mend_seam(&mut self, start: N) {
+        let Some((to, tag)) = self.pieces.get(&start).copied() else { return };
+        let before = self.pieces.range_mut(..start).next_back().map(|(_, piece)| piece);
+        if let Some(before) = before.filter(|(there, known)| *known == tag && there.after() == Some(start)) {
+            before.0 = to;
+            self.pieces.remove(&start);
         }
     }
 
@@ -396,11 +424,16 @@ mod tests {
                 whole.entry(at).or_insert(tag);
             }
             check(&region, &whole);
+            let before = whole.clone();
             region.merge(taken);
-            for (at, tag) in inside {
-                whole.entry(at).or_insert(tag);
+            for (at, tag) in &inside {
+                whole.entry(*at).or_insert(*tag);
             }
-            check(&region, &whole);
+            let merged: Model = model(&region.pieces().collect::<Vec<_>>());
+            prop_assert!(merged.keys().eq(whole.keys()));
+            for (at, tag) in merged {
+                prop_assert!(before.get(&at) == Some(&tag) || inside.get(&at) == Some(&tag));
+            }
         }
 
         #[test]
@@ -410,6 +443,13 @@ mod tests {
             prop_assert_eq!(has(&a.clone().and(b.clone())), covered(&left, at) && covered(&right, at));
             prop_assert_eq!(has(&a.clone().minus(&b)), covered(&left, at) && !covered(&right, at));
             prop_assert_eq!(has(&a.complement()), !covered(&left, at));
+        }
+
+        #[test]
+        fn what_few_share_with_many_is_what_both_have(few in any_spans(), many in any_spans()) {
+            prop_assert_eq!(shared(&few, &many), intersection(&few, &many));
+            let one = few.get(..1).unwrap_or_default();
+            prop_assert_eq!(shared(one, &many), intersection(one, &many));
         }
 
         #[test]
