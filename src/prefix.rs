@@ -7,6 +7,7 @@
 
 pub mod list;
 pub mod set;
+pub(crate) mod span;
 mod special;
 
 use std::fmt;

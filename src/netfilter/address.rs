@@ -6,22 +6,17 @@ use std::net::Ipv6Addr;
 use std::ops::{BitAnd, BitOr, Not};
 
 use super::{Span, Spans, Values};
+use crate::prefix::span::{Number, normalise};
 
 /// Intervals that one address with a mask may stand for; more are not written out.
 pub(super) const SPANS_MAX: u32 = 1 << 16;
 
 /// An address's number: `u32` for IPv4, `u128` for IPv6.
 pub(super) trait Address:
-    Copy + Ord + Not<Output = Self> + BitAnd<Output = Self> + BitOr<Output = Self>
+    Number + Not<Output = Self> + BitAnd<Output = Self> + BitOr<Output = Self>
 {
     /// How many bits it has.
     const WIDTH: u32;
-    /// The lowest.
-    const ZERO: Self;
-    /// The next one.
-    fn after(self) -> Option<Self>;
-    /// The one before.
-    fn before(self) -> Option<Self>;
     /// The mask of a prefix of this length; all ones where it is longer than an address.
     fn mask(length: u32) -> Self;
     /// Zeros at its end.
@@ -36,15 +31,6 @@ pub(super) trait Address:
 
 impl Address for u32 {
     const WIDTH: u32 = 32;
-    const ZERO: Self = 0;
-
-    fn after(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
 
     fn mask(length: u32) -> Self {
         !u32::MAX.checked_shr(length).unwrap_or(0)
@@ -83,15 +69,6 @@ impl Address for u32 {
 
 impl Address for u128 {
     const WIDTH: u32 = 128;
-    const ZERO: Self = 0;
-
-    fn after(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
 
     fn mask(length: u32) -> Self {
         !u128::MAX.checked_shr(length).unwrap_or(0)
@@ -157,11 +134,11 @@ pub(super) fn under_mask<A: Address>(address: A, mask: A) -> Option<Spans<A>> {
         return Some(Spans::One((base, base | tail)));
     }
     let mut spans = Vec::new();
-    let mut part = A::ZERO;
+    let mut part = A::MIN;
     for _ in 0..count {
         spans.push((base | part, base | part | tail));
         // The next higher choice of scattered bits: a carry runs through all the others.
-        part = (part | !scattered).after().unwrap_or(A::ZERO) & scattered;
+        part = (part | !scattered).after().unwrap_or(A::MIN) & scattered;
     }
     Some(Spans::Many(spans.into()))
 }
@@ -183,22 +160,9 @@ pub(super) fn prefixes<A: Address>(span: Span<A>) -> Vec<Span<A>> {
     }
 }
 
-/// Sorts intervals and joins those that touch.
-pub(super) fn join<A: Address>(mut spans: Vec<Span<A>>) -> Vec<Span<A>> {
-    spans.sort_unstable();
-    spans.dedup_by(|next, kept| {
-        let touches = kept.1.after().is_none_or(|after| next.0 <= after);
-        if touches {
-            kept.1 = kept.1.max(next.1);
-        }
-        touches
-    });
-    spans
-}
-
 /// Intervals as a field is compared with; `None` where there is none.
 pub(super) fn spans<A: Address>(spans: Vec<Span<A>>) -> Option<Spans<A>> {
-    match join(spans).as_slice() {
+    match normalise(spans).as_slice() {
         [] => None,
         [one] => Some(Spans::One(*one)),
         many => Some(Spans::Many(many.into())),
@@ -275,7 +239,10 @@ mod tests {
 
     #[test]
     fn touching_intervals_are_joined() {
-        assert_eq!(join(vec![(5_u32, 6), (0, 2), (3, 3), (7, u32::MAX), (9, 9)]), [(0, 3), (5, u32::MAX)]);
+        assert_eq!(
+            normalise(vec![(5_u32, 6), (0, 2), (3, 3), (7, u32::MAX), (9, 9)]),
+            [(0, 3), (5, u32::MAX)]
+        );
     }
 
     #[test]

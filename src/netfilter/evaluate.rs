@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use crate::prefix::span::{complement, intersection, normalise};
 use address::Address;
 use answer::Clock;
 use interface::Interface;
@@ -31,7 +32,7 @@ use jiff::tz::TimeZone;
 pub use mend::Wanted;
 use packet::{Bits, End, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
-use region::{Region, complement, disjoint, intersection, normalise, shared, within};
+use region::{Region, disjoint, shared, within};
 use walk::{Loss, Met, State, Walk, settle};
 
 use super::{Hook, Host, Span};
@@ -133,7 +134,7 @@ const LEAVING: [Hook; 3] = [Hook::Output, Hook::Postrouting, Hook::Egress];
 
 impl Asked<'_> {
     fn family<N: Address>(&self, question: &Question, only: Option<N>) -> Answered {
-        let everyone = only.map_or((N::FIRST, N::LAST), |one| (one, one));
+        let everyone = only.map_or((N::MIN, N::MAX), |one| (one, one));
         if self.host.unread.contains(&N::FAMILY) {
             return Answered { admission: unread(everyone), steps: Vec::new() };
         }
@@ -220,10 +221,8 @@ fn clock(question: &Question) -> Clock {
 fn first_packet<N: Address>(question: &Question) -> Packet<N> {
     let stated = question.addresses.iter().find_map(|address| N::of(*address));
     let port = u32::from(question.port);
-    let near = End {
-        addresses: vec![stated.map_or((N::FIRST, N::LAST), |one| (one, one))],
-        ports: vec![(port, port)],
-    };
+    let near =
+        End { addresses: vec![stated.map_or((N::MIN, N::MAX), |one| (one, one))], ports: vec![(port, port)] };
     let elsewhere = question.links.as_ref().is_some_and(|links| {
         let own = &links.addresses;
         stated.is_some_and(|address| !own.is_empty() && !own.iter().any(|one| one.address == address.to_ip()))

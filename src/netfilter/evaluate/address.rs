@@ -6,23 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::netfilter::{Elements, Span, TableFamily, Values};
+use crate::prefix::span::Number;
 use crate::prefix::{Family, PrefixSet};
 
 /// An address of one family, as a number.
-pub(super) trait Address: Copy + Ord + Hash + Debug + 'static {
-    /// The first address.
-    const FIRST: Self;
-    /// The last address.
-    const LAST: Self;
+pub(super) trait Address: Number + Hash + Debug + 'static {
     /// The family.
     const FAMILY: Family;
     /// `NFPROTO_*`.
     const NFPROTO: u32;
 
-    /// The next one, `None` at the end.
-    fn after(self) -> Option<Self>;
-    /// The one before, `None` at the start.
-    fn before(self) -> Option<Self>;
     /// As an address.
     fn to_ip(self) -> IpAddr;
     /// From an address, where it is of this family.
@@ -47,17 +40,9 @@ pub(super) trait Address: Copy + Ord + Hash + Debug + 'static {
 }
 
 impl Address for u32 {
-    const FIRST: Self = u32::MIN;
-    const LAST: Self = u32::MAX;
     const FAMILY: Family = Family::V4;
     const NFPROTO: u32 = 2;
 
-    fn after(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
     fn to_ip(self) -> IpAddr {
         Ipv4Addr::from(self).into()
     }
@@ -73,7 +58,7 @@ impl Address for u32 {
     fn among(values: &Values) -> Option<&[Span<Self>]> {
         match values {
             Values::V4(spans) => Some(spans.as_slice()),
-            Values::Any => Some(&[(Self::FIRST, Self::LAST)]),
+            Values::Any => Some(&[(Self::MIN, Self::MAX)]),
             Values::V6(_) | Values::Numbers(_) | Values::Masked { .. } | Values::Names(_) => None,
         }
     }
@@ -86,17 +71,9 @@ impl Address for u32 {
 }
 
 impl Address for u128 {
-    const FIRST: Self = u128::MIN;
-    const LAST: Self = u128::MAX;
     const FAMILY: Family = Family::V6;
     const NFPROTO: u32 = 10;
 
-    fn after(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
     fn to_ip(self) -> IpAddr {
         Ipv6Addr::from(self).into()
     }
@@ -112,7 +89,7 @@ impl Address for u128 {
     fn among(values: &Values) -> Option<&[Span<Self>]> {
         match values {
             Values::V6(spans) => Some(spans.as_slice()),
-            Values::Any => Some(&[(Self::FIRST, Self::LAST)]),
+            Values::Any => Some(&[(Self::MIN, Self::MAX)]),
             Values::V4(_) | Values::Numbers(_) | Values::Masked { .. } | Values::Names(_) => None,
         }
     }

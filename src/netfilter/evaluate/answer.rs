@@ -8,11 +8,12 @@ use super::address::Address;
 use super::interface::Tried;
 use super::packet::{Packet, Spot, differs_by_phase};
 use super::program::Program;
-use super::region::{Cover, normalise};
+use super::region::Cover;
 use crate::netfilter::{
     Direction, Element, Elements, Field, Item, Lookup, Match, NamePattern, Set, SetRef, Span, Spans, Table,
     Test, Values,
 };
+use crate::prefix::span::normalise;
 
 /// Most elements of a set with holes in several dimensions that are looked at.
 const HOLED_ELEMENTS_MAX: usize = 4096;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::address::Address;
 use super::packet::Phase;
-use super::region::{Region, Tag, normalise};
+use super::region::{Region, Tag};
 use super::walk::{Loss, Met, Room, State, Walk, among};
 use crate::admission::Ruling;
 use crate::netfilter::ChainKind;
+use crate::prefix::span::normalise;
 
 /// Losses from which on each source is kept once.
 pub(super) const LOSSES_COMPACTED: usize = 1 << 20;

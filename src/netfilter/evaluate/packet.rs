@@ -6,8 +6,9 @@
 
 use super::address::Address;
 use super::interface::{Interface, Tried};
-use super::region::{complement, intersection};
+
 use crate::netfilter::{ChainKind, Field, Hook, NamePattern, Span, Values};
+use crate::prefix::span::{complement, intersection};
 
 /// Which packet of the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +184,7 @@ fn narrowed<N: Address>(possible: &[Span<N>], wanted: &[Span<N>]) -> Tried<Vec<S
 impl<N: Address> Packet<N> {
     /// The same, and less is known of it: the kinds that remain are few.
     pub(super) fn widened(&self) -> Self {
-        let any = End { addresses: vec![(N::FIRST, N::LAST)], ports: vec![(1, u32::from(u16::MAX))] };
+        let any = End { addresses: vec![(N::MIN, N::MAX)], ports: vec![(1, u32::from(u16::MAX))] };
         let mut wide = Self {
             original: any.clone(),
             near: any,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::address::Address;
 use super::answer::{Answer, between, unstated};
 use super::packet::Packet;
-use super::region::{Cover, normalise};
+use super::region::Cover;
 use super::walk::{KINDS_MAX, State, Walk, settle};
 use crate::netfilter::{Element, Field, Item, Lookup, MapValue, Span, Values};
+use crate::prefix::span::normalise;
 
 /// How many values of a map are compared with a new one; further ones stand for themselves.
 const GROUPS_COMPARED: usize = 16;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::address::Address;
 use crate::netfilter::Span;
+use crate::prefix::span::{complement, intersection};
 
 /// What let an interval through so far: a rule's number, 0 for none.
 pub(super) type Tag = u32;
@@ -31,7 +32,7 @@ impl<'a, N: Address> Cover<'a, N> {
     pub(super) fn of(spans: Cow<'a, [Span<N>]>) -> Self {
         match spans.as_ref() {
             [] => Cover::Nothing,
-            [(first, last)] if *first == N::FIRST && *last == N::LAST => Cover::Everything,
+            [(first, last)] if *first == N::MIN && *last == N::MAX => Cover::Everything,
             _ => Cover::Spans(spans),
         }
     }
@@ -72,7 +73,7 @@ impl<'a, N: Address> Cover<'a, N> {
     pub(super) fn spans(&self) -> Cow<'_, [Span<N>]> {
         match self {
             Cover::Nothing => Cow::Borrowed(&[]),
-            Cover::Everything => Cow::Owned(vec![(N::FIRST, N::LAST)]),
+            Cover::Everything => Cow::Owned(vec![(N::MIN, N::MAX)]),
             Cover::Spans(spans) => Cow::Borrowed(spans),
         }
     }
@@ -82,40 +83,6 @@ impl<N: Address> From<bool> for Cover<'_, N> {
     fn from(holds: bool) -> Self {
         if holds { Cover::Everything } else { Cover::Nothing }
     }
-}
-
-/// The gaps between sorted, disjoint intervals.
-pub(super) fn complement<N: Address>(spans: &[Span<N>]) -> Vec<Span<N>> {
-    let mut gaps = Vec::with_capacity(spans.len().saturating_add(1));
-    let mut start = Some(N::FIRST);
-    for (first, last) in spans {
-        if let (Some(from), Some(to)) = (start, first.before())
-            && from <= to
-        {
-            gaps.push((from, to));
-        }
-        start = last.after();
-    }
-    gaps.extend(start.map(|from| (from, N::LAST)));
-    gaps
-}
-
-/// What two sorted, disjoint lists share.
-pub(super) fn intersection<N: Address>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
-    let mut common = Vec::new();
-    let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
-    while let (Some(&&a), Some(&&b)) = (lefts.peek(), rights.peek()) {
-        let (first, last) = (a.0.max(b.0), a.1.min(b.1));
-        if first <= last {
-            common.push((first, last));
-        }
-        if a.1 < b.1 {
-            lefts.next()
-        } else {
-            rights.next()
-        };
-    }
-    common
 }
 
 /// What a few intervals share with many, each looked up by itself.
@@ -129,21 +96,6 @@ pub(super) fn shared<N: Address>(few: &[Span<N>], many: &[Span<N>]) -> Vec<Span<
         meeting.map(|span| (*first.max(&span.0), *last.min(&span.1)))
     });
     meeting.collect()
-}
-
-/// Sorts and joins whatever overlaps or touches.
-pub(super) fn normalise<N: Address>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
-    if !spans.is_sorted() {
-        spans.sort_unstable();
-    }
-    let mut joined: Vec<Span<N>> = Vec::with_capacity(spans.len());
-    for (first, last) in spans {
-        match joined.last_mut() {
-            Some(open) if open.1.after().is_none_or(|next| first <= next) => open.1 = open.1.max(last),
-            _ => joined.push((first, last)),
-        }
-    }
-    joined
 }
 
 /// Sources on their way.
@@ -368,6 +320,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::prefix::span::normalise;
 
     /// Each address of a small space by itself, at the end of the real one so that the end is met.
     type Model = BTreeMap<u32, Tag>;

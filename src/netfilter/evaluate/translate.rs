@@ -93,7 +93,7 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         let packet = Rc::make_mut(&mut state.packet);
         packet.nat_settled = true;
         packet.translated = true;
-        packet.near = End { addresses: vec![(N::FIRST, N::LAST)], ports: vec![(1, u32::from(u16::MAX))] };
+        packet.near = End { addresses: vec![(N::MIN, N::MAX)], ports: vec![(1, u32::from(u16::MAX))] };
         self.routed(&[Route::Local, Route::Through], id, &state);
     }
 

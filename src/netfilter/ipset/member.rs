@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::address::{Address, SPANS_MAX, block, join, length, prefixes, spans, under_mask};
+use super::super::address::{Address, SPANS_MAX, block, length, prefixes, spans, under_mask};
 use super::super::words::Words;
 use super::super::{Elements, Set, Span, Spans, TableFamily, Values};
 use super::kind::{Kind, Mask, Shape};
 use super::tuple::{self, Tuples};
+use crate::prefix::span::normalise;
 
 /// Elements and intervals that lines of one set may make besides their first one.
 const EXTRA_MAX: u32 = 1 << 20;
@@ -209,7 +210,7 @@ impl Members {
             (Some(words), _, _) => Elements::Unknown(words),
             (None, Shape::One, TableFamily::Ip6) => Elements::V6(self.v6.finish().into()),
             (None, Shape::One, _) => Elements::V4(self.v4.finish().into()),
-            (None, Shape::Port, _) => Elements::Numbers(join(self.numbers).into()),
+            (None, Shape::Port, _) => Elements::Numbers(normalise(self.numbers).into()),
             (None, Shape::List, _) => Elements::Lists(self.lists),
             (None, Shape::Several(_) | Shape::Unknown(_), _) => {
                 // The kernel asks for the longest prefixes first. The sort is stable.
@@ -237,18 +238,18 @@ impl<A: Address> Flat<A> {
     /// Intervals that match: the longest prefix around an address decides.
     fn finish(self) -> Vec<Span<A>> {
         if self.holes.is_empty() {
-            return join(self.spans);
+            return normalise(self.spans);
         }
         let wanted = self.spans.into_iter().flat_map(prefixes).map(|span| (span, true));
         let mut all: Vec<(Span<A>, bool)> =
             wanted.chain(self.holes.into_iter().map(|span| (span, false))).collect();
         all.sort_unstable_by_key(|((first, last), _)| (*first, std::cmp::Reverse(*last)));
-        let mut sweep = Sweep { from: Some(A::ZERO), around: Vec::new(), found: Vec::new() };
+        let mut sweep = Sweep { from: Some(A::MIN), around: Vec::new(), found: Vec::new() };
         for prefix in all {
             sweep.enter(prefix);
         }
         sweep.leave_all();
-        join(sweep.found)
+        normalise(sweep.found)
     }
 }
 

@@ -445,7 +445,7 @@ fn act<'a>(
 fn addresses<A: Address>(field: Field, text: &str) -> Test {
     let read = if text.contains(',') { list::<A>(text) } else { masked::<A>(text) };
     match read {
-        Some(Spans::One((first, last))) if first == A::ZERO && last == !A::ZERO => Test::Constant(true),
+        Some(Spans::One((first, last))) if first == A::MIN && last == A::MAX => Test::Constant(true),
         Some(spans) => Test::Is(field, A::values(spans)),
         None => Test::Unknown(Arc::from(format!("address `{}`", short(text)))),
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::elements::{Holds, Shape, written_out};
-use super::values::{Atom, Kind, Number, atom, constant, joined, single, spans, v6, values};
+use super::values::{Atom, Kind, atom, constant, single, spans, v6, values};
 use super::{Expr, Operator};
 use crate::netfilter::{Field, Lookup, Match, Set, SetRef, Span, Spans, Test, Values};
+use crate::prefix::span::{Number, normalise};
 
 /// More intervals than this a mask of addresses may not make.
 const MASKED_MAX: usize = 65_536;
@@ -160,10 +161,10 @@ enum Side {
     Of(Values),
 }
 
-fn side<N: Number + Default>(operator: Operator, limit: N) -> Option<Span<N>> {
+fn side<N: Number>(operator: Operator, limit: N) -> Option<Span<N>> {
     match operator {
-        Operator::Less => Some((N::default(), limit.before()?)),
-        Operator::LessOrEqual => Some((N::default(), limit)),
+        Operator::Less => Some((N::MIN, limit.before()?)),
+        Operator::LessOrEqual => Some((N::MIN, limit)),
         Operator::Greater => Some((limit.after()?, N::MAX)),
         Operator::GreaterOrEqual => Some((limit, N::MAX)),
         Operator::Implicit | Operator::Equal | Operator::NotEqual | Operator::None => None,
@@ -242,7 +243,7 @@ fn unmasked(mask: u128, all: u128, wanted: &[Span<u128>]) -> Option<Vec<Span<u12
             }
         }
     }
-    Some(joined(found))
+    Some(normalise(found))
 }
 
 #[cfg(test)]

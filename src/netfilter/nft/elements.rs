@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::expression::Parser;
 use super::lexer::Token;
-use super::values::{Atom, Kind, atom, joined, single, values};
+use super::values::{Atom, Kind, atom, single, values};
 use super::{Entry, Expr, Held, ReadError, Text, Word};
 use crate::netfilter::{Element, Elements, MapValue, Span, Spans, Values, Verdict};
+use crate::prefix::span::normalise;
 
 /// What a set or a map declares.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -134,10 +135,10 @@ impl Gathered {
         let kind = self.single_kind();
         let Some(rest) = self.rest.take() else {
             return match kind {
-                Some(Kind::V4) => Elements::V4(joined(self.v4).into()),
-                Some(Kind::V6) => Elements::V6(joined(self.v6).into()),
+                Some(Kind::V4) => Elements::V4(normalise(self.v4).into()),
+                Some(Kind::V6) => Elements::V6(normalise(self.v6).into()),
                 Some(Kind::Name | Kind::Address) | None => Elements::Tuples(self.tuples),
-                Some(_) => Elements::Numbers(joined(self.numbers).into()),
+                Some(_) => Elements::Numbers(normalise(self.numbers).into()),
             };
         };
         match kind {

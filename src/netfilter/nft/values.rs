@@ -7,6 +7,7 @@ use super::elements::v4_prefix;
 use super::names;
 use super::{Bits, Expr};
 use crate::netfilter::{NamePattern, Span, Spans, Values};
+use crate::prefix::span::{Number, normalise};
 
 /// What values of a field or of a set's component look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,51 +77,9 @@ pub(super) enum Atom {
     Any,
 }
 
-/// A whole number that has a next one.
-pub(super) trait Number: Copy + Ord {
-    const MAX: Self;
-    fn after(self) -> Option<Self>;
-    fn before(self) -> Option<Self>;
-}
-
-impl Number for u32 {
-    const MAX: Self = u32::MAX;
-    fn after(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
-}
-
-impl Number for u128 {
-    const MAX: Self = u128::MAX;
-    fn after(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
-}
-
-/// The same numbers as sorted, disjoint, non-touching intervals.
-pub(super) fn joined<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
-    if !spans.is_sorted() {
-        spans.sort_unstable();
-    }
-    spans.dedup_by(|next, last| {
-        let touches = last.1.after().is_none_or(|after| next.0 <= after);
-        if touches {
-            last.1 = last.1.max(next.1);
-        }
-        touches
-    });
-    spans
-}
-
 /// The intervals as one value.
 pub(super) fn spans<N: Number>(found: Vec<Span<N>>) -> Spans<N> {
-    let joined = joined(found);
+    let joined = normalise(found);
     match joined.as_slice() {
         [only] => Spans::One(*only),
         _ => Spans::Many(joined.into()),

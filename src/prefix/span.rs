@@ -1,0 +1,127 @@
+//! Closed intervals of numbers, and their algebra: one for sets of prefixes, for readers and for evaluation.
+//!
+//! Lists are sorted, disjoint and non-touching unless it is said otherwise. Each operation is linear; arithmetic is
+//! checked at both ends of the numbers.
+
+mod sort;
+
+/// An address as a number.
+pub(crate) trait Number: Copy + Ord {
+    const MAX: Self;
+    const MIN: Self;
+    /// The next number, `None` at the end.
+    fn after(self) -> Option<Self>;
+    /// The number before, `None` at the start.
+    fn before(self) -> Option<Self>;
+    /// Sorts intervals by their first number.
+    fn sort(spans: &mut Vec<Span<Self>>);
+}
+
+impl Number for u32 {
+    const MAX: Self = u32::MAX;
+    const MIN: Self = 0;
+    fn after(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn before(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+    fn sort(spans: &mut Vec<Span<Self>>) {
+        sort::v4(spans);
+    }
+}
+
+impl Number for u128 {
+    const MAX: Self = u128::MAX;
+    const MIN: Self = 0;
+    fn after(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn before(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+    fn sort(spans: &mut Vec<Span<Self>>) {
+        sort::v6(spans);
+    }
+}
+
+/// The first and the last address of an interval.
+pub(crate) type Span<N> = (N, N);
+
+/// Sorts and joins whatever overlaps or touches, in place.
+pub(crate) fn normalise<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
+    if !spans.is_sorted_by_key(|span| span.0) {
+        N::sort(&mut spans);
+    }
+    spans.dedup_by(|span, open| {
+        // `next` is `None` only at the end of the space, where everything that follows is covered.
+        let joins = open.1.after().is_none_or(|next| span.0 <= next);
+        if joins {
+            open.1 = open.1.max(span.1);
+        }
+        joins
+    });
+    spans
+}
+
+/// The gaps between sorted, disjoint intervals.
+pub(crate) fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
+    let mut gaps = Vec::with_capacity(spans.len().saturating_add(1));
+    let mut start = Some(N::MIN);
+    for (first, last) in spans {
+        if let (Some(from), Some(to)) = (start, first.before())
+            && from <= to
+        {
+            gaps.push((from, to));
+        }
+        start = last.after();
+    }
+    gaps.extend(start.map(|from| (from, N::MAX)));
+    gaps
+}
+
+/// What two sorted, disjoint lists share.
+pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
+    let mut common = Vec::new();
+    let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
+    while let (Some(&&a), Some(&&b)) = (lefts.peek(), rights.peek()) {
+        let (first, last) = (a.0.max(b.0), a.1.min(b.1));
+        if first <= last {
+            common.push((first, last));
+        }
+        if a.1 < b.1 {
+            lefts.next()
+        } else {
+            rights.next()
+        };
+    }
+    common
+}
+
+/// What the first of two sorted, disjoint lists has and the second has not.
+pub(crate) fn difference<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
+    let mut kept = Vec::new();
+    let mut cuts = right.iter().peekable();
+    for (first, last) in left {
+        let mut start = Some(*first);
+        while let (Some(from), Some((cut_first, cut_last))) = (start, cuts.peek()) {
+            if cut_first > last {
+                break;
+            }
+            if let Some(end) = cut_first.before()
+                && from <= end
+            {
+                kept.push((from, end));
+            }
+            if cut_last > last {
+                // The rest of the cut may reach the next interval.
+                start = None;
+                break;
+            }
+            start = cut_last.after().map(|after| after.max(from)).filter(|after| after <= last);
+            cuts.next();
+        }
+        kept.extend(start.map(|from| (from, *last)));
+    }
+    kept
+}
