@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::listings::Listings;
 use super::{Exit, Global, Outcome, print, print_json};
-use crate::admission::{Admission, Decider, Question, RuleId};
+use crate::admission::{Admission, Decider, Layer as _, Question, RuleId};
 use crate::netfilter::evaluate::Asked;
 use crate::report::admission_text;
 use crate::report::admission_v1::{QuestionReport, RuleReport, StepReport, report};
@@ -52,16 +52,15 @@ impl Admitted {
         {
             return Err(anyhow!("`--address` is given twice for one family: ask for one address at a time"));
         }
-        let read = self.listings.read()?;
+        let host = self.listings.read()?;
         let question = Question {
             port: self.port,
             interface: self.interface,
             addresses: self.address,
             at: super::instant(global),
-            links: read.links,
         };
-        let asked = Asked::new(&read.host);
-        let describe = |id: RuleId| -> Decider { asked.describe(&read.host, id) };
+        let asked = Asked::new(&host);
+        let describe = |id: RuleId| -> Decider { asked.describe(id) };
         let (admission, steps) = match self.source {
             None => (asked.admit(&question), None),
             Some(source) => {
@@ -75,13 +74,13 @@ impl Admitted {
             interface: question.interface.clone(),
             addresses: question.addresses.iter().map(ToString::to_string).collect(),
             at: question.at.to_string(),
-            listings: read.host.listings.iter().map(|listing| listing.name.clone()).collect(),
+            listings: asked.listings().iter().map(|listing| listing.name.clone()).collect(),
             source: self.source.map(|source| source.to_canonical().to_string()),
         };
         match self.format {
             Format::Json => {
                 let trace = steps.map(|steps| {
-                    let step = |one: crate::netfilter::evaluate::Step| StepReport {
+                    let step = |one: crate::admission::Step| StepReport {
                         packet: one.packet,
                         rule: RuleReport::of(describe(one.rule)),
                         did: one.did,

@@ -6,15 +6,15 @@ use anyhow::anyhow;
 use similar::TextDiff;
 
 use super::inputs::{self, Inputs};
-use super::listings::{Listings, Read};
+use super::listings::Listings;
 use super::render::{Rendered, render_all};
 use super::{Exit, Format, Global, Outcome, complain, print, show};
-use crate::admission::{Admission, Decider, Question, RuleId};
+use crate::admission::{Admission, Decider, Layer, Question, RuleId, Wanted};
 use crate::allowlist::{Allowlist, Exclusion};
 use crate::diagnostic::Diagnostics;
 use crate::drift::keeper::Keeper;
 use crate::drift::{Difference, Drift, Part, compare};
-use crate::netfilter::evaluate::{Asked, Wanted};
+use crate::netfilter::evaluate::Asked;
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
 use crate::report::admission_v1::{RuleReport, findings};
@@ -53,10 +53,10 @@ impl Diff {
         let Some((allowlist, rendered)) = rendered.filter(|_| !sink.has_errors()) else {
             return Ok(Exit::Failure);
         };
-        let read = self.listings.read()?;
-        let host =
-            Compared { read: &read, asked: Asked::new(&read.host), allowlist: &allowlist, inputs: &inputs };
-        let (report, exit) = host.report(&rendered, &self.target)?;
+        let host = self.listings.read()?;
+        let layers: Vec<Box<dyn Layer + '_>> = vec![Box::new(Asked::new(&host))];
+        let compared = Compared { layers: &layers, allowlist: &allowlist, inputs: &inputs };
+        let (report, exit) = compared.report(&rendered, &self.target)?;
         let text = match self.format {
             Format::Json => json_v1::to_text(&report),
             Format::Text => drift_text::text(&report),
@@ -71,19 +71,18 @@ impl Diff {
 }
 
 struct Compared<'a> {
-    read: &'a Read,
-    asked: Asked<'a>,
+    layers: &'a [Box<dyn Layer + 'a>],
     allowlist: &'a Allowlist,
     inputs: &'a Inputs,
 }
 
 impl Compared<'_> {
     fn report(&self, rendered: &[Rendered], only: &[String]) -> anyhow::Result<(DriftReport, Exit)> {
-        let describe = |id: RuleId| -> Decider { self.asked.describe(&self.read.host, id) };
+        let listings = self.layers.iter().flat_map(|layer| layer.listings());
         let mut report = DriftReport {
             version: json_v1::VERSION,
             at: self.inputs.at.to_string(),
-            listings: self.read.host.listings.iter().map(|listing| listing.name.clone()).collect(),
+            listings: listings.map(|listing| listing.name.clone()).collect(),
             targets: Vec::new(),
             findings: Vec::new(),
             skipped: Vec::new(),
@@ -95,20 +94,26 @@ impl Compared<'_> {
             .filter(|target| only.is_empty() || only.contains(&target.common().name))
         {
             let common = target.common();
-            let Some(answers) = self.answers(target.as_ref()) else {
-                let why = format!("kind {} is not a host's packet filter", common.kind);
+            let Some(layer) = self.layers.iter().find(|layer| layer.kind() == target.layer()) else {
+                let why = format!("no {} was read", target.layer().words());
                 report.skipped.push(Skipped { target: common.name.clone(), why });
                 continue;
             };
-            let told = answers.iter().flat_map(|(_, answer)| findings(answer, &describe));
-            report.findings.extend(told);
+            let placed = Placed { target: target.as_ref(), layer: layer.as_ref(), all: self };
+            let answers = placed.answers();
+            let describe = |id: RuleId| layer.describe(id);
+            report.findings.extend(answers.iter().flat_map(|(_, answer)| findings(answer, &describe)));
             let artifact = rendered.iter().find(|one| one.name == common.name);
-            report.targets.push(self.target(target.as_ref(), artifact, &answers));
+            report.targets.push(placed.report(artifact, &answers));
         }
         report.findings.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
         report.findings.dedup();
         if report.targets.is_empty() {
-            return Err(anyhow!("none of the targets is a host's packet filter: nothing was compared"));
+            let read: Vec<&str> = self.layers.iter().map(|layer| layer.kind().words()).collect();
+            return Err(anyhow!(
+                "no target stands where rules were read ({}): nothing was compared",
+                read.join(", ")
+            ));
         }
         let exit = if report.targets.iter().any(|target| target.outcome == Came::Drift)
             || !report.findings.is_empty()
@@ -121,30 +126,37 @@ impl Compared<'_> {
         };
         Ok((report, exit))
     }
+}
 
+/// A target, and the layer that it stands in.
+struct Placed<'a> {
+    target: &'a dyn Target,
+    layer: &'a dyn Layer,
+    all: &'a Compared<'a>,
+}
+
+impl Placed<'_> {
     /// What gets in, at each port of the service.
-    fn answers(&self, target: &dyn Target) -> Option<Vec<(u16, Admission)>> {
-        let service = &self.allowlist.service;
-        let question = |port: u16| Question {
-            port,
-            interface: service.interface.clone(),
-            addresses: service.addresses.clone(),
-            at: self.inputs.at,
-            links: self.read.links.clone(),
+    fn answers(&self) -> Vec<(u16, Admission)> {
+        let service = &self.all.allowlist.service;
+        let answer = |port: &u16| {
+            let mut answer = self.layer.admit(&Question {
+                port: *port,
+                interface: service.interface.clone(),
+                addresses: service.addresses.clone(),
+                at: self.all.inputs.at,
+            });
+            answer.findings.retain(|found| !self.target.expects(found.kind));
+            (*port, answer)
         };
-        service.ports.iter().map(|port| Some((*port, target.admit(&self.asked, &question(*port))?))).collect()
+        service.ports.iter().map(answer).collect()
     }
 
-    fn target(
-        &self,
-        target: &dyn Target,
-        artifact: Option<&Rendered>,
-        answers: &[(u16, Admission)],
-    ) -> TargetReport {
-        let common = target.common();
+    fn report(&self, artifact: Option<&Rendered>, answers: &[(u16, Admission)]) -> TargetReport {
+        let common = self.target.common();
         let drifts: Vec<(u16, Drift)> = answers
             .iter()
-            .map(|(port, answer)| (*port, compare(self.allowlist, answer, common.mode)))
+            .map(|(port, answer)| (*port, compare(self.all.allowlist, answer, common.mode)))
             .collect();
         let outcome = if drifts.iter().any(|(_, drift)| drift.is_certain()) {
             Came::Drift
@@ -153,48 +165,48 @@ impl Compared<'_> {
         } else {
             Came::AsWanted
         };
-        let differences = drifts.iter().flat_map(|(port, drift)| {
-            drift.differences.iter().map(|one| self.difference(target, *port, one))
-        });
+        let differences = drifts
+            .iter()
+            .flat_map(|(port, drift)| drift.differences.iter().map(|one| self.difference(*port, one)));
         TargetReport {
             target: common.name.clone(),
             kind: common.kind.as_str(),
             mode: common.mode.as_str(),
             outcome,
             differences: differences.collect(),
-            text_diff: artifact.and_then(|artifact| self.text_diff(target, artifact)),
+            text_diff: artifact.and_then(|artifact| self.text_diff(artifact)),
         }
     }
 
-    fn difference(&self, target: &dyn Target, port: u16, one: &Difference) -> DifferenceReport {
-        let policies = &self.inputs.policies;
+    fn difference(&self, port: u16, one: &Difference) -> DifferenceReport {
+        let policies = &self.all.inputs.policies;
         let example = one.example();
         let origins = one.origins.iter().filter_map(|at| {
-            let origin = self.allowlist.origins.get(usize::try_from(*at).ok()?)?;
+            let origin = self.all.allowlist.origins.get(usize::try_from(*at).ok()?)?;
             let state = origin.state.as_str().to_owned();
             Some(source(policies, (&origin.provider, &origin.source), state, example))
         });
         let excluded = one.excluded.iter().filter_map(|at| {
-            let gone = self.allowlist.excluded.get(*at)?;
+            let gone = self.all.allowlist.excluded.get(*at)?;
             Some(source(policies, (&gone.provider, &gone.source), exclusion(&gone.why), example))
         });
-        let decider = one.rule.map(|rule| self.asked.describe(&self.read.host, rule));
+        let decider = one.rule.map(|rule| self.layer.describe(rule));
         DifferenceReport {
             part: one.part.as_str(),
             port,
             example,
             ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
             sources: origins.chain(excluded).collect(),
-            change: self.change(target, port, one, decider.as_ref()),
-            lasting: decider.as_ref().and_then(|decider| self.lasting(target, port, one, decider)),
+            change: self.change(port, one, decider.as_ref()),
+            lasting: decider.as_ref().and_then(|decider| self.lasting(port, one, decider)),
             rule: decider.map(RuleReport::of),
             why: one.why.clone(),
         }
     }
 
     /// The smallest safe change.
-    fn change(&self, target: &dyn Target, port: u16, one: &Difference, decider: Option<&Decider>) -> String {
-        let name = &target.common().name;
+    fn change(&self, port: u16, one: &Difference, decider: Option<&Decider>) -> String {
+        let name = &self.target.common().name;
         let load = format!("render and load it: callgate render --target {name}");
         let wanted = match one.part {
             Part::AtRisk | Part::PossiblyForeign => {
@@ -204,32 +216,29 @@ impl Compared<'_> {
             Part::Blocked => Wanted::Admit,
             Part::Foreign => Wanted::Refuse,
         };
-        if decider.is_some_and(|decider| target.owns(decider)) {
+        if decider.is_some_and(|decider| self.target.owns(decider)) {
             return format!("the deployed artifact is not the one of today: {load}");
         }
-        let command = one.rule.and_then(|rule| self.asked.mend(rule, &one.addresses, port, wanted));
+        let command = one.rule.and_then(|rule| self.layer.mend(rule, &one.addresses, port, wanted));
         command.unwrap_or(load)
     }
 
     /// What the program that writes the rules has to be told so that the change stays.
-    fn lasting(&self, target: &dyn Target, port: u16, one: &Difference, decider: &Decider) -> Option<String> {
-        if one.part != Part::Blocked || target.owns(decider) {
+    fn lasting(&self, port: u16, one: &Difference, decider: &Decider) -> Option<String> {
+        if one.part != Part::Blocked || self.target.owns(decider) {
             return None;
         }
-        let chains = || self.read.host.tables.iter().flat_map(|table| &table.chains);
-        let is_policy = !decider.facts.contains_key("number")
-            && decider.facts.get("chain").is_some_and(|chain| chain == "INPUT");
-        // What passes ufw's chains undecided falls to the policy.
-        let by_ufw = || is_policy && chains().any(|chain| chain.name.as_ref() == "ufw-user-input");
-        let keeper = Keeper::of(decider).or_else(|| by_ufw().then_some(Keeper::Ufw))?;
+        let keeper = Keeper::of(decider)?;
         keeper.told(&one.addresses.to_prefixes(), port)
     }
 
     /// Artifact against deployed text, where the target has a place of its own.
-    fn text_diff(&self, target: &dyn Target, artifact: &Rendered) -> Option<String> {
+    fn text_diff(&self, artifact: &Rendered) -> Option<String> {
         let mut text = String::new();
-        for listing in &self.read.host.listings {
-            let Some((deployed, file)) = target.deployed(&listing.text, &artifact.artifact) else { continue };
+        for listing in self.layer.listings() {
+            let Some((deployed, file)) = self.target.deployed(&listing.text, &artifact.artifact) else {
+                continue;
+            };
             let shown = TextDiff::from_lines(&deployed, &file.text)
                 .unified_diff()
                 .context_radius(2)

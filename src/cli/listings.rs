@@ -7,8 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
 
-use crate::admission::{HostAddress, Links};
-use crate::netfilter::host::{Host, View};
+use crate::netfilter::host::{Host, HostAddress, Links, View};
 use crate::netfilter::{Listing, Place, ReadError, Reading, Remark, TableFamily, ipset, iptables_save, nft};
 use crate::prefix::Family;
 use crate::system::{self, host};
@@ -39,12 +38,6 @@ pub(super) struct Listings {
     addresses: Option<PathBuf>,
 }
 
-/// A host that was read.
-pub(super) struct Read {
-    pub(super) host: Host,
-    pub(super) links: Option<Links>,
-}
-
 impl Listings {
     /// Whether no rules are given, so that this host is meant.
     pub(super) fn is_live(&self) -> bool {
@@ -52,7 +45,7 @@ impl Listings {
     }
 
     /// Reads them, or this host.
-    pub(super) fn read(&self) -> anyhow::Result<Read> {
+    pub(super) fn read(&self) -> anyhow::Result<Host> {
         if self.is_live() {
             if self.ipset.is_some() {
                 return Err(anyhow!("`--ipset` without rules: give `--iptables` or `--ip6tables` as well"));
@@ -82,10 +75,12 @@ impl Listings {
             }
         };
         let warnings = warning_of_nothing(&texts).into_iter().collect();
-        Ok(Read { host: assemble(texts, warnings)?, links })
+        let mut host = assemble(texts, warnings)?;
+        host.links = links;
+        Ok(host)
     }
 
-    fn read_live(&self) -> anyhow::Result<Read> {
+    fn read_live(&self) -> anyhow::Result<Host> {
         let capture = host::capture().map_err(|error| match error {
             host::CaptureError::Refused(_) => anyhow!("{error}\n  help: {}", host::CAPTURE_HELP),
             host::CaptureError::NoTool => {
@@ -104,7 +99,9 @@ impl Listings {
             (None, Some(taken)) => Some(links(&taken.text).context(taken.command)?),
             (None, None) => None,
         };
-        Ok(Read { host: assemble(texts, capture.warnings)?, links })
+        let mut host = assemble(texts, capture.warnings)?;
+        host.links = links;
+        Ok(host)
     }
 }
 

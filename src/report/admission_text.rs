@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::admission_v1::{Describe, QuestionReport};
-use crate::admission::{Admission, Decided, RuleId, Ruling};
-use crate::netfilter::evaluate::Step;
+use crate::admission::{Admission, Decided, RuleId, Ruling, Step};
 use crate::plain::line;
 use crate::prefix::{Family, Prefix, PrefixSet};
 

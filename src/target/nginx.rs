@@ -3,6 +3,7 @@
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::admission::LayerKind;
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::policy::validate::prefix_fault;
@@ -164,6 +165,10 @@ fn checked_proxy(raw: RawProxy, decoder: &mut Decoder<'_>) -> Option<Proxy> {
 impl Target for Nginx {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn layer(&self) -> LayerKind {
+        LayerKind::Nginx
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

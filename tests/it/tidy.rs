@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 17] = [
     "diagnostic",
     "plain",
     "prefix",
@@ -21,6 +21,8 @@ const ORDER: [&str; 15] = [
     "admission",
     "drift",
     "netfilter",
+    "nginx",
+    "security_group",
     "target",
     "timeline",
     "report",
