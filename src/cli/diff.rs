@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use similar::TextDiff;
 
 use super::inputs::{self, Inputs};
-use super::listings::Listings;
+use super::layers::{Layers, names};
 use super::render::{Rendered, render_all};
 use super::{Exit, Format, Global, Outcome, complain, print, show};
 use crate::admission::{Admission, Decider, Layer, Question, RuleId, Wanted};
@@ -14,7 +14,6 @@ use crate::allowlist::{Allowlist, Exclusion};
 use crate::diagnostic::Diagnostics;
 use crate::drift::keeper::Keeper;
 use crate::drift::{Difference, Drift, Part, compare};
-use crate::netfilter::evaluate::Asked;
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
 use crate::report::admission_v1::{RuleReport, findings};
@@ -38,7 +37,7 @@ pub(super) struct Diff {
     #[arg(long, value_name = "NAME")]
     target: Vec<String>,
     #[command(flatten)]
-    listings: Listings,
+    layers: Layers,
     /// The form of the report
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -53,8 +52,10 @@ impl Diff {
         let Some((allowlist, rendered)) = rendered.filter(|_| !sink.has_errors()) else {
             return Ok(Exit::Failure);
         };
-        let host = self.listings.read()?;
-        let layers: Vec<Box<dyn Layer + '_>> = vec![Box::new(Asked::new(&host))];
+        let path = inputs.site.as_ref().map(|site| site.path.as_slice()).unwrap_or_default();
+        let read = self.layers.read(path, &inputs::base(global))?;
+        let parsed = read.parse();
+        let layers = parsed.layers();
         let compared = Compared { layers: &layers, allowlist: &allowlist, inputs: &inputs };
         let (report, exit) = compared.report(&rendered, &self.target)?;
         let text = match self.format {
@@ -78,11 +79,10 @@ struct Compared<'a> {
 
 impl Compared<'_> {
     fn report(&self, rendered: &[Rendered], only: &[String]) -> anyhow::Result<(DriftReport, Exit)> {
-        let listings = self.layers.iter().flat_map(|layer| layer.listings());
         let mut report = DriftReport {
             version: json_v1::VERSION,
             at: self.inputs.at.to_string(),
-            listings: listings.map(|listing| listing.name.clone()).collect(),
+            listings: names(self.layers).collect(),
             targets: Vec::new(),
             findings: Vec::new(),
             skipped: Vec::new(),

@@ -27,7 +27,7 @@ record! {
     /// Security groups, as AWS lists them.
     pub struct RawSecurityGroup {
         /// `security-group`
-        #[schemars(required)]
+        #[schemars(required, extend("const" = "security-group"))]
         layer: required LayerWord,
         /// The groups' ids.
         #[schemars(default)]
@@ -60,7 +60,7 @@ record! {
     /// Security groups, as Terraform lists them.
     pub struct RawTerraform {
         /// `terraform`
-        #[schemars(required)]
+        #[schemars(required, extend("const" = "terraform"))]
         layer: required LayerWord,
         /// What `terraform show -json` prints, of a state or a plan.
         #[schemars(required)]
@@ -82,7 +82,7 @@ record! {
     /// A host's packet filter. The host that callgate runs on is asked where no file is named.
     pub struct RawHost {
         /// `host`
-        #[schemars(required)]
+        #[schemars(required, extend("const" = "host"))]
         layer: required LayerWord,
         /// Output of `nft -a list ruleset`.
         nft: optional String,
@@ -109,7 +109,7 @@ record! {
     /// A location of nginx. The nginx of the host that callgate runs on is asked where no file is named.
     pub struct RawNginx {
         /// `nginx`
-        #[schemars(required)]
+        #[schemars(required, extend("const" = "nginx"))]
         layer: required LayerWord,
         /// `nginx.conf`, or the output of `nginx -T`.
         nginx: optional String,
