@@ -49,11 +49,15 @@ enum Ready<'r> {
 }
 
 impl Layers {
+    /// Whether an option names a layer.
+    pub(super) fn is_named(&self) -> bool {
+        self.host_live || !self.host.is_live()
+    }
+
     /// Reads what is named; what the site names where nothing is; this host where it names nothing either.
     pub(super) fn read(&self, site: &[LayerSettings], base: &Path) -> anyhow::Result<Read> {
-        let named = self.host_live || !self.host.is_live();
         let mut layers = Vec::new();
-        if !named && !site.is_empty() {
+        if !self.is_named() && !site.is_empty() {
             for settings in site {
                 layers.push(read_settings(settings, base)?);
             }
