@@ -56,12 +56,7 @@ impl Files {
         while let Some(listing) = files.listings.get(index).cloned() {
             bytes += listing.text.len();
             for word in includes(&listing.text) {
-                let path = files.resolved(&word);
-                if files.included.contains_key(&path) {
-                    continue;
-                }
-                let found = files.find(&path, texts, &mut known);
-                files.included.insert(path, found);
+                files.learn(&word, texts, &mut known);
             }
             if bytes > BYTES_MAX || known.len() > FILES_MAX || files.included.len() > PATHS_MAX {
                 return Err(ReadError::whole(&listing.name, too_much(), "give a smaller configuration"));
@@ -95,6 +90,15 @@ impl Files {
     /// A path as nginx takes it: relative ones start in the main file's folder, whoever includes them.
     fn resolved(&self, word: &str) -> String {
         if word.starts_with('/') { word.to_owned() } else { self.folder.clone() + word }
+    }
+
+    /// Finds what a word of `include` means, unless that is known.
+    fn learn(&mut self, word: &str, texts: &dyn Texts, known: &mut BTreeMap<String, u32>) {
+        let path = self.resolved(word);
+        if !self.included.contains_key(&path) {
+            let found = self.find(&path, texts, known);
+            self.included.insert(path, found);
+        }
     }
 
     /// The files that a path or pattern means; new ones are added.
