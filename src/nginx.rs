@@ -7,6 +7,7 @@ mod files;
 mod glob;
 mod lexer;
 mod lua;
+pub mod pattern;
 pub mod read;
 
 use std::borrow::Cow;
