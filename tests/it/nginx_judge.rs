@@ -20,7 +20,7 @@ use crate::world::{can_make_namespaces, have};
 
 use answer::MustKnow;
 use arena::{Arena, Served, Status, Verdict};
-use case::{Case, Expected, Question};
+use case::{Case, Expected, Question, Whom};
 
 /// Cases at the same time.
 const ARENAS: usize = 2;
@@ -61,7 +61,7 @@ fn callers(case: &Case, question: &Question) -> Vec<IpAddr> {
 /// Whether nginx does what the case itself says.
 fn as_stated(question: &Question, found: &Found) -> String {
     let stated = |source: IpAddr| {
-        if names(&question.redirects, source) {
+        if question.redirects.has(source) {
             return Some(Verdict::Redirected);
         }
         let (listed, of_listed, of_others) = match (&question.lets_in, &question.keeps_out) {
@@ -103,7 +103,7 @@ fn judged(configuration: &Path, question: &Question, found: &Found) -> String {
     let mut faults = String::new();
     let mut wrong = 0;
     for (source, status) in found {
-        let must_know = if names(&question.undetermined, *source) { MustKnow::No } else { MustKnow::Yes };
+        let must_know = if question.undetermined.has(*source) { MustKnow::No } else { MustKnow::Yes };
         let Ok(verdict) = status.verdict() else { continue };
         if answer.contradicts(*source, verdict, must_know) {
             wrong += 1;
@@ -260,8 +260,9 @@ fn every_configuration_says_what_it_tries_and_what_nginx_does() {
         assert!(!case.tries.is_empty(), "{}", case.name);
         let Expected::Answers(questions) = &case.expected else { continue };
         for question in questions {
-            let stated =
-                question.lets_in.is_some() || question.keeps_out.is_some() || question.redirects == ["all"];
+            let stated = question.lets_in.is_some()
+                || question.keeps_out.is_some()
+                || question.redirects == Whom::These(vec!["all".to_owned()]);
             assert!(stated, "{}: {}", case.name, question.said());
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::golden::files;
+use crate::judge::names;
 use crate::support::root;
 
 /// What is asked, and what nginx does then.
@@ -32,11 +33,35 @@ pub(crate) struct Question {
     pub(crate) loopback: bool,
     pub(crate) lets_in: Option<Vec<String>>,
     pub(crate) keeps_out: Option<Vec<String>>,
-    pub(crate) redirects: Vec<String>,
+    pub(crate) redirects: Whom,
     /// The status that those who stay out see.
     pub(crate) status: Option<u16>,
     /// Sources of which the configuration alone can't tell.
-    pub(crate) undetermined: Vec<String>,
+    pub(crate) undetermined: Whom,
+}
+
+/// Some sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    These(Vec<String>),
+    AllBut(Vec<String>),
+}
+
+impl Whom {
+    fn new(value: &str) -> Self {
+        match value.strip_prefix("all but ") {
+            Some(others) => Self::AllBut(list_of(others)),
+            None => Self::These(list_of(value)),
+        }
+    }
+
+    /// Whether a source is one of them.
+    pub(crate) fn has(&self, source: IpAddr) -> bool {
+        match self {
+            Self::These(listed) => names(listed, source),
+            Self::AllBut(others) => !names(others, source),
+        }
+    }
 }
 
 /// What the client names in the handshake.
@@ -45,6 +70,10 @@ pub(crate) enum Tls {
     ServerName,
     Other(String),
     Nothing,
+}
+
+fn list_of(value: &str) -> Vec<String> {
+    value.split(',').map(|word| word.trim().to_owned()).collect()
 }
 
 impl Default for Question {
@@ -63,9 +92,9 @@ impl Default for Question {
             loopback: false,
             lets_in: None,
             keeps_out: None,
-            redirects: Vec::new(),
+            redirects: Whom::These(Vec::new()),
             status: None,
-            undetermined: Vec::new(),
+            undetermined: Whom::These(Vec::new()),
         }
     }
 }
@@ -94,7 +123,7 @@ impl Question {
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let list = || value.split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>();
+        let list = || list_of(value);
         match key {
             "port" => self.port = value.parse().map_err(|fault| format!("{fault}"))?,
             "server-name" => self.server_name = Some(value.to_owned()).filter(|name| name != "none"),
@@ -122,9 +151,9 @@ impl Question {
             "from" if value == "loopback too" => self.loopback = true,
             "lets in" => self.lets_in = Some(list()),
             "keeps out" => self.keeps_out = Some(list()),
-            "redirects" => self.redirects = list(),
+            "redirects" => self.redirects = Whom::new(value),
             "status" => self.status = Some(value.parse().map_err(|fault| format!("{fault}"))?),
-            "undetermined" => self.undetermined = list(),
+            "undetermined" => self.undetermined = Whom::new(value),
             _ => return Err("not a setting of a case".into()),
         }
         Ok(())
