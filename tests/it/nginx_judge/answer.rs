@@ -33,9 +33,7 @@ pub(crate) fn run(configuration: &Path, question: &Question) -> Run {
             option("server-name", name.clone());
         }
         option("path", path.clone());
-        if method != "GET" {
-            option("method", method.clone());
-        }
+        option("method", method.clone());
     }
     for header in &question.told {
         option("header", header.clone());
