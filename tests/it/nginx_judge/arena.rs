@@ -222,7 +222,7 @@ fn request(question: &Question) -> String {
     let Some((method, path)) = &question.request else {
         return "GET / HTTP/1.0\r\n\r\n".to_owned();
     };
-    let mut text = match &question.server_name {
+    let mut text = match question.host.as_ref().or(question.server_name.as_ref()) {
         Some(name) => format!("{method} {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n"),
         None => format!("{method} {path} HTTP/1.0\r\n"),
     };

@@ -15,6 +15,8 @@ pub(crate) struct Question {
     pub(crate) request: Option<(String, String)>,
     pub(crate) port: u16,
     pub(crate) server_name: Option<String>,
+    /// What the request says in its stead.
+    pub(crate) host: Option<String>,
     /// Whether the client speaks TLS.
     pub(crate) tls: Option<Tls>,
     /// Headers that the question names.
@@ -82,6 +84,7 @@ impl Default for Question {
             request: Some(("GET".to_owned(), "/callback".to_owned())),
             port: 80,
             server_name: Some("callbacks.test".to_owned()),
+            host: None,
             tls: None,
             told: Vec::new(),
             untold: Vec::new(),
@@ -127,6 +130,7 @@ impl Question {
         match key {
             "port" => self.port = value.parse().map_err(|fault| format!("{fault}"))?,
             "server-name" => self.server_name = Some(value.to_owned()).filter(|name| name != "none"),
+            "host" => self.host = Some(value.to_owned()),
             "tls" => {
                 self.tls = Some(match value {
                     "yes" => Tls::ServerName,
