@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::plain::line;
-use crate::prefix::PrefixSet;
+use crate::prefix::{Family, PrefixSet};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -24,28 +24,89 @@ pub struct Question {
     pub addresses: Vec<IpAddr>,
     /// When: rules can have hours and days.
     pub at: Timestamp,
-    /// What is known of the host's interfaces: it tells what stays here and what goes on, and by which way.
-    pub links: Option<Links>,
 }
 
-/// A host's interfaces.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Links {
-    /// Its own addresses.
-    pub addresses: Vec<HostAddress>,
-    /// Interfaces that are bridges with ports.
-    pub bridges: Vec<String>,
+/// Where on a caller's way rules stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LayerKind {
+    /// Security groups and network ACLs of AWS, read from the API or from Terraform.
+    SecurityGroup,
+    /// A host's packet filter.
+    Host,
+    /// A location of nginx, or a server of its stream module.
+    Nginx,
 }
 
-/// An address of the host.
+impl LayerKind {
+    /// All of them, from the outside inwards.
+    pub const ALL: [Self; 3] = [Self::SecurityGroup, Self::Host, Self::Nginx];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LayerKind::SecurityGroup => "security-group",
+            LayerKind::Host => "host",
+            LayerKind::Nginx => "nginx",
+        }
+    }
+
+    /// What it is, in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            LayerKind::SecurityGroup => "security group",
+            LayerKind::Host => "host's packet filter",
+            LayerKind::Nginx => "nginx configuration",
+        }
+    }
+}
+
+/// A text that was read: what a tool printed, or a file.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// A file's name, or the command that printed it.
+    pub name: String,
+    /// What it said.
+    pub text: Arc<str>,
+}
+
+/// Rules that callers pass at one place of their way, read and ready to be asked.
+///
+/// A refusal always names its rule. Where it is the want of a rule that refuses (no rule of a security group names
+/// the source, nothing listens at the port), a number stands for that, which `describe` and `mend` know.
+pub trait Layer {
+    /// Where on the way.
+    fn kind(&self) -> LayerKind;
+    /// What was read.
+    fn listings(&self) -> &[Listing];
+    /// Which sources get in.
+    fn admit(&self, question: &Question) -> Admission;
+    /// What one source meets, and what becomes of it.
+    fn trace(&self, question: &Question, source: IpAddr) -> (Admission, Vec<Step>);
+    /// What a number of a rule stands for.
+    fn describe(&self, rule: RuleId) -> Decider;
+    /// Commands or lines that bring about what is wanted for these sources, at the place of the deciding rule;
+    /// `None` where there is no short and safe change.
+    fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String>;
+}
+
+/// What a change should bring about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// These sources get in.
+    Admit,
+    /// These sources don't.
+    Refuse,
+}
+
+/// What one source met on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostAddress {
-    /// Its interface.
-    pub interface: String,
-    /// The address.
-    pub address: IpAddr,
-    /// The network that it is in.
-    pub network: IpNet,
+pub struct Step {
+    /// At which point: `syn`, `syn-ack` or `ack` of the handshake, or `request`.
+    pub packet: &'static str,
+    /// The rule or policy.
+    pub rule: RuleId,
+    /// What it did, in words.
+    pub did: String,
 }
 
 /// What became of a connection.
@@ -107,13 +168,36 @@ pub enum FindingKind {
     ForwardedPort,
     /// Two machineries have rules.
     MixedBackends,
-    /// Views of one host disagree, or a tool warned.
+    /// Views of one place disagree, or a tool warned.
     Listing,
+    /// Addresses are tested, and what is tested is a proxy's.
+    ProxyTested,
+    /// Anybody may tell which address he calls from.
+    TrustsEverybody,
+    /// Addresses are allowed, and nobody is denied.
+    NoDenyAll,
+    /// The same path is served without the list at another place.
+    OpenSibling,
+    /// A quota of AWS is exceeded, or nearly so.
+    Quota,
+    /// Terraform manages one group's rules in two ways, which undo each other.
+    MixedRuleStyles,
 }
 
 impl FindingKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::FamilyOpen, Self::ForwardedPort, Self::MixedBackends, Self::Listing];
+    pub const ALL: [Self; 10] = [
+        Self::FamilyOpen,
+        Self::ForwardedPort,
+        Self::MixedBackends,
+        Self::Listing,
+        Self::ProxyTested,
+        Self::TrustsEverybody,
+        Self::NoDenyAll,
+        Self::OpenSibling,
+        Self::Quota,
+        Self::MixedRuleStyles,
+    ];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -122,6 +206,12 @@ impl FindingKind {
             FindingKind::ForwardedPort => "forwarded-port",
             FindingKind::MixedBackends => "mixed-backends",
             FindingKind::Listing => "listing",
+            FindingKind::ProxyTested => "proxy-tested",
+            FindingKind::TrustsEverybody => "trusts-everybody",
+            FindingKind::NoDenyAll => "no-deny-all",
+            FindingKind::OpenSibling => "open-sibling",
+            FindingKind::Quota => "quota",
+            FindingKind::MixedRuleStyles => "mixed-rule-styles",
         }
     }
 }
@@ -155,6 +245,44 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// An answer made of decided intervals and of what is left open. Intervals that are neither are left out of
+    /// both sets, so that whoever makes one has to name every address.
+    pub fn of(mut decided: Vec<Decided>, undecided: Vec<Undecided>) -> Self {
+        decided.sort_by_key(|one| one.first);
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for one in decided.iter().filter(|one| one.ruling == Ruling::Accept) {
+            match (one.first, one.last) {
+                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.into(), last.into())),
+                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((first.into(), last.into())),
+                // Both ends of a range are of one family.
+                (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+            }
+        }
+        let surely = PrefixSet::from_spans(v4, v6);
+        let open = undecided.iter().fold(PrefixSet::empty(), |all, one| all.union(&one.sources));
+        Self { possibly: surely.union(&open), surely, decided, undecided, findings: Vec::new() }
+    }
+
+    /// One family shut and the other wide open is what nobody wants.
+    pub fn open_family(&self) -> Option<Finding> {
+        let everything = PrefixSet::everything();
+        let open = |family| {
+            let all = everything.only(family);
+            (self.surely.covers(&all), self.possibly.covers(&all))
+        };
+        let (name, other) = match (open(Family::V4), open(Family::V6)) {
+            ((true, _), (_, false)) => ("IPv4", "IPv6"),
+            ((_, false), (true, _)) => ("IPv6", "IPv4"),
+            _ => return None,
+        };
+        Some(Finding {
+            kind: FindingKind::FamilyOpen,
+            message: format!("{name} is open to everybody, while {other} is not"),
+            help: format!("give {name} rules of its own, or a table `inet`, or don't listen on it"),
+            rule: None,
+        })
+    }
+
     /// Whether something can't be decided.
     pub fn is_undetermined(&self) -> bool {
         self.surely != self.possibly

@@ -8,6 +8,7 @@
 //! 3. [`allowlist`] resolves both at an instant; [`prefix`] holds the addresses and their algebra.
 //! 4. [`admission`] is the question who gets in, and its answer; [`drift`] compares it with the allowlist.
 //! 5. [`netfilter`] reads what a host's tools print, and answers the question for its rules.
+//!    [`nginx`] does so for its configuration, and [`security_group`] for AWS and Terraform.
 //! 6. [`target`] writes the allowlist in each tool's syntax, or refuses.
 //! 7. [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
 //!
@@ -21,10 +22,13 @@ pub mod diagnostic;
 pub mod drift;
 pub mod instant;
 pub mod netfilter;
+pub mod nginx;
+pub mod path;
 mod plain;
 pub mod policy;
 pub mod prefix;
 pub mod report;
+pub mod security_group;
 pub mod site;
 pub mod system;
 pub mod target;

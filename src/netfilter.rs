@@ -18,6 +18,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::admission::Listing;
 pub use host::Host;
 pub use set::{Dimension, Direction, Element, Elements, Lookup, MapValue, Set, SetRef};
 
@@ -403,15 +404,6 @@ pub struct Table {
     pub chains: Vec<Chain>,
     /// Its sets and maps.
     pub sets: BTreeMap<Arc<str>, Set>,
-}
-
-/// A text that was read.
-#[derive(Debug, Clone)]
-pub struct Listing {
-    /// A file's name, or the command that printed it.
-    pub name: String,
-    /// What it said.
-    pub text: Arc<str>,
 }
 
 /// What a reader noticed besides the rules.

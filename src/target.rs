@@ -15,10 +15,9 @@ use std::borrow::Cow;
 
 use schemars::{Schema, SchemaGenerator};
 
-use crate::admission::{Admission, Decider, Question};
+use crate::admission::{Decider, FindingKind, LayerKind};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::netfilter::evaluate::Asked;
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
 use crate::yaml::decode::{Decode, Decoder, choices};
@@ -113,11 +112,12 @@ pub trait Target {
     fn common(&self) -> &Common;
     /// Writes the allowlist in the target's syntax. Pure: the same allowlist gives the same bytes.
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError>;
-    /// Reads a host's rules, whoever wrote them, and answers which sources get in. Pure. `None` for a target
-    /// that is not enforced by a host's packet filter.
-    fn admit(&self, rules: &Asked<'_>, question: &Question) -> Option<Admission> {
-        let _ = (rules, question);
-        None
+    /// Where on a caller's way it stands.
+    fn layer(&self) -> LayerKind;
+    /// Whether what a layer found is as it should be with this target.
+    fn expects(&self, found: FindingKind) -> bool {
+        let _ = found;
+        false
     }
     /// Whether a rule is in a place of the target's own.
     fn owns(&self, rule: &Decider) -> bool {

@@ -9,9 +9,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use callgate::admission::{Admission, Decided, HostAddress, Links, Question, Ruling};
+use callgate::admission::{Admission, Decided, Layer as _, Question, Ruling};
 use callgate::netfilter::evaluate::Asked;
-use callgate::netfilter::host::{Host, View};
+use callgate::netfilter::host::{Host, HostAddress, Links, View};
 use callgate::netfilter::{Item, Listing, Match, Reading, Test};
 use callgate::prefix::PrefixSet;
 
@@ -23,13 +23,14 @@ pub fn ask(text: &str, readings: Vec<(View, Reading)>) {
     let listing = Listing { name: "fuzz".to_owned(), text: text.into() };
     let mut host = Host::new(vec![listing], readings);
     let dice = text.bytes().fold(7_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-    let question = question(dice);
+    let (question, links) = question(dice);
+    host.links = links;
     let before = {
         let asked = Asked::new(&host);
         let answer = asked.admit(&question);
         parts(&answer);
         for one in answer.decided.iter().filter_map(|one| one.rule) {
-            assert!(!asked.describe(&host, one).title.is_empty());
+            assert!(!asked.describe(one).title.is_empty());
         }
         alone(&asked, &question, &answer);
         answer
@@ -43,14 +44,14 @@ pub fn ask(text: &str, readings: Vec<(View, Reading)>) {
 }
 
 /// One of a few questions: what is known besides the rules differs.
-fn question(dice: usize) -> Question {
+fn question(dice: usize) -> (Question, Option<Links>) {
     let mut question = Question {
         port: 443,
         interface: None,
         addresses: Vec::new(),
         at: jiff::Timestamp::UNIX_EPOCH,
-        links: None,
     };
+    let mut links = None;
     if dice % 2 == 1 {
         question.interface = Some("eth0".to_owned());
     }
@@ -64,9 +65,9 @@ fn question(dice: usize) -> Question {
             Some(HostAddress { interface: interface.to_owned(), address, network: network.trunc() })
         };
         let own = [own("eth0", "192.0.2.1/24"), own("eth0", "2001:db8::1/64"), own("docker0", "172.17.0.1/16")];
-        question.links = Some(Links { addresses: own.into_iter().flatten().collect(), bridges: Vec::new() });
+        links = Some(Links { addresses: own.into_iter().flatten().collect(), bridges: Vec::new() });
     }
-    question
+    (question, links)
 }
 
 /// Every source is in exactly one part.

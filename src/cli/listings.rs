@@ -7,8 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
 
-use crate::admission::{HostAddress, Links};
-use crate::netfilter::host::{Host, View};
+use crate::netfilter::host::{Host, HostAddress, Links, View};
 use crate::netfilter::{Listing, Place, ReadError, Reading, Remark, TableFamily, ipset, iptables_save, nft};
 use crate::prefix::Family;
 use crate::system::{self, host};
@@ -18,41 +17,35 @@ const BYTES_MAX: u64 = 1 << 30;
 
 /// Listings in files. Where none is given, this host is asked.
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct Listings {
+pub(super) struct HostListings {
     /// Output of `nft -j list ruleset`
     #[arg(long, value_name = "FILE")]
-    nft_json: Option<PathBuf>,
+    pub(super) nft_json: Option<PathBuf>,
     /// Output of `nft -a list ruleset`, or without `-a`; it knows more than the JSON
     #[arg(long, value_name = "FILE")]
-    nft: Option<PathBuf>,
+    pub(super) nft: Option<PathBuf>,
     /// Output of `iptables-save`, or of `iptables -S`; once for each machinery
     #[arg(long, value_name = "FILE")]
-    iptables: Vec<PathBuf>,
+    pub(super) iptables: Vec<PathBuf>,
     /// Output of `ip6tables-save`, or of `ip6tables -S`; once for each machinery
     #[arg(long, value_name = "FILE")]
-    ip6tables: Vec<PathBuf>,
+    pub(super) ip6tables: Vec<PathBuf>,
     /// Output of `ipset save`
     #[arg(long, value_name = "FILE")]
-    ipset: Option<PathBuf>,
+    pub(super) ipset: Option<PathBuf>,
     /// Output of `ip -j address`: which addresses are the host's own, and what is behind which interface
     #[arg(long, value_name = "FILE")]
-    addresses: Option<PathBuf>,
+    pub(super) addresses: Option<PathBuf>,
 }
 
-/// A host that was read.
-pub(super) struct Read {
-    pub(super) host: Host,
-    pub(super) links: Option<Links>,
-}
-
-impl Listings {
+impl HostListings {
     /// Whether no rules are given, so that this host is meant.
     pub(super) fn is_live(&self) -> bool {
         self.nft_json.is_none() && self.nft.is_none() && self.iptables.is_empty() && self.ip6tables.is_empty()
     }
 
     /// Reads them, or this host.
-    pub(super) fn read(&self) -> anyhow::Result<Read> {
+    pub(super) fn read(&self) -> anyhow::Result<Host> {
         if self.is_live() {
             if self.ipset.is_some() {
                 return Err(anyhow!("`--ipset` without rules: give `--iptables` or `--ip6tables` as well"));
@@ -82,10 +75,12 @@ impl Listings {
             }
         };
         let warnings = warning_of_nothing(&texts).into_iter().collect();
-        Ok(Read { host: assemble(texts, warnings)?, links })
+        let mut host = assemble(texts, warnings)?;
+        host.links = links;
+        Ok(host)
     }
 
-    fn read_live(&self) -> anyhow::Result<Read> {
+    fn read_live(&self) -> anyhow::Result<Host> {
         let capture = host::capture().map_err(|error| match error {
             host::CaptureError::Refused(_) => anyhow!("{error}\n  help: {}", host::CAPTURE_HELP),
             host::CaptureError::NoTool => {
@@ -104,7 +99,9 @@ impl Listings {
             (None, Some(taken)) => Some(links(&taken.text).context(taken.command)?),
             (None, None) => None,
         };
-        Ok(Read { host: assemble(texts, capture.warnings)?, links })
+        let mut host = assemble(texts, capture.warnings)?;
+        host.links = links;
+        Ok(host)
     }
 }
 

@@ -24,7 +24,7 @@ impl Keeper {
     pub fn of(rule: &Decider) -> Option<Self> {
         let fact = |key: &str| rule.facts.get(key).map(String::as_str).unwrap_or_default();
         let (table, chain) = (fact("table"), fact("chain"));
-        if chain.starts_with("ufw-") || chain.starts_with("ufw6-") {
+        if fact("keeper") == "ufw" || chain.starts_with("ufw-") || chain.starts_with("ufw6-") {
             Some(Keeper::Ufw)
         } else if chain.starts_with("f2b-") || table.starts_with("f2b-") {
             Some(Keeper::Fail2ban)

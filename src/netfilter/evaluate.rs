@@ -29,15 +29,16 @@ use address::Address;
 use answer::Clock;
 use interface::Interface;
 use jiff::tz::TimeZone;
-pub use mend::Wanted;
 use packet::{Bits, End, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
 use region::{Region, disjoint, shared, within};
 use walk::{Loss, Met, State, Walk, settle};
 
-use super::{Hook, Host, Span};
+use super::host::{HostAddress, Links};
+use super::{Hook, Host, Listing, Span};
 use crate::admission::{
-    Admission, Decided, Finding, FindingKind, HostAddress, Question, RuleId, Ruling, Undecided,
+    Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Question, RuleId, Ruling, Step,
+    Undecided, Wanted,
 };
 use crate::prefix::{Family, PrefixSet};
 
@@ -48,32 +49,10 @@ pub struct Asked<'p> {
     program: Program<'p>,
 }
 
-/// What one address met on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Which packet of the handshake: `syn`, `syn-ack` or `ack`.
-    pub packet: &'static str,
-    /// The rule or policy.
-    pub rule: RuleId,
-    /// What it did, in words.
-    pub did: String,
-}
-
 impl<'p> Asked<'p> {
     /// Makes a host's rules ready.
     pub fn new(host: &'p Host) -> Self {
         Self { host, program: Program::new(&host.tables, &host.ipsets) }
-    }
-
-    /// Which sources get in.
-    pub fn admit(&self, question: &Question) -> Admission {
-        let v4 = self.family::<u32>(question, None);
-        let v6 = self.family::<u128>(question, None);
-        let mut admission = v4.admission.merge(v6.admission);
-        let open = open_family(&admission);
-        admission.findings.extend(open);
-        admission.findings.extend(self.about_the_host());
-        admission
     }
 
     /// What is worth saying whoever is asked about.
@@ -86,9 +65,28 @@ impl<'p> Asked<'p> {
         });
         self.mixed().into_iter().chain(remarks)
     }
+}
 
-    /// What one address meets on its way, and what becomes of it.
-    pub fn trace(&self, question: &Question, source: IpAddr) -> (Admission, Vec<Step>) {
+impl Layer for Asked<'_> {
+    fn kind(&self) -> LayerKind {
+        LayerKind::Host
+    }
+
+    fn listings(&self) -> &[Listing] {
+        &self.host.listings
+    }
+
+    fn admit(&self, question: &Question) -> Admission {
+        let v4 = self.family::<u32>(question, None);
+        let v6 = self.family::<u128>(question, None);
+        let mut admission = v4.admission.merge(v6.admission);
+        let open = admission.open_family();
+        admission.findings.extend(open);
+        admission.findings.extend(self.about_the_host());
+        admission
+    }
+
+    fn trace(&self, question: &Question, source: IpAddr) -> (Admission, Vec<Step>) {
         let answer = match source {
             IpAddr::V4(v4) => self.family::<u32>(question, Some(v4.into())),
             IpAddr::V6(v6) => self.family::<u128>(question, Some(v6.into())),
@@ -97,26 +95,14 @@ impl<'p> Asked<'p> {
         admission.findings.extend(self.about_the_host());
         (admission, answer.steps)
     }
-}
 
-/// One family shut and the other wide open is what nobody wants.
-fn open_family(admission: &Admission) -> Option<Finding> {
-    let everything = PrefixSet::everything();
-    let open = |family| {
-        let all = everything.only(family);
-        (admission.surely.covers(&all), admission.possibly.covers(&all))
-    };
-    let (name, other) = match (open(Family::V4), open(Family::V6)) {
-        ((true, _), (_, false)) => ("IPv4", "IPv6"),
-        ((_, false), (true, _)) => ("IPv6", "IPv4"),
-        _ => return None,
-    };
-    Some(Finding {
-        kind: FindingKind::FamilyOpen,
-        message: format!("{name} is open to everybody, while {other} is not"),
-        help: format!("give {name} rules of its own, or a table `inet`, or don't listen on it"),
-        rule: None,
-    })
+    fn describe(&self, rule: RuleId) -> Decider {
+        self.decider(rule)
+    }
+
+    fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String> {
+        self.commands(rule, sources, port, wanted)
+    }
 }
 
 /// One family's answer.
@@ -143,13 +129,16 @@ impl Asked<'_> {
         };
         let mut handshake = Handshake {
             program: &self.program,
-            walk: Walk::new(&self.program, clock(question), question.links.as_ref(), place),
+            walk: Walk::new(&self.program, clock(question), self.host.links.as_ref(), place),
             forwarded: None,
         };
         if only.is_some() {
             handshake.walk.trace = Some(Vec::new());
         }
-        let first = State { packet: Rc::new(first_packet::<N>(question)), region: Region::of(&[everyone]) };
+        let first = State {
+            packet: Rc::new(first_packet::<N>(question, self.host.links.as_ref())),
+            region: Region::of(&[everyone]),
+        };
         let accepted = handshake.all(vec![first]);
         let forwarded = handshake.forwarded;
         let walk = handshake.walk;
@@ -164,7 +153,7 @@ impl Asked<'_> {
     /// Rules about bridged frames are not asked: where they could drop, nothing is sure.
     fn bridged<N: Address>(&self, question: &Question, found: &mut Found<N>, everyone: Span<N>) {
         let no_bridge =
-            |name: &String| question.links.as_ref().is_some_and(|links| !links.bridges.contains(name));
+            |name: &String| self.host.links.as_ref().is_some_and(|links| !links.bridges.contains(name));
         if question.interface.as_ref().is_some_and(no_bridge) {
             return;
         }
@@ -218,12 +207,12 @@ fn clock(question: &Question) -> Clock {
     }
 }
 
-fn first_packet<N: Address>(question: &Question) -> Packet<N> {
+fn first_packet<N: Address>(question: &Question, links: Option<&Links>) -> Packet<N> {
     let stated = question.addresses.iter().find_map(|address| N::of(*address));
     let port = u32::from(question.port);
     let near =
         End { addresses: vec![stated.map_or((N::MIN, N::MAX), |one| (one, one))], ports: vec![(port, port)] };
-    let elsewhere = question.links.as_ref().is_some_and(|links| {
+    let elsewhere = links.is_some_and(|links| {
         let own = &links.addresses;
         stated.is_some_and(|address| !own.is_empty() && !own.iter().any(|one| one.address == address.to_ip()))
     });

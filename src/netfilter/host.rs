@@ -6,7 +6,10 @@
 //! The old iptables has tables of its own, which only its own listing shows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::nft::is_extension;
 use super::{
@@ -54,6 +57,28 @@ pub struct Host {
     pub remarks: Vec<Remark>,
     /// Families of which nothing was listed.
     pub unread: Vec<Family>,
+    /// What is known of its interfaces: it tells what stays here and what goes on, and by which way.
+    pub links: Option<Links>,
+}
+
+/// A host's interfaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Its own addresses.
+    pub addresses: Vec<HostAddress>,
+    /// Interfaces that are bridges with ports.
+    pub bridges: Vec<String>,
+}
+
+/// An address of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAddress {
+    /// Its interface.
+    pub interface: String,
+    /// The address.
+    pub address: IpAddr,
+    /// The network that it is in.
+    pub network: IpNet,
 }
 
 impl Host {

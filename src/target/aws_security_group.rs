@@ -6,6 +6,7 @@
 use super::comment::{Comments, ascii_word};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::admission::LayerKind;
 use crate::allowlist::{Allowlist, Entry};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::prefix::Family;
@@ -242,6 +243,10 @@ fn checked_list(
 impl Target for AwsSecurityGroup {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn layer(&self) -> LayerKind {
+        LayerKind::SecurityGroup
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

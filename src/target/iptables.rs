@@ -8,10 +8,9 @@ use std::fmt::Write as _;
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::{Admission, Decider, FindingKind, Question};
+use crate::admission::{Decider, FindingKind, LayerKind};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
-use crate::netfilter::evaluate::Asked;
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -248,13 +247,13 @@ impl Target for Iptables {
         &self.common
     }
 
-    fn admit(&self, rules: &Asked<'_>, question: &Question) -> Option<Admission> {
-        let mut answer = rules.admit(question);
-        if self.parent == Parent::DockerUser {
-            // Connections that are forwarded are what this target is for.
-            answer.findings.retain(|found| found.kind != FindingKind::ForwardedPort);
-        }
-        Some(answer)
+    fn layer(&self) -> LayerKind {
+        LayerKind::Host
+    }
+
+    fn expects(&self, found: FindingKind) -> bool {
+        // Connections that are forwarded are what it is for there.
+        self.parent == Parent::DockerUser && found == FindingKind::ForwardedPort
     }
 
     fn owns(&self, rule: &Decider) -> bool {

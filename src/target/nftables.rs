@@ -6,10 +6,9 @@
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::{Admission, Decider, FindingKind, Question};
+use crate::admission::{Decider, FindingKind, LayerKind};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
-use crate::netfilter::evaluate::Asked;
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -324,13 +323,13 @@ impl Target for Nftables {
         &self.common
     }
 
-    fn admit(&self, rules: &Asked<'_>, question: &Question) -> Option<Admission> {
-        let mut answer = rules.admit(question);
-        if self.hook == Hook::Prerouting {
-            // There connections are refused before they are forwarded.
-            answer.findings.retain(|found| found.kind != FindingKind::ForwardedPort);
-        }
-        Some(answer)
+    fn layer(&self) -> LayerKind {
+        LayerKind::Host
+    }
+
+    fn expects(&self, found: FindingKind) -> bool {
+        // There connections are refused before they are forwarded.
+        self.hook == Hook::Prerouting && found == FindingKind::ForwardedPort
     }
 
     fn owns(&self, rule: &Decider) -> bool {

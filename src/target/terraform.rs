@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use crate::admission::LayerKind;
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::prefix::Family;
@@ -170,6 +171,10 @@ fn locals(allowlist: &Allowlist, family: Family) -> String {
 impl Target for Terraform {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn layer(&self) -> LayerKind {
+        LayerKind::SecurityGroup
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

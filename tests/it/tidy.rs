@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 18] = [
     "diagnostic",
     "plain",
     "prefix",
@@ -19,8 +19,11 @@ const ORDER: [&str; 15] = [
     "site",
     "allowlist",
     "admission",
+    "path",
     "drift",
     "netfilter",
+    "nginx",
+    "security_group",
     "target",
     "timeline",
     "report",

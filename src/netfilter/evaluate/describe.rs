@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Asked;
 use crate::admission::{Decider, Finding, FindingKind, RuleId};
-use crate::netfilter::{Backend, Host, Table, TableFamily};
+use crate::netfilter::{Backend, Table, TableFamily};
 
 impl Asked<'_> {
     /// The rule or policy that a number stands for.
-    pub fn describe(&self, host: &Host, id: RuleId) -> Decider {
+    pub(super) fn decider(&self, id: RuleId) -> Decider {
+        let host = self.host;
         let Some((place, index)) = self.program.find(id) else { return Decider::default() };
         let (table, chain) = (place.table, place.chain);
         let rule = index.and_then(|index| chain.rules.get(index));
@@ -26,6 +27,14 @@ impl Asked<'_> {
         }
         if let Some(handle) = rule.map(|rule| rule.handle).filter(|handle| *handle != 0) {
             facts.insert("handle", handle.to_string());
+        }
+        // What passes ufw's chains undecided falls to the policy, which ufw has set.
+        let mut chains = host.tables.iter().flat_map(|table| &table.chains);
+        if number.is_none()
+            && chain.name.as_ref() == "INPUT"
+            && chains.any(|chain| chain.name.as_ref() == "ufw-user-input")
+        {
+            facts.insert("keeper", "ufw".to_owned());
         }
         let listing = host.listings.get(usize::from(at.listing));
         Decider {

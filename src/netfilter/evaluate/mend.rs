@@ -5,25 +5,22 @@ use std::collections::BTreeSet;
 
 use super::Asked;
 use super::program::Place;
-use crate::admission::RuleId;
+use crate::admission::{RuleId, Wanted};
 use crate::netfilter::{Backend, Elements, Hook, Item, MapValue, Rule, SetRef, TableFamily, Verdict};
 use crate::prefix::{Family, Prefix, PrefixSet};
 
 /// More prefixes than these belong into a set, not into a command.
 const PREFIXES_MAX: usize = 16;
 
-/// What a change should bring about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// These sources get in.
-    Admit,
-    /// These sources don't.
-    Refuse,
-}
-
 impl Asked<'_> {
     /// Commands that put a rule for these sources before the deciding one; `None` where no short command does.
-    pub fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String> {
+    pub(super) fn commands(
+        &self,
+        rule: RuleId,
+        sources: &PrefixSet,
+        port: u16,
+        wanted: Wanted,
+    ) -> Option<String> {
         let (place, index) = self.program.find(rule)?;
         // A policy that accepts is closed by more than a rule for some.
         if index.is_none() && wanted == Wanted::Refuse {

@@ -14,7 +14,8 @@ use super::outcome::{By, LOSSES_COMPACTED};
 use super::packet::{Packet, Phase, Spot, Tracking};
 use super::program::{Place, Program, Station};
 use super::region::{Piece, Region};
-use crate::admission::{Links, Ruling};
+use crate::admission::Ruling;
+use crate::netfilter::host::Links;
 use crate::netfilter::{
     Base, ChainKind, Field, Hook, Item, Lookup, MapValue, NamePattern, Policy, Rule, Span, Values, Verdict,
 };

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use callgate::admission::Question;
+use callgate::admission::{Layer as _, Question};
 use callgate::netfilter::evaluate::Asked;
 use callgate::netfilter::host::{Host, View};
 use callgate::netfilter::{Listing, TableFamily, ipset, iptables_save, nft};
@@ -42,7 +42,6 @@ fn answer(case: &Case, listings: &Listings) -> Result<(PrefixSet, PrefixSet), St
         interface: case.interface.clone(),
         addresses: if case.names_addresses { one_of_each(case) } else { Vec::new() },
         at: AT.parse().unwrap(),
-        links: None,
     };
     let admission = Asked::new(&host).admit(&question);
     Ok((admission.surely, admission.possibly))

@@ -1,0 +1,126 @@
+//! nginx: reads a configuration as nginx does, and answers who gets into one of its locations.
+//!
+//! `read` makes directives out of text, `evaluate` asks them. Nothing here reads a file: whoever calls gives the
+//! texts ([`Files`]).
+
+mod files;
+mod glob;
+mod lexer;
+mod lua;
+pub mod read;
+
+use std::borrow::Cow;
+use std::ops::Deref;
+
+pub use files::{Files, Texts};
+pub use glob::Glob;
+pub(crate) use glob::matches_part;
+pub use read::{ReadError, read};
+
+/// A configuration: its directives in the order in which nginx sees them, included files in place.
+#[derive(Debug, Default)]
+pub struct Config<'t> {
+    /// The directives of the main level.
+    pub directives: Vec<Directive<'t>>,
+    /// What was skipped, and what is odd about the text.
+    pub remarks: Vec<Remark>,
+}
+
+/// One directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directive<'t> {
+    /// Its words, its name first: quotes and escapes resolved as nginx does, variables as they are written.
+    pub words: Words<'t>,
+    /// What is between its braces; `None` where it ends with a semicolon. A block of Lua is the last of its words.
+    pub block: Option<Vec<Directive<'t>>>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl Directive<'_> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.words.first().map_or("", |word| word)
+    }
+
+    /// Its words after the name.
+    pub fn arguments(&self) -> &[Cow<'_, str>] {
+        self.words.get(1..).unwrap_or_default()
+    }
+}
+
+/// The words of a directive, at least one. Lists of addresses have two in each, which need no room of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words<'t>(Held<'t>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Held<'t> {
+    One([Cow<'t, str>; 1]),
+    Two([Cow<'t, str>; 2]),
+    Many(Vec<Cow<'t, str>>),
+}
+
+impl<'t> Words<'t> {
+    /// These words, which are taken; `None` where there is none.
+    fn new(words: &mut Vec<Cow<'t, str>>) -> Option<Self> {
+        if words.len() > 2 {
+            return Some(Self(Held::Many(std::mem::take(words))));
+        }
+        let second = if words.len() == 2 { words.pop() } else { None };
+        let first = words.pop()?;
+        Some(Self(match second {
+            None => Held::One([first]),
+            Some(second) => Held::Two([first, second]),
+        }))
+    }
+
+    /// These words and one more.
+    fn and(&self, word: &'t str) -> Self {
+        Self(Held::Many(self.iter().cloned().chain([Cow::Borrowed(word)]).collect()))
+    }
+}
+
+impl<'t> Deref for Words<'t> {
+    type Target = [Cow<'t, str>];
+
+    fn deref(&self) -> &Self::Target {
+        match &self.0 {
+            Held::One(words) => words,
+            Held::Two(words) => words,
+            Held::Many(words) => words,
+        }
+    }
+}
+
+/// A place in a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Place {
+    /// Index of the file in [`Files::listings`].
+    pub file: u32,
+    /// The line, from 1, of the directive's name.
+    pub line: u32,
+}
+
+/// What a reader noticed besides the directives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub text: String,
+}
+
+/// The request whose fate is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The name of the server as callers write it; `None` where they write any.
+    pub server_name: Option<String>,
+    /// Path and query as callers send them, such as `/callback?id=1`; of stream servers nothing is asked.
+    pub path: String,
+    /// `POST`, `GET`; `None` where it may be any, so that what tests it is undecided.
+    pub method: Option<String>,
+    /// Headers that callers send, with their values. What tests any other is undecided.
+    pub headers: Vec<(String, String)>,
+    /// The proxy that all callers come through, which tells their address in a header or by its own protocol.
+    pub proxy: Option<std::net::IpAddr>,
+}
