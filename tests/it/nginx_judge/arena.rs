@@ -183,8 +183,8 @@ fn serve(namespace: &str, folder: TempDir, settings: &str) -> Result<Served, Str
     command.args(["netns", "exec", namespace, "nginx", "-p"]).arg(folder.path());
     command.args(["-c", "nginx.conf", "-g", &settings]).current_dir(folder.path());
     command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
-    let server = command.stderr(log).spawn().unwrap();
-    let mut served = Served { folder, server };
+    let child = command.stderr(log).spawn().unwrap();
+    let mut served = Served { folder, server: child };
     let until = Instant::now() + Duration::from_secs(START_SECONDS);
     // Its sockets are open before its number is written.
     let pid = served.folder.path().join("running.pid");
