@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::plain::line;
-use crate::prefix::PrefixSet;
+use crate::prefix::{Family, PrefixSet};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -70,6 +70,9 @@ pub struct Listing {
 }
 
 /// Rules that callers pass at one place of their way, read and ready to be asked.
+///
+/// A refusal always names its rule. Where it is the want of a rule that refuses (no rule of a security group names
+/// the source, nothing listens at the port), a number stands for that, which `describe` and `mend` know.
 pub trait Layer {
     /// Where on the way.
     fn kind(&self) -> LayerKind;
@@ -258,6 +261,26 @@ impl Admission {
         let surely = PrefixSet::from_spans(v4, v6);
         let open = undecided.iter().fold(PrefixSet::empty(), |all, one| all.union(&one.sources));
         Self { possibly: surely.union(&open), surely, decided, undecided, findings: Vec::new() }
+    }
+
+    /// One family shut and the other wide open is what nobody wants.
+    pub fn open_family(&self) -> Option<Finding> {
+        let everything = PrefixSet::everything();
+        let open = |family| {
+            let all = everything.only(family);
+            (self.surely.covers(&all), self.possibly.covers(&all))
+        };
+        let (name, other) = match (open(Family::V4), open(Family::V6)) {
+            ((true, _), (_, false)) => ("IPv4", "IPv6"),
+            ((_, false), (true, _)) => ("IPv6", "IPv4"),
+            _ => return None,
+        };
+        Some(Finding {
+            kind: FindingKind::FamilyOpen,
+            message: format!("{name} is open to everybody, while {other} is not"),
+            help: format!("give {name} rules of its own, or a table `inet`, or don't listen on it"),
+            rule: None,
+        })
     }
 
     /// Whether something can't be decided.

@@ -23,6 +23,7 @@ pub mod drift;
 pub mod instant;
 pub mod netfilter;
 pub mod nginx;
+pub mod path;
 mod plain;
 pub mod policy;
 pub mod prefix;

@@ -1,6 +1,7 @@
 //! The outside: files and commands. Nothing else in the library touches them.
 
 pub mod host;
+pub mod nginx;
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -80,7 +80,7 @@ impl Layer for Asked<'_> {
         let v4 = self.family::<u32>(question, None);
         let v6 = self.family::<u128>(question, None);
         let mut admission = v4.admission.merge(v6.admission);
-        let open = open_family(&admission);
+        let open = admission.open_family();
         admission.findings.extend(open);
         admission.findings.extend(self.about_the_host());
         admission
@@ -103,26 +103,6 @@ impl Layer for Asked<'_> {
     fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String> {
         self.commands(rule, sources, port, wanted)
     }
-}
-
-/// One family shut and the other wide open is what nobody wants.
-fn open_family(admission: &Admission) -> Option<Finding> {
-    let everything = PrefixSet::everything();
-    let open = |family| {
-        let all = everything.only(family);
-        (admission.surely.covers(&all), admission.possibly.covers(&all))
-    };
-    let (name, other) = match (open(Family::V4), open(Family::V6)) {
-        ((true, _), (_, false)) => ("IPv4", "IPv6"),
-        ((_, false), (true, _)) => ("IPv6", "IPv4"),
-        _ => return None,
-    };
-    Some(Finding {
-        kind: FindingKind::FamilyOpen,
-        message: format!("{name} is open to everybody, while {other} is not"),
-        help: format!("give {name} rules of its own, or a table `inet`, or don't listen on it"),
-        rule: None,
-    })
 }
 
 /// One family's answer.

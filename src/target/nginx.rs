@@ -3,7 +3,7 @@
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::LayerKind;
+use crate::admission::{FindingKind, LayerKind};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::policy::validate::prefix_fault;
@@ -169,6 +169,12 @@ impl Target for Nginx {
 
     fn layer(&self) -> LayerKind {
         LayerKind::Nginx
+    }
+
+    fn expects(&self, found: FindingKind) -> bool {
+        // What is open to others is none of its business then.
+        self.common.mode == Mode::Permit
+            && matches!(found, FindingKind::NoDenyAll | FindingKind::OpenSibling | FindingKind::FamilyOpen)
     }
 
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "diagnostic",
     "plain",
     "prefix",
@@ -19,6 +19,7 @@ const ORDER: [&str; 17] = [
     "site",
     "allowlist",
     "admission",
+    "path",
     "drift",
     "netfilter",
     "nginx",
