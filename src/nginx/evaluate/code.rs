@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::level::{LevelId, Number, first};
+use super::pattern::{Case, Expression};
 use crate::nginx::Directive;
 
 /// A rewriting directive.
@@ -48,7 +49,7 @@ pub(super) struct Return {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rewrite {
     /// What the path has to match.
-    pub(super) pattern: String,
+    pub(super) pattern: Expression,
     /// What it becomes.
     pub(super) replacement: String,
     /// What follows.
@@ -81,24 +82,6 @@ pub(super) enum Condition {
     File,
     /// What nginx wouldn't load.
     Unread,
-}
-
-/// A regular expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Expression {
-    /// Its text.
-    pub(super) text: String,
-    /// Whether case counts.
-    pub(super) case: Case,
-}
-
-/// Whether case counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
-    /// `~`
-    Sensitive,
-    /// `~*`
-    Insensitive,
 }
 
 /// What is wanted of a test.
@@ -177,7 +160,11 @@ impl Rewrite {
             Some("redirect" | "permanent") => Flag::Redirect,
             Some(_) => return None,
         };
-        Some(Self { pattern: pattern.to_string(), replacement: replacement.to_string(), flag })
+        Some(Self {
+            pattern: Expression::new(pattern, Case::Sensitive),
+            replacement: replacement.to_string(),
+            flag,
+        })
     }
 }
 
@@ -201,8 +188,7 @@ impl Condition {
         }
         let variable = words.first()?.strip_prefix('$')?.to_owned();
         let pattern = |text: &str, case, wanted| {
-            let expression = Expression { text: text.to_owned(), case };
-            Some(Condition::Match(variable.clone(), expression, wanted))
+            Some(Condition::Match(variable.clone(), Expression::new(text, case), wanted))
         };
         match words.get(1..)? {
             [] => Some(Condition::Truth(variable)),
@@ -234,7 +220,7 @@ mod tests {
         assert_eq!(condition("($a)"), Some(Condition::Truth("a".to_owned())));
         assert_eq!(condition("( $a )"), Some(Condition::Truth("a".to_owned())));
         assert_eq!(condition("(!-f /x)"), Some(Condition::File));
-        let expression = Expression { text: "^(x|y)$".to_owned(), case: Case::Insensitive };
+        let expression = Expression::new("^(x|y)$", Case::Insensitive);
         assert_eq!(
             condition("($a !~* ^(x|y)$)"),
             Some(Condition::Match("a".to_owned(), expression, Wanted::Fails))
@@ -246,9 +232,8 @@ mod tests {
 
     #[test]
     fn a_return_with_an_address_alone_sends_elsewhere() {
-        let read = |words: &[&str]| {
-            Return::read(&words.iter().map(|word| Cow::from(*word)).collect::<Vec<_>>())
-        };
+        let read =
+            |words: &[&str]| Return::read(&words.iter().map(|word| Cow::from(*word)).collect::<Vec<_>>());
         assert_eq!(read(&["https://a/"]).unwrap().status, 302);
         assert_eq!(read(&["403"]), Some(Return { status: 403, text: None }));
         assert_eq!(read(&["x"]), None);

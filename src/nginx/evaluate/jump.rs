@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::answer::End;
 use super::level::{Number, Role, rule};
-use super::state::{By, Content, Origin, State};
+use super::state::{By, Content, State};
 use super::walk::{Phase, Walk};
 
 /// What an `error_page` says of a status.
@@ -69,7 +69,9 @@ impl Walk<'_, '_> {
             let words = self.program.directive(number)?.arguments();
             let (target, codes) = words.split_last()?;
             let (codes, answer) = match codes.split_last() {
-                Some((last, codes)) if last.starts_with('=') => (codes, Some(last.get(1..).unwrap_or_default())),
+                Some((last, codes)) if last.starts_with('=') => {
+                    (codes, Some(last.get(1..).unwrap_or_default()))
+                }
                 _ => (codes, None),
             };
             let mut statuses = codes.iter().filter_map(|code| code.parse::<u16>().ok());
@@ -129,10 +131,5 @@ impl Walk<'_, '_> {
         let number = self.program.level(level).map_or(0, |level| level.number);
         self.met(number, || "is where it goes on".to_owned());
         self.limit_methods(state);
-    }
-
-    /// Whether there is an access phase.
-    pub(super) fn is_asked(state: &State) -> bool {
-        state.known.origin == Origin::Caller
     }
 }

@@ -159,9 +159,9 @@ impl<'t> Program<'t> {
             "server" if directive.block.is_some() => Some(Kind::Server),
             "location" => Some(Kind::Location(Name::read(arguments))),
             "if" => Some(Kind::If),
-            "limit_except" => Some(Kind::LimitExcept(
-                arguments.iter().map(|method| method.to_ascii_uppercase()).collect(),
-            )),
+            "limit_except" => {
+                Some(Kind::LimitExcept(arguments.iter().map(|method| method.to_ascii_uppercase()).collect()))
+            }
             _ => None,
         };
         if let Some(kind) = opened {
@@ -191,6 +191,12 @@ impl<'t> Program<'t> {
     /// A directive and where it stands, by its number.
     pub(super) fn entry(&self, number: Number) -> Option<Entry<'t>> {
         self.entries.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// The level that a directive opens. Levels are numbered as their directives are.
+    pub(super) fn opened(&self, number: Number) -> Option<LevelId> {
+        let at = self.levels.partition_point(|level| level.number < number);
+        self.levels.get(at).is_some_and(|level| level.number == number).then_some(at)
     }
 
     /// A level.

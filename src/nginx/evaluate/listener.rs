@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::code::{Case, Expression};
 use super::level::{LevelId, Number, Program};
-use super::pattern::{Found, find};
+use super::pattern::{Case, Expression, Found};
 use crate::nginx::Directive;
 use crate::prefix::Family;
 
@@ -70,9 +69,7 @@ impl<'a> Listen<'a> {
         let bound = match (host, bracketed) {
             ("" | "*", _) => Bound::V4(Ipv4Addr::UNSPECIFIED),
             (_, Some(address)) => Bound::V6(address.parse().ok()?),
-            (name, None) => {
-                name.parse().map_or_else(|_| Bound::Name(name.to_owned()), Bound::V4)
-            }
+            (name, None) => name.parse().map_or_else(|_| Bound::Name(name.to_owned()), Bound::V4),
         };
         Some(Self { bound, first, last, options: options.iter().map(AsRef::as_ref).collect() })
     }
@@ -109,7 +106,8 @@ pub(super) fn listeners(program: &Program<'_>, servers: &[LevelId], port: u16) -
         let Some(level) = program.level(*server) else { continue };
         let numbers = level.own(&["listen"]);
         if numbers.is_empty() && port == 80 {
-            let listen = Listen { bound: Bound::V4(Ipv4Addr::UNSPECIFIED), first: 80, last: 80, options: vec![] };
+            let listen =
+                Listen { bound: Bound::V4(Ipv4Addr::UNSPECIFIED), first: 80, last: 80, options: vec![] };
             settle(&mut found, (&listen, port), None, *server);
         }
         for number in numbers {
@@ -196,8 +194,7 @@ impl Listener {
             for known in names(program, *server) {
                 let Some(text) = known.strip_prefix('~') else { continue };
                 // nginx compares names of servers without case.
-                let expression = Expression { text: text.to_owned(), case: Case::Insensitive };
-                match find(&expression, name) {
+                match Expression::new(text, Case::Insensitive).find(name) {
                     Found::Yes(_) => {
                         perhaps.push(*server);
                         return perhaps;
@@ -259,7 +256,9 @@ pub(super) fn names(program: &Program<'_>, server: LevelId) -> Vec<String> {
     let numbers = program.level(server).map(|level| level.own(&["server_name"])).unwrap_or_default();
     let directives = numbers.into_iter().filter_map(|number| program.directive(number));
     let names = directives.flat_map(|directive| directive.arguments().iter());
-    let names: Vec<String> = names.map(|name| if name.starts_with('~') { name.to_string() } else { name.to_ascii_lowercase() }).collect();
+    let names: Vec<String> = names
+        .map(|name| if name.starts_with('~') { name.to_string() } else { name.to_ascii_lowercase() })
+        .collect();
     if names.is_empty() { vec![String::new()] } else { names }
 }
 
@@ -292,7 +291,11 @@ fn rank(known: &str, name: &str) -> Option<Rank> {
         return None;
     }
     if let Some(tail) = known.strip_prefix('*').filter(|tail| tail.starts_with('.')) {
-        return name.len().checked_sub(tail.len()).filter(|before| *before > 0 && name.ends_with(tail)).map(|_| Rank::Leading(tail.len()));
+        return name
+            .len()
+            .checked_sub(tail.len())
+            .filter(|before| *before > 0 && name.ends_with(tail))
+            .map(|_| Rank::Leading(tail.len()));
     }
     if known.starts_with('.') {
         let own = known.get(1..) == Some(name);
@@ -341,8 +344,11 @@ mod tests {
             ("[2001:db8::1]", v6("2001:db8::1"), (80, 80)),
             ("localhost:80", Bound::Name("localhost".to_owned()), (80, 80)),
         ] {
-            let directive =
-                Directive { words: vec!["listen".into(), text.into()], block: None, place: crate::nginx::Place::default() };
+            let directive = Directive {
+                words: vec!["listen".into(), text.into()],
+                block: None,
+                place: crate::nginx::Place::default(),
+            };
             let listen = Listen::read(&directive).unwrap();
             assert_eq!((listen.bound, (listen.first, listen.last)), (bound, ports), "{text}");
         }

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::code::{Case, Expression};
 use super::level::{DEPTH_MAX, Kind, LevelId, Program};
-use super::pattern::{Found, find};
+use super::pattern::{Case, Expression, Found};
 
 /// How a location is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +32,7 @@ impl Name {
             }
             [] => ("", ""),
         };
-        let expression = |case| Name::Pattern(Expression { text: text.to_owned(), case });
+        let expression = |case| Name::Pattern(Expression::new(text, case));
         match modifier {
             "=" => Name::Exact(text.to_owned()),
             "^~" => Name::Final(text.to_owned()),
@@ -48,14 +47,23 @@ impl Name {
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// This location answers, with what its pattern captured.
-    Level(LevelId, Option<Captured>),
+    /// This location answers; with what a pattern captured, `None` within where nobody can say.
+    Level(LevelId, Option<Option<Captured>>),
     /// No location: the server itself.
     Server,
     /// The name of this location with a slash is what callers are sent to.
     Slash(LevelId),
     /// Perhaps this location: nobody can say whether its pattern matches.
     Unknown(LevelId, String),
+}
+
+impl Place {
+    fn level(&self) -> Option<LevelId> {
+        match self {
+            Place::Level(id, _) | Place::Slash(id) | Place::Unknown(id, _) => Some(*id),
+            Place::Server => None,
+        }
+    }
 }
 
 /// What a pattern captured, the whole match first.
@@ -158,7 +166,10 @@ impl Finder<'_, '_> {
             if text.strip_suffix('/') == Some(self.path) && self.program.redirects(*id) {
                 slash = Some(*id);
             }
-            if !is_exact && self.path.starts_with(text.as_str()) && (text.len() > length || matches!(best, Best::None)) {
+            if !is_exact
+                && self.path.starts_with(text.as_str())
+                && (text.len() > length || matches!(best, Best::None))
+            {
                 let is_final = matches!(name, Name::Final(_));
                 length = text.len();
                 best = Best::Prefix(*id, if is_final { Patterns::Skipped } else { Patterns::Tried });
@@ -175,10 +186,16 @@ impl Finder<'_, '_> {
         for id in program.level(id).map(|level| level.locations.as_slice()).unwrap_or_default() {
             let Some(level) = program.level(*id) else { continue };
             let Kind::Location(Name::Pattern(expression)) = &level.kind else { continue };
-            match find(expression, self.path) {
+            match expression.find(self.path) {
                 Found::Yes(captured) => {
                     let nested = self.within(*id, depth).map(|(place, _)| place);
-                    return Some(nested.unwrap_or(Place::Level(*id, Some(captured))));
+                    return Some(match nested {
+                        None | Some(Place::Level(_, None)) => {
+                            let inner = nested.map_or(*id, |place| place.level().unwrap_or(*id));
+                            Place::Level(inner, Some(captured))
+                        }
+                        Some(nested) => nested,
+                    });
                 }
                 Found::No => {}
                 Found::Unknown(why) if self.unknown.is_none() => self.unknown = Some((*id, why)),

@@ -319,7 +319,9 @@ impl Walk<'_, '_> {
     fn passes(&self, id: LevelId) -> bool {
         for (_, level) in self.program.upwards(id) {
             let code = |name: &str| name.starts_with("content_by_lua") || name.starts_with("echo");
-            let other = |name: &str| matches!(name, "js_content" | "perl" | "rtmp_stat" | "empty_gif" | "stub_status");
+            let other = |name: &str| {
+                matches!(name, "js_content" | "perl" | "rtmp_stat" | "empty_gif" | "stub_status")
+            };
             if level.names().any(|name| PASSING.contains(&name) || code(name) || other(name)) {
                 return true;
             }
@@ -368,7 +370,8 @@ impl Walk<'_, '_> {
         let numbers = found.map(|(_, numbers)| numbers).unwrap_or_default();
         let mut names: Vec<(Option<Number>, String)> = Vec::new();
         for number in numbers {
-            let words = self.program.directive(number).map(crate::nginx::Directive::arguments).unwrap_or_default();
+            let words =
+                self.program.directive(number).map(crate::nginx::Directive::arguments).unwrap_or_default();
             names.extend(words.iter().map(|word| (Some(number), word.to_string())));
         }
         if names.is_empty() {
@@ -386,7 +389,11 @@ impl Walk<'_, '_> {
                     continue;
                 };
                 self.note(number, &why, &state.callers);
-                let target = if name.starts_with('/') { name.to_string() } else { format!("{}{name}", state.known.path) };
+                let target = if name.starts_with('/') {
+                    name.to_string()
+                } else {
+                    format!("{}{name}", state.known.path)
+                };
                 self.redirect_within(state, &target);
             }
         }

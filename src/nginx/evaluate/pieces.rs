@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::prefix::PrefixSet;
 use crate::prefix::first::deciding;
-use crate::prefix::span::{Number, Span, complement, intersection, normalise};
+use crate::prefix::span::{Number, Span};
 
 /// Sorted, disjoint intervals with what holds there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,11 +65,6 @@ impl Layers {
         }
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.v4.len().saturating_add(self.v6.len())
-    }
-
     /// The intervals where one of them decides.
     pub(super) fn decided(&self) -> Pieces {
         Pieces { v4: tagged(&self.v4, &self.v4_tags), v6: tagged(&self.v6, &self.v6_tags) }
@@ -90,11 +85,6 @@ fn tagged<N: Number>(spans: &[Span<N>], tags: &[u32]) -> Vec<(Span<N>, u32)> {
 }
 
 impl Pieces {
-    /// How many intervals.
-    pub(super) fn len(&self) -> usize {
-        self.v4.len().saturating_add(self.v6.len())
-    }
-
     /// The addresses whose tag is wanted.
     pub(super) fn whose(&self, wanted: impl Fn(u32) -> bool) -> PrefixSet {
         let v4 = self.v4.iter().filter(|(_, tag)| wanted(*tag)).map(|(span, _)| *span);
@@ -163,14 +153,6 @@ fn within<N: Number>(pieces: &[(Span<N>, u32)], set: &[Span<N>]) -> Vec<(Span<N>
 /// The addresses of IPv6 that stand for one of IPv4.
 const MAPPED: Span<u128> = (0xffff_0000_0000, 0xffff_ffff_ffff);
 
-/// The IPv4 addresses that are in a set as mapped ones of IPv6.
-pub(super) fn unmapped(set: &PrefixSet) -> PrefixSet {
-    let bare = |address: u128| u32::try_from(address.saturating_sub(MAPPED.0)).unwrap_or(u32::MAX);
-    let spans = intersection(set.v6(), &[MAPPED]);
-    PrefixSet::from_spans(spans.into_iter().map(|(first, last)| (bare(first), bare(last))).collect(), Vec::new())
-}
-
-/// IPv4 addresses as IPv6 has them, with their tags.
 impl Pieces {
     /// What holds for IPv4 addresses that arrive mapped, told by what holds for IPv6.
     pub(super) fn unmapped(&self) -> Self {
@@ -181,16 +163,4 @@ impl Pieces {
             v6: Vec::new(),
         }
     }
-}
-
-/// Joins lists of intervals.
-pub(super) fn joined(mut v4: Vec<Span<u32>>, mut v6: Vec<Span<u128>>) -> PrefixSet {
-    v4 = normalise(v4);
-    v6 = normalise(v6);
-    PrefixSet::from_spans(v4, v6)
-}
-
-/// What is in neither of the spans.
-pub(super) fn outside<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
-    complement(spans)
 }

@@ -52,8 +52,7 @@ impl Walk<'_, '_> {
         }
         let mut states = Vec::new();
         let inside = state.known.client.within(&trusted.peers).unwrap_or_else(PrefixSet::everything);
-        let (telling, others) =
-            (state.callers.intersection(&inside), state.callers.difference(&inside));
+        let (telling, others) = (state.callers.intersection(&inside), state.callers.difference(&inside));
         settle(&mut states, state.of(others.clone()));
         if let Some(number) = trusted.name {
             // Which address a name has is not known here: anybody else may be the one that is meant.
@@ -89,9 +88,8 @@ impl Walk<'_, '_> {
             if header == "x-forwarded-for" && is_recursive {
                 // A caller from a trusted network is taken for one more proxy, whose word counts.
                 let mut forging = state.of(state.callers.intersection(trusted));
-                forging.known.client = Client::Told(
-                    format!("{shown} is read on for callers who are trusted themselves").into(),
-                );
+                forging.known.client =
+                    Client::Told(format!("{shown} is read on for callers who are trusted themselves").into());
                 let mut honest = state.of(state.callers.difference(trusted));
                 honest.known.client = Client::Own;
                 let mut states = Vec::new();

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::answer::End;
-use super::code::{Act, Condition, Expression, Flag, Return, Rewrite, Wanted};
+use super::code::{Act, Condition, Flag, Return, Rewrite, Wanted};
 use super::level::{LevelId, Number, Role, rule};
-use super::pattern::{Found, find};
-use super::state::{By, Content, State, Value, settle};
+use super::pattern::{Expression, Found, plain};
+use super::state::{By, Client, Content, State, Value, settle};
 use super::walk::Walk;
 use crate::prefix::PrefixSet;
 
@@ -123,14 +123,18 @@ impl<'t> Walk<'_, 't> {
             Condition::Match(variable, expression, wanted) => (variable, Test::Match(expression, *wanted)),
             Condition::File => return self.both(number, state.callers.clone(), &"it asks for a file".into()),
             Condition::Unread => {
-                return self.both(number, state.callers.clone(), &"nginx would not load this condition".into());
+                return self.both(
+                    number,
+                    state.callers.clone(),
+                    &"nginx would not load this condition".into(),
+                );
             }
         };
         let value = self.variable(state, variable);
         match test {
-            Test::Truth => self.asked(number, &value, state, |text| Found::of(!matches!(text, "" | "0"))),
+            Test::Truth => self.asked(number, &value, state, &Ask::Truth),
             Test::Match(expression, wanted) => {
-                let branches = self.asked(number, &value, state, |text| find(expression, text));
+                let branches = self.asked(number, &value, state, &Ask::Pattern(expression));
                 turned(branches, wanted)
             }
             Test::Equal(text, wanted) => {
@@ -140,11 +144,15 @@ impl<'t> Walk<'_, 't> {
                     let some = state.of(callers);
                     match &content {
                         Content::Text(other) => {
-                            all.extend(self.asked(number, &value, &some, |text| Found::of(text == &**other)));
+                            all.extend(self.asked(number, &value, &some, &Ask::Text(other)));
                         }
                         Content::Unknown(why) => all.extend(self.both(number, some.callers, why)),
                         Content::Caller => {
-                            all.extend(self.both(number, some.callers, &"it compares with the caller's address".into()));
+                            all.extend(self.both(
+                                number,
+                                some.callers,
+                                &"it compares with the caller's address".into(),
+                            ));
                         }
                     }
                 }
@@ -161,22 +169,20 @@ impl<'t> Walk<'_, 't> {
     }
 
     /// Asks each content of a value.
-    fn asked(
-        &mut self,
-        number: Number,
-        value: &Value,
-        state: &State,
-        ask: impl Fn(&str) -> Found,
-    ) -> Vec<Branch> {
+    fn asked(&mut self, number: Number, value: &Value, state: &State, ask: &Ask<'_>) -> Vec<Branch> {
         let mut branches = Vec::new();
         for (callers, content) in value.among(&state.callers) {
             self.spend(&callers);
             match content {
-                Content::Text(text) => match ask(&text) {
+                Content::Text(text) => match ask.of(&text) {
                     Found::Yes(captured) => branches.push(Branch {
                         callers,
                         outcome: Wanted::Holds,
-                        captured: (!captured.is_empty()).then(|| Some(Rc::new(captured))),
+                        captured: match captured {
+                            // Plain comparisons capture nothing, and leave what was.
+                            Some(captured) if captured.is_empty() => None,
+                            captured => Some(captured.map(Rc::new)),
+                        },
                     }),
                     Found::No => {
                         branches.push(Branch { callers, outcome: Wanted::Fails, captured: None });
@@ -184,10 +190,35 @@ impl<'t> Walk<'_, 't> {
                     Found::Unknown(why) => branches.extend(self.both(number, callers, &why.into())),
                 },
                 Content::Unknown(why) => branches.extend(self.both(number, callers, &why)),
-                Content::Caller => branches.extend(self.of_callers(number, &callers, &state.known.client, &ask)),
+                Content::Caller => {
+                    branches.extend(self.of_callers(number, callers, &state.known.client, ask))
+                }
             }
         }
         joined(branches)
+    }
+
+    /// Asks the addresses of callers, as nginx writes them.
+    fn of_callers(
+        &mut self,
+        number: Number,
+        callers: PrefixSet,
+        client: &Client,
+        ask: &Ask<'_>,
+    ) -> Vec<Branch> {
+        let holding = match ask {
+            Ask::Truth => PrefixSet::everything(),
+            Ask::Text(text) => client.written(text),
+            Ask::Pattern(_) => {
+                return self.both(number, callers, &"a pattern is asked of the caller's address".into());
+            }
+        };
+        let branch = |callers, outcome| Branch { callers, outcome, captured: None };
+        let branches = vec![
+            branch(callers.intersection(&holding), Wanted::Holds),
+            branch(callers.difference(&holding), Wanted::Fails),
+        ];
+        branches.into_iter().filter(|branch| !branch.callers.is_empty()).collect()
     }
 
     fn answered(&mut self, number: Number, answer: &Return, mut state: State) {
@@ -206,13 +237,12 @@ impl<'t> Walk<'_, 't> {
     }
 
     fn rewritten(&mut self, number: Number, rewrite: &Rewrite, mut state: State, run: &mut Run) {
-        let expression = Expression { text: rewrite.pattern.clone(), case: super::code::Case::Sensitive };
-        let captured = match find(&expression, &state.known.path) {
+        let captured = match rewrite.pattern.find(&state.known.path) {
             Found::Yes(captured) => captured,
             Found::No => return settle(&mut run.going, state),
             Found::Unknown(why) => return self.end(state, End::Unknown(number, why.into())),
         };
-        state.known.captured = Some(Rc::new(captured));
+        state.known.captured = captured.map(Rc::new);
         let replacement = rewrite.replacement.as_str();
         let target = self.filled(&mut state, replacement);
         for (callers, content) in target.among(&state.callers) {
@@ -267,6 +297,26 @@ pub(super) struct Branch {
     pub(super) captured: Option<Option<Rc<super::locate::Captured>>>,
 }
 
+/// What is asked of a text.
+enum Ask<'c> {
+    /// Whether it is neither empty nor `0`.
+    Truth,
+    /// Whether it is this.
+    Text(&'c str),
+    /// Whether it matches.
+    Pattern(&'c Expression),
+}
+
+impl Ask<'_> {
+    fn of(&self, text: &str) -> Found {
+        match self {
+            Ask::Truth => plain(!matches!(text, "" | "0")),
+            Ask::Text(other) => plain(text == *other),
+            Ask::Pattern(expression) => expression.find(text),
+        }
+    }
+}
+
 /// What is asked of a variable.
 enum Test<'c> {
     Truth,
@@ -291,12 +341,15 @@ fn turned(mut branches: Vec<Branch>, wanted: Wanted) -> Vec<Branch> {
 fn joined(branches: Vec<Branch>) -> Vec<Branch> {
     let mut found: Vec<(Vec<PrefixSet>, Branch)> = Vec::new();
     for branch in branches {
-        let known = found.iter_mut().find(|(_, one)| one.outcome == branch.outcome && one.captured == branch.captured);
+        let known = found
+            .iter_mut()
+            .find(|(_, one)| one.outcome == branch.outcome && one.captured == branch.captured);
         match known {
             Some((sets, _)) => sets.push(branch.callers),
             None => found.push((vec![branch.callers.clone()], branch)),
         }
     }
-    let whole = |(sets, branch): (Vec<PrefixSet>, Branch)| Branch { callers: super::state::all_of(&sets), ..branch };
+    let whole =
+        |(sets, branch): (Vec<PrefixSet>, Branch)| Branch { callers: super::state::all_of(&sets), ..branch };
     found.into_iter().map(whole).collect()
 }

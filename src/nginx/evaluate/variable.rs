@@ -120,7 +120,9 @@ impl Walk<'_, '_> {
                 |name| Content::text(&super::listener::host(name)),
             ),
             "server_port" => Content::text(&self.way.port.to_string()),
-            "server_addr" => self.way.dialled.map_or_else(unknown, |address| Content::text(&address.to_string())),
+            "server_addr" => {
+                self.way.dialled.map_or_else(unknown, |address| Content::text(&address.to_string()))
+            }
             "server_name" => {
                 let names = super::listener::names(self.program, known.server);
                 names.first().map_or_else(unknown, |name| {
@@ -152,7 +154,8 @@ impl Walk<'_, '_> {
             return Some(Content::text(found.unwrap_or_default()));
         }
         let header = name.strip_prefix("http_")?;
-        let values: Vec<&str> = self.headers(&header.replace('_', "-")).collect();
+        let dashed = header.replace('_', "-");
+        let values: Vec<&str> = self.headers(&dashed).collect();
         if !values.is_empty() {
             return Some(Content::text(&values.join(", ")));
         }
@@ -214,7 +217,10 @@ mod tests {
     #[test]
     fn variables_are_found_with_and_without_braces() {
         use Part::{Text, Variable};
-        assert_eq!(parts("a$b-${c}d$12"), [Text("a"), Variable("b"), Text("-"), Variable("c"), Text("d"), Variable("1"), Text("2")]);
+        assert_eq!(
+            parts("a$b-${c}d$12"),
+            [Text("a"), Variable("b"), Text("-"), Variable("c"), Text("d"), Variable("1"), Text("2")]
+        );
         assert_eq!(parts("a$"), [Text("a$")]);
         assert_eq!(parts(""), []);
         assert_eq!(capitalised("x_real_ip"), "X-Real-Ip");

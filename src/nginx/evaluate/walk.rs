@@ -177,7 +177,7 @@ impl<'a, 't> Walk<'a, 't> {
             }
             Place::Level(level, captured) => {
                 if let Some(captured) = captured {
-                    state.known.captured = Some(Rc::new(captured));
+                    state.known.captured = captured.map(Rc::new);
                 }
                 self.enter(level, state);
             }
@@ -222,7 +222,9 @@ impl<'a, 't> Walk<'a, 't> {
         let mut limited = state.clone();
         limited.known.level = id;
         match &state.known.method {
-            Content::Text(method) if is_left_alone(&method.to_ascii_uppercase()) => self.go(Phase::Rewrite, state),
+            Content::Text(method) if is_left_alone(&method.to_ascii_uppercase()) => {
+                self.go(Phase::Rewrite, state)
+            }
             Content::Text(_) => {
                 self.met(level.number, || "holds for this method".to_owned());
                 self.go(Phase::Rewrite, limited);
