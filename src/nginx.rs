@@ -3,6 +3,7 @@
 //! `read` makes directives out of text, `evaluate` asks them. Nothing here reads a file: whoever calls gives the
 //! texts ([`Files`]).
 
+pub mod evaluate;
 mod files;
 mod glob;
 mod lexer;
