@@ -50,8 +50,8 @@ impl Diff {
         };
         let path = inputs.site.as_ref().map(|site| site.path.as_slice()).unwrap_or_default();
         let read = self.layers.read(path, &inputs::base(global))?;
-        let parsed = read.parse();
-        let layers = parsed.layers();
+        let parsed = read.parse()?;
+        let layers = parsed.layers()?;
         let compared = Compared {
             read: &read,
             layers: &layers,
