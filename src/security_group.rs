@@ -5,8 +5,9 @@
 //! Network ACLs don't remember: the answer outwards has to pass them as well.
 
 pub mod cidr;
+pub mod terraform;
 
-use crate::admission::Listing;
+use crate::admission::{FindingKind, Listing};
 use crate::prefix::{Family, Prefix};
 
 /// What was read, from one listing or several.
@@ -273,6 +274,8 @@ pub struct Place {
 /// Something that a reader noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
+    /// What kind of finding it is.
+    pub kind: FindingKind,
     /// Where.
     pub place: Place,
     /// What.
