@@ -4,7 +4,12 @@
 //! interface together admit whom any of them admits. Outward rules never count: groups remember connections.
 //! Network ACLs don't remember: the answer outwards has to pass them as well.
 
+pub mod admit;
+pub mod aws;
 pub mod cidr;
+mod json;
+pub mod quota;
+pub mod select;
 pub mod terraform;
 
 use crate::admission::{FindingKind, Listing};
@@ -291,6 +296,20 @@ pub struct Cut {
     pub of: &'static str,
     /// Where it says that there is more.
     pub place: Place,
+}
+
+/// Why a listing can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{listing}:{line}: {message}")]
+pub struct ReadError {
+    /// The listing's name.
+    pub listing: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// What is wrong, naming the text.
+    pub message: String,
+    /// What to do.
+    pub help: String,
 }
 
 impl Groups {

@@ -20,7 +20,7 @@ use lines::Lines;
 use moment::Moment;
 use references::Configured;
 
-use super::{Groups, Rule};
+use super::{Groups, Members, Rule};
 
 /// Which moment of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,7 +152,8 @@ fn reading(
     other: Option<&Moment<'_, '_>>,
 ) -> Result<Reading, ReadError> {
     let selection = select::keys(asked, moment, other)?;
-    let mut groups = Groups { remarks: selection.remarks, ..Groups::default() };
+    let members = Members::Cut("Terraform does not list all interfaces of a group".to_owned());
+    let mut groups = Groups { remarks: selection.remarks, members, ..Groups::default() };
     for key in &selection.keys {
         let (mut group, remarks) = group::group(moment, earlier, key);
         for rule in &mut group.rules {
