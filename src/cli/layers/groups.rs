@@ -17,7 +17,7 @@ use crate::system::aws::{NetworkAcl, Request, capture};
 /// Largest listing that is read, in bytes.
 const BYTES_MAX: u64 = 1 << 30;
 /// How long one command of AWS may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Security groups. AWS is asked, by its command line, where no listing is named.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -52,11 +52,12 @@ pub(in crate::cli) struct GroupOptions {
 }
 
 impl GroupOptions {
-    /// Whether groups of AWS are asked.
+    /// Whether groups are asked.
     pub(super) fn is_named(&self) -> bool {
         self.has_files() || self.has_choice()
     }
 
+    /// Whether listings are named.
     fn has_files(&self) -> bool {
         !self.security_groups.is_empty() || !self.prefix_lists.is_empty() || !self.network_acl.is_empty()
     }
