@@ -4,6 +4,7 @@
 //! texts ([`Files`]).
 
 pub mod address;
+pub mod evaluate;
 mod files;
 pub mod geo;
 mod glob;
