@@ -56,8 +56,8 @@ impl Admitted {
             return Err(anyhow!("`--address` is given twice for one family: ask for one address at a time"));
         }
         let read = self.layers.read(&[], Path::new(""))?;
-        let parsed = read.parse();
-        let layers = parsed.layers();
+        let parsed = read.parse()?;
+        let layers = parsed.layers()?;
         let path = path::Path::new(&layers);
         let question = Question {
             port: self.port,

@@ -21,6 +21,7 @@ pub fn text(report: &DriftReport) -> String {
     let _ = writeln!(text, "read from: {}", listings.join(", "));
     if let Some(path) = &report.path {
         way(path, &mut text);
+        path.differences.iter().filter(|one| shown(report, one)).for_each(|one| difference(one, &mut text));
     }
     for target in &report.targets {
         let _ = writeln!(text, "\n{}", heading(target));
@@ -66,9 +67,11 @@ fn way(path: &PathReport, text: &mut String) {
         let name = format!("{}/{}", one.provider, one.source);
         let _ = writeln!(text, "  {name:width$} {} tcp/{} {}", one.family, one.port, verdict(one));
     }
-    for one in path.differences.iter().filter(|one| one.part.ends_with("foreign")) {
-        difference(one, text);
-    }
+}
+
+/// Of the whole path, who is blocked is told with the target that stands there, if any does.
+fn shown(report: &DriftReport, one: &DifferenceReport) -> bool {
+    report.targets.is_empty() || one.part.ends_with("foreign")
 }
 
 /// A verdict in a line: who decides, and for which addresses where it is not for all.
@@ -183,6 +186,7 @@ pub fn markdown(report: &DriftReport) -> String {
     let _ = writeln!(text, "Read from {}; judged at {}.\n", cell(&report.listings.join(", ")), report.at);
     if let Some(path) = &report.path {
         markdown_way(path, &mut text);
+        markdown_rows(path.differences.iter().filter(|one| shown(report, one)), &mut text);
     }
     for target in &report.targets {
         let _ = writeln!(text, "### {}\n", cell(&heading(target)));
@@ -212,7 +216,6 @@ fn markdown_way(path: &PathReport, text: &mut String) {
         let _ = writeln!(text, "| {name} | {} | {} | {} |", one.family, one.port, cell(&verdict(one)));
     }
     text.push('\n');
-    markdown_rows(path.differences.iter().filter(|one| one.part.ends_with("foreign")), text);
 }
 
 fn markdown_rows<'a>(differences: impl Iterator<Item = &'a DifferenceReport>, text: &mut String) {
