@@ -3,10 +3,12 @@
 //! `read` makes directives out of text, `evaluate` asks them. Nothing here reads a file: whoever calls gives the
 //! texts ([`Files`]).
 
+pub mod evaluate;
 mod files;
 mod glob;
 mod lexer;
 mod lua;
+pub mod pattern;
 pub mod read;
 
 use std::borrow::Cow;

@@ -1,5 +1,7 @@
 //! The outside: files and commands. Nothing else in the library touches them.
 
+pub mod aws;
+mod bounded;
 pub mod host;
 pub mod nginx;
 

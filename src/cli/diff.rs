@@ -200,7 +200,7 @@ fn exit(report: &DriftReport) -> Exit {
 fn text_diff(target: &dyn Target, layers: &[Box<dyn Layer + '_>], artifact: &Rendered) -> Option<String> {
     let mut text = String::new();
     for listing in layers.iter().flat_map(|layer| layer.listings()) {
-        let Some((deployed, file)) = target.deployed(&listing.text, &artifact.artifact) else { continue };
+        let Some((deployed, file)) = target.deployed(listing, &artifact.artifact) else { continue };
         let shown = TextDiff::from_lines(&deployed, &file.text)
             .unified_diff()
             .context_radius(2)

@@ -13,7 +13,6 @@ use super::span::{Number, Span};
 /// disjoint, and neighbours of one interval are joined.
 ///
 /// It costs as much as sorting.
-#[cfg_attr(not(test), expect(dead_code, reason = "its users come with the next commits"))]
 pub(crate) fn deciding<N: Number>(spans: &[Span<N>]) -> Vec<(Span<N>, usize)> {
     let mut order: Vec<(N, N, usize)> =
         spans.iter().enumerate().map(|(index, (first, last))| (*first, *last, index)).collect();

@@ -1,0 +1,129 @@
+//! A command whose time and output are bounded: it may ask a network.
+
+use std::io::{self, Read};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::command;
+
+/// Most bytes of complaints that are kept.
+const COMPLAINTS_MAX: u64 = 64 << 10;
+/// How often a command that has closed its output is asked whether it ended.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A command's bounds, and what it finds in its environment besides ours.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds<'a> {
+    pub(super) time: Duration,
+    pub(super) bytes: u64,
+    pub(super) environment: &'a [(&'a str, &'a str)],
+}
+
+/// How it came out.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It ended by itself: its output, and whether it says that all is well.
+    Done { stdout: Vec<u8>, stderr: String, status: ExitStatus },
+    /// It was ended, because it took too long.
+    TookTooLong,
+    /// It was ended, because it printed too much.
+    PrintedTooMuch,
+}
+
+/// Runs a command; standard input is empty.
+pub(super) fn run(program: &str, arguments: &[String], bounds: Bounds<'_>) -> io::Result<Ended> {
+    let deadline = Instant::now() + bounds.time;
+    let mut started = command(program);
+    started.args(arguments).envs(bounds.environment.iter().copied());
+    started.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = started.spawn()?;
+    let stdout = read(child.stdout.take(), bounds.bytes);
+    let stderr = read(child.stderr.take(), COMPLAINTS_MAX);
+    let ended = wait(&mut child, (&stdout, &stderr), bounds.bytes, deadline);
+    if !matches!(ended, Ok(Ended::Done { .. })) {
+        // It may have ended meanwhile; either way nobody waits for it any more.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    ended
+}
+
+/// Reads on another thread, a byte further than the bound, so that more is noticed.
+fn read(from: Option<impl Read + Send + 'static>, bytes_max: u64) -> Receiver<io::Result<Vec<u8>>> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = match from {
+            Some(from) => from.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map(|_| bytes),
+            None => Ok(bytes),
+        };
+        // Nobody listens any more after the deadline.
+        let _ = send.send(read);
+    });
+    receive
+}
+
+type Read2<'a> = (&'a Receiver<io::Result<Vec<u8>>>, &'a Receiver<io::Result<Vec<u8>>>);
+
+fn wait(
+    child: &mut Child,
+    (stdout, stderr): Read2<'_>,
+    bytes_max: u64,
+    deadline: Instant,
+) -> io::Result<Ended> {
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let Ok(output) = stdout.recv_timeout(left()) else { return Ok(Ended::TookTooLong) };
+    let output = output?;
+    if output.len() as u64 > bytes_max {
+        return Ok(Ended::PrintedTooMuch);
+    }
+    let Ok(complaints) = stderr.recv_timeout(left()) else { return Ok(Ended::TookTooLong) };
+    let complaints = String::from_utf8_lossy(&complaints?).trim().to_owned();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ended::Done { stdout: output, stderr: complaints, status });
+        }
+        if left().is_zero() {
+            return Ok(Ended::TookTooLong);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Ended {
+        let bounds = Bounds {
+            time: Duration::from_millis(700),
+            bytes: 1 << 16,
+            environment: &[("GREETING", "hello")],
+        };
+        run("sh", &["-c".to_owned(), script.to_owned()], bounds).unwrap()
+    }
+
+    #[test]
+    fn what_it_printed_and_how_it_ended_is_told() {
+        let Ended::Done { stdout, stderr, status } = shell("echo $GREETING; echo no >&2; exit 3") else {
+            panic!()
+        };
+        assert_eq!((stdout.as_slice(), stderr.as_str(), status.code()), (&b"hello\n"[..], "no", Some(3)));
+    }
+
+    #[test]
+    fn one_that_hangs_or_floods_is_ended() {
+        assert!(matches!(shell("exec sleep 60"), Ended::TookTooLong));
+        assert!(matches!(shell("exec >&- 2>&-; exec sleep 60"), Ended::TookTooLong));
+        assert!(matches!(shell("exec yes"), Ended::PrintedTooMuch));
+    }
+
+    #[test]
+    fn one_that_is_not_there_is_an_error() {
+        let bounds = Bounds { time: Duration::from_secs(1), bytes: 1, environment: &[] };
+        let error = run("/nowhere/at/all", &[], bounds).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
