@@ -72,8 +72,9 @@ impl Answer {
         match (found, must_know) {
             (Verdict::In, MustKnow::Yes) => !surely || !possibly,
             (Verdict::In, MustKnow::No) => !possibly,
-            (Verdict::Out | Verdict::Redirected, MustKnow::Yes) => surely || possibly,
-            (Verdict::Out | Verdict::Redirected, MustKnow::No) => surely,
+            (Verdict::Out, MustKnow::Yes) => surely || possibly,
+            // Whether a caller follows is his own affair.
+            (Verdict::Out, MustKnow::No) | (Verdict::Redirected, _) => surely,
         }
     }
 
