@@ -99,7 +99,7 @@ impl Explain {
             let wanted = if report.admitted { way::Wanted::Yes } else { way::Wanted::No };
             let asked = self.layers.read(&site.path, &inputs::base(global));
             let asked =
-                asked.map(|read| way::way(self.address.to_canonical(), wanted, &read, (&inputs, site)));
+                asked.and_then(|read| way::way(self.address.to_canonical(), wanted, &read, (&inputs, site)));
             match asked {
                 Ok(way) => {
                     exit = way.exit();

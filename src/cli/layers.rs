@@ -1,5 +1,9 @@
 //! Where the rules of each layer come from: options, the site's `path:`, or this host itself.
 
+mod groups;
+mod nginx;
+mod terraform;
+
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -7,23 +11,31 @@ use anyhow::anyhow;
 
 use super::listings::HostListings;
 use crate::admission::{Layer, LayerKind};
-use crate::netfilter::Host;
-use crate::netfilter::evaluate::Asked;
+use crate::netfilter::{self, Host};
+use crate::nginx::{self as configuration, Config, Files, Request, evaluate};
 use crate::path::Entered;
-use crate::report::admission_v1::LayerReport;
+use crate::report::admission_v1::{LayerReport, RequestReport};
+use crate::security_group::admit;
+use crate::security_group::terraform::When;
 use crate::site::path::{LayerSettings, RawHost, RawLayer};
+use groups::GroupOptions;
+use nginx::NginxOptions;
+use terraform::{Chosen, TerraformOptions};
 
-/// Listings in files, layer by layer. Where nothing is named, this host's packet filter is asked.
+/// Layers that callers cross. Where none is named, this host's packet filter is asked.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Layers {
     #[command(flatten)]
     host: HostListings,
-    /// Ask this host's packet filter as well as what is named besides
-    #[arg(long)]
-    host_live: bool,
+    #[command(flatten)]
+    nginx: NginxOptions,
+    #[command(flatten)]
+    groups: GroupOptions,
+    #[command(flatten)]
+    terraform: TerraformOptions,
 }
 
-/// What was read.
+/// What was read, from the outside inwards.
 pub(super) struct Read {
     layers: Vec<ReadLayer>,
 }
@@ -36,7 +48,10 @@ struct ReadLayer {
 
 /// The rules of a layer, as they were read.
 enum Rules {
+    /// Groups, and of a plan of Terraform what they are before it is carried out.
+    Groups(Box<Chosen>, Option<Box<Chosen>>),
     Host(Host),
+    Nginx(Files, Request),
 }
 
 /// Rules ready to be asked.
@@ -45,13 +60,25 @@ pub(super) struct Parsed<'r> {
 }
 
 enum Ready<'r> {
+    Groups(&'r Chosen, Option<&'r Chosen>),
     Host(&'r Host),
+    Nginx(Config<'r>, &'r Files, &'r Request),
+}
+
+/// A layer that is to be read.
+enum Named<'a> {
+    Groups(GroupOptions),
+    Terraform(TerraformOptions, Vec<String>),
+    Host(&'a HostListings),
+    HostOfSite(HostListings),
+    Nginx(NginxOptions),
 }
 
 impl Layers {
     /// Whether an option names a layer.
     pub(super) fn is_named(&self) -> bool {
-        self.host_live || !self.host.is_live()
+        let groups = self.groups.is_named() || self.terraform.terraform.is_some();
+        groups || self.host.is_named() || self.nginx.is_named()
     }
 
     /// Reads what is named; what the site names where nothing is; this host where it names nothing either.
@@ -59,21 +86,53 @@ impl Layers {
         let mut layers = Vec::new();
         if !self.is_named() && !site.is_empty() {
             for settings in site {
-                layers.push(read_settings(settings, base)?);
+                let rules = of_site(settings, base).read()?;
+                layers.push(ReadLayer { rules, port: settings.port, proxy: settings.proxy });
             }
             return Ok(Read { layers });
         }
-        let arrives = |kind: LayerKind| site.iter().find(|one| kind_of(&one.raw) == kind);
-        let mut add = |rules: Rules| {
-            let settings = arrives(rules.kind());
+        for named in self.named(site, base) {
+            let settings = site.iter().find(|one| kind_of(&one.raw) == named.kind());
+            // Behind a proxy of nginx its host sees that proxy as well.
+            let proxy = self.nginx.proxy.filter(|_| named.kind() != LayerKind::SecurityGroup);
             layers.push(ReadLayer {
                 port: settings.and_then(|settings| settings.port),
-                proxy: settings.and_then(|settings| settings.proxy),
-                rules,
+                proxy: proxy.or(settings.and_then(|settings| settings.proxy)),
+                rules: named.read()?,
             });
-        };
-        add(Rules::Host(self.host.read()?));
+        }
         Ok(Read { layers })
+    }
+
+    /// The layers that options name; what they leave open of a layer is taken from the site.
+    fn named(&self, site: &[LayerSettings], base: &Path) -> Vec<Named<'_>> {
+        let mut named = Vec::new();
+        if self.terraform.terraform.is_some() {
+            let of_site = site.iter().find_map(|settings| match &settings.raw {
+                RawLayer::Terraform(raw) => Some((TerraformOptions::of_site(raw, base), raw.groups.clone())),
+                RawLayer::SecurityGroup(_) | RawLayer::Host(_) | RawLayer::Nginx(_) => None,
+            });
+            let (other, groups) = of_site.unwrap_or_default();
+            let groups = if self.groups.group.is_empty() { groups } else { self.groups.group.clone() };
+            named.push(Named::Terraform(self.terraform.clone().or(other), groups));
+        } else if self.groups.is_named() {
+            let of_site = site.iter().find_map(|settings| match &settings.raw {
+                RawLayer::SecurityGroup(raw) => Some(GroupOptions::of_site(raw, base)),
+                RawLayer::Terraform(_) | RawLayer::Host(_) | RawLayer::Nginx(_) => None,
+            });
+            named.push(Named::Groups(self.groups.clone().or(of_site.unwrap_or_default())));
+        }
+        if self.host.is_named() || !self.is_named() {
+            named.push(Named::Host(&self.host));
+        }
+        if self.nginx.is_named() {
+            let of_site = site.iter().find_map(|settings| match &settings.raw {
+                RawLayer::Nginx(raw) => Some(NginxOptions::of_site(raw, settings.proxy, base)),
+                RawLayer::SecurityGroup(_) | RawLayer::Terraform(_) | RawLayer::Host(_) => None,
+            });
+            named.push(Named::Nginx(self.nginx.clone().or(of_site.unwrap_or_default())));
+        }
+        named
     }
 }
 
@@ -85,15 +144,16 @@ fn kind_of(raw: &RawLayer) -> LayerKind {
     }
 }
 
-/// Reads a layer that the site names.
-fn read_settings(settings: &LayerSettings, base: &Path) -> anyhow::Result<ReadLayer> {
-    let rules = match &settings.raw {
-        RawLayer::Host(raw) => Rules::Host(host_listings(raw, base).read()?),
-        RawLayer::SecurityGroup(_) | RawLayer::Terraform(_) | RawLayer::Nginx(_) => {
-            return Err(anyhow!("not yet"));
+/// A layer that the site names.
+fn of_site(settings: &LayerSettings, base: &Path) -> Named<'static> {
+    match &settings.raw {
+        RawLayer::SecurityGroup(raw) => Named::Groups(GroupOptions::of_site(raw, base)),
+        RawLayer::Terraform(raw) => {
+            Named::Terraform(TerraformOptions::of_site(raw, base), raw.groups.clone())
         }
-    };
-    Ok(ReadLayer { rules, port: settings.port, proxy: settings.proxy })
+        RawLayer::Host(raw) => Named::HostOfSite(host_listings(raw, base)),
+        RawLayer::Nginx(raw) => Named::Nginx(NginxOptions::of_site(raw, settings.proxy, base)),
+    }
 }
 
 fn host_listings(raw: &RawHost, base: &Path) -> HostListings {
@@ -106,28 +166,53 @@ fn host_listings(raw: &RawHost, base: &Path) -> HostListings {
         ip6tables: all(&raw.ip6tables),
         ipset: one(&raw.ipset),
         addresses: one(&raw.addresses),
+        host_live: false,
     }
 }
 
-impl Rules {
+impl Named<'_> {
     fn kind(&self) -> LayerKind {
         match self {
-            Rules::Host(_) => LayerKind::Host,
+            Named::Groups(_) | Named::Terraform(..) => LayerKind::SecurityGroup,
+            Named::Host(_) | Named::HostOfSite(_) => LayerKind::Host,
+            Named::Nginx(_) => LayerKind::Nginx,
         }
+    }
+
+    fn read(self) -> anyhow::Result<Rules> {
+        Ok(match self {
+            Named::Groups(options) => Rules::Groups(Box::new((options.read()?, options.selection())), None),
+            Named::Terraform(options, groups) => {
+                let (chosen, before) = options.read(groups)?;
+                Rules::Groups(Box::new(chosen), before.map(Box::new))
+            }
+            Named::Host(listings) => Rules::Host(listings.read()?),
+            Named::HostOfSite(listings) => Rules::Host(listings.read()?),
+            Named::Nginx(options) => {
+                let (files, request) = options.read()?;
+                Rules::Nginx(files, request)
+            }
+        })
     }
 }
 
 impl Read {
     /// Makes the rules ready.
-    pub(super) fn parse(&self) -> Parsed<'_> {
+    pub(super) fn parse(&self) -> anyhow::Result<Parsed<'_>> {
         let mut layers = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             let ready = match &layer.rules {
+                Rules::Groups(chosen, before) => Ready::Groups(chosen, before.as_deref()),
                 Rules::Host(host) => Ready::Host(host),
+                Rules::Nginx(files, request) => {
+                    let config = configuration::read(files)
+                        .map_err(|error| anyhow!("{error}\n  help: {}", error.help))?;
+                    Ready::Nginx(config, files, request)
+                }
             };
             layers.push((layer, ready));
         }
-        Parsed { layers }
+        Ok(Parsed { layers })
     }
 
     /// What was asked of each layer, for a report.
@@ -139,27 +224,77 @@ impl Read {
                 listings: layer.listings().iter().map(|listing| listing.name.clone()).collect(),
                 port: read.port,
                 proxy: read.proxy.map(|proxy| proxy.to_string()),
-                ..LayerReport::default()
+                ..read.rules.asked()
             });
         }
         reports
     }
 }
 
+impl Rules {
+    /// What is asked of them besides the port.
+    fn asked(&self) -> LayerReport {
+        match self {
+            Rules::Groups(chosen, _) => {
+                let (_, selection) = chosen.as_ref();
+                let chosen = selection.groups.iter().chain(&selection.interface).chain(&selection.instance);
+                LayerReport { groups: chosen.cloned().collect(), ..LayerReport::default() }
+            }
+            Rules::Host(_) => LayerReport::default(),
+            Rules::Nginx(_, request) => {
+                LayerReport { request: Some(shown(request)), ..LayerReport::default() }
+            }
+        }
+    }
+}
+
+fn shown(request: &Request) -> RequestReport {
+    RequestReport {
+        server_name: request.server_name.clone(),
+        path: request.path.clone(),
+        method: request.method.clone(),
+        headers: request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
+    }
+}
+
 impl Parsed<'_> {
     /// The layers, from the outside inwards.
-    pub(super) fn layers(&self) -> Vec<Box<dyn Layer + '_>> {
+    pub(super) fn layers(&self) -> anyhow::Result<Vec<Box<dyn Layer + '_>>> {
+        self.at(When::After)
+    }
+
+    /// The layers as they are before a plan of Terraform is carried out; `None` where there is no plan.
+    pub(super) fn before(&self) -> anyhow::Result<Option<Vec<Box<dyn Layer + '_>>>> {
+        let is_plan = |(_, ready): &(&ReadLayer, Ready<'_>)| matches!(ready, Ready::Groups(_, Some(_)));
+        if !self.layers.iter().any(is_plan) {
+            return Ok(None);
+        }
+        self.at(When::Before).map(Some)
+    }
+
+    fn at(&self, when: When) -> anyhow::Result<Vec<Box<dyn Layer + '_>>> {
         let mut layers: Vec<Box<dyn Layer + '_>> = Vec::with_capacity(self.layers.len());
         for (read, ready) in &self.layers {
-            let layer: Box<dyn Layer + '_> = match ready {
-                Ready::Host(host) => Box::new(Asked::new(host)),
+            // nginx can hear from the proxy who calls: it is told of it with the request.
+            let (layer, proxy): (Box<dyn Layer + '_>, _) = match ready {
+                Ready::Groups(after, before) => {
+                    let before = before.filter(|_| when == When::Before);
+                    let (groups, selection) = before.unwrap_or(after);
+                    let asked = admit::Asked::new(groups, selection)
+                        .map_err(|error| anyhow!("{error}\n  help: {}", error.help))?;
+                    (Box::new(asked), read.proxy)
+                }
+                Ready::Host(host) => (Box::new(netfilter::evaluate::Asked::new(host)), read.proxy),
+                Ready::Nginx(config, files, request) => {
+                    (Box::new(evaluate::Asked::new(config, files, request)), None)
+                }
             };
-            layers.push(match (read.port, read.proxy) {
+            layers.push(match (read.port, proxy) {
                 (None, None) => layer,
                 (port, proxy) => Box::new(Entered { layer, port, proxy }),
             });
         }
-        layers
+        Ok(layers)
     }
 }
 

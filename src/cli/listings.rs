@@ -17,6 +17,7 @@ const BYTES_MAX: u64 = 1 << 30;
 
 /// Listings in files. Where none is given, this host is asked.
 #[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Host")]
 pub(super) struct HostListings {
     /// Output of `nft -j list ruleset`
     #[arg(long, value_name = "FILE")]
@@ -36,9 +37,17 @@ pub(super) struct HostListings {
     /// Output of `ip -j address`: which addresses are the host's own, and what is behind which interface
     #[arg(long, value_name = "FILE")]
     pub(super) addresses: Option<PathBuf>,
+    /// Ask this host's packet filter as well, where another layer is named
+    #[arg(long)]
+    pub(super) host_live: bool,
 }
 
 impl HostListings {
+    /// Whether an option names a host's rules.
+    pub(super) fn is_named(&self) -> bool {
+        self.host_live || !self.is_live() || self.ipset.is_some() || self.addresses.is_some()
+    }
+
     /// Whether no rules are given, so that this host is meant.
     pub(super) fn is_live(&self) -> bool {
         self.nft_json.is_none() && self.nft.is_none() && self.iptables.is_empty() && self.ip6tables.is_empty()

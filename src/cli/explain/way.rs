@@ -55,9 +55,14 @@ pub(super) enum Wanted {
 }
 
 /// Asks all layers about one address.
-pub(super) fn way(address: IpAddr, wanted: Wanted, read: &Read, (inputs, site): (&Inputs, &Site)) -> Way {
-    let parsed = read.parse();
-    let layers = parsed.layers();
+pub(super) fn way(
+    address: IpAddr,
+    wanted: Wanted,
+    read: &Read,
+    (inputs, site): (&Inputs, &Site),
+) -> anyhow::Result<Way> {
+    let parsed = read.parse()?;
+    let layers = parsed.layers()?;
     let path = Path::new(&layers);
     let reports = read.reports(&layers);
     let mut ports = Vec::new();
@@ -76,7 +81,7 @@ pub(super) fn way(address: IpAddr, wanted: Wanted, read: &Read, (inputs, site): 
     }
     // Drift is told before what is undetermined: it is certain.
     let exit = [Exit::Findings, Exit::Undetermined].into_iter().find(|exit| exits.contains(exit));
-    Way { listings: names(&layers).collect(), layers: reports, ports, exit: exit.unwrap_or(Exit::Ok) }
+    Ok(Way { listings: names(&layers).collect(), layers: reports, ports, exit: exit.unwrap_or(Exit::Ok) })
 }
 
 fn at_port(

@@ -82,7 +82,9 @@ impl NginxOptions {
         let request = Request {
             server_name: self.server_name,
             path: self.path.ok_or_else(|| {
-                anyhow!("no path is named that callers ask nginx for\n  help: add it, such as `--path /callback`")
+                anyhow!(
+                    "no path is named that callers ask nginx for\n  help: add it, such as `--path /callback`"
+                )
             })?,
             method: self.method,
             headers: self.header,
