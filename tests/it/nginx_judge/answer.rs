@@ -34,6 +34,9 @@ pub(crate) fn run(configuration: &Path, question: &Question) -> Run {
         }
         option("path", path.clone());
         option("method", method.clone());
+    } else {
+        // Of a stream server nothing is asked, but nginx is asked where a path is named.
+        option("path", "/".to_owned());
     }
     for header in &question.told {
         option("header", header.clone());
