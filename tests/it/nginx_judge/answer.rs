@@ -34,6 +34,9 @@ pub(crate) fn run(configuration: &Path, question: &Question) -> Run {
         }
         option("path", path.clone());
         option("method", method.clone());
+    } else {
+        // Of a stream server nothing is asked, but nginx is asked where a path is named.
+        option("path", "/".to_owned());
     }
     for header in &question.told {
         option("header", header.clone());
@@ -72,8 +75,9 @@ impl Answer {
         match (found, must_know) {
             (Verdict::In, MustKnow::Yes) => !surely || !possibly,
             (Verdict::In, MustKnow::No) => !possibly,
-            (Verdict::Out | Verdict::Redirected, MustKnow::Yes) => surely || possibly,
-            (Verdict::Out | Verdict::Redirected, MustKnow::No) => surely,
+            (Verdict::Out, MustKnow::Yes) => surely || possibly,
+            // Whether a caller follows is his own affair.
+            (Verdict::Out, MustKnow::No) | (Verdict::Redirected, _) => surely,
         }
     }
 
