@@ -10,8 +10,9 @@ pub mod cidr;
 mod json;
 pub mod quota;
 pub mod select;
+pub mod terraform;
 
-use crate::admission::Listing;
+use crate::admission::{FindingKind, Listing};
 use crate::prefix::{Family, Prefix};
 
 /// What was read, from one listing or several.
@@ -278,6 +279,8 @@ pub struct Place {
 /// Something that a reader noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
+    /// What kind of finding it is.
+    pub kind: FindingKind,
     /// Where.
     pub place: Place,
     /// What.

@@ -22,8 +22,8 @@ use super::{
     Direction, Group, GroupRef, Groups, Interface, Known, Members, PrefixList, Remark, Rule, Source,
 };
 use crate::admission::{
-    Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Listing, Question, RuleId, Ruling,
-    Step, Undecided, Wanted,
+    Admission, Decided, Decider, Finding, Layer, LayerKind, Listing, Question, RuleId, Ruling, Step,
+    Undecided, Wanted,
 };
 use crate::prefix::span::{Span, complement, difference, intersection, normalise};
 use crate::prefix::{Prefix, PrefixSet};
@@ -224,7 +224,7 @@ impl<'g> Asked<'g> {
             .into_iter()
             .collect();
         let remark = |remark: &Remark| Finding {
-            kind: FindingKind::Listing,
+            kind: remark.kind,
             message: format!("{}, {}", remark.text, self.groups.located(remark.place)),
             help: remark.help.clone(),
             rule: None,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Pages, cut};
-use crate::admission::Listing;
+use crate::admission::{FindingKind, Listing};
 use crate::prefix::Prefix;
 use crate::security_group::{
     Acl, Group, Groups, Instance, Interface, Known, Members, Place, PrefixList, Protocol, Remark, Rule,
@@ -149,6 +149,7 @@ fn join(
     let (rules, differing) = all.finish();
     group.rules = rules;
     let remark = (differing > 0).then(|| Remark {
+        kind: FindingKind::Listing,
         place: group.place,
         text: format!("listings of group `{}` disagree about {differing} of its rules", group.id),
         help: "take all listings of a group at one time".to_owned(),

@@ -1,0 +1,277 @@
+//! One group's rules, put together from all that make them.
+//!
+//! The attribute `ingress` of a group is what its author wrote, or else what the provider last saw there, whoever
+//! made it. A state doesn't tell which. So what it lists beside rule resources is in doubt: it can be the work of
+//! others, or a rule that has gone since.
+
+use std::collections::HashSet;
+
+use super::When;
+use super::json::{Entry, Fate};
+use super::marks::Marks;
+use super::moment::{Exclusive, GroupResource, Moment};
+use super::rules::{self, Around, Atom, Made, Part, Style};
+use super::values::RuleValues;
+use crate::admission::FindingKind;
+use crate::plain::line;
+use crate::security_group::{Group, Known, Protocol, Remark, Rule};
+
+/// A block `ingress`.
+pub(super) struct Block {
+    parts: Vec<Part>,
+}
+
+impl Block {
+    pub(super) fn new(
+        group: &str,
+        entry: &Entry<'_>,
+        values: Option<&RuleValues<'_>>,
+        marks: &Marks,
+        around: &Around<'_, '_>,
+    ) -> Self {
+        let Some(values) = values else {
+            let why = "a block `ingress` is known only after apply".to_owned();
+            return Self { parts: vec![rules::unknown(&entry.address, &why, around.place)] };
+        };
+        Self { parts: rules::block(group, entry, values, marks, around) }
+    }
+}
+
+/// Who writes the attribute `ingress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inline {
+    /// The configuration.
+    Written,
+    /// The provider, from what it saw.
+    Seen,
+    /// Nobody can say.
+    Unknown,
+}
+
+/// A group with its rules, and what is worth saying about it. `earlier` is the moment before a plan, where the
+/// question is about the one after.
+pub(super) fn group(
+    moment: &Moment<'_, '_>,
+    earlier: Option<&Moment<'_, '_>>,
+    key: &str,
+) -> (Group, Vec<Remark>) {
+    let resource = moment.groups.iter().find(|group| group.key == key);
+    let made = moment.made_for(key);
+    let before = earlier.map(|earlier| earlier.made_for(key)).unwrap_or_default();
+    let owns = |moment: &Moment<'_, '_>, made: &[Made]| {
+        made.iter().any(|made| moment.owner(&made.group) == Some(key))
+    };
+    let has_resources = owns(moment, &made) || earlier.is_some_and(|earlier| owns(earlier, &before));
+    let known = made.iter().chain(&before).flat_map(|made| &made.rules).filter_map(|part| part.atom.as_ref());
+    let mut assembly = Assembly {
+        moment,
+        key,
+        resource,
+        inline: inline(moment, resource),
+        listed: HashSet::new(),
+        strays: Vec::new(),
+        rules: Vec::new(),
+        unlisted: None,
+    };
+    assembly.ingress(has_resources, &known.collect());
+    assembly.resources(&made);
+    let remarks = assembly.remarks(&made);
+    let group = Group {
+        id: key.to_owned(),
+        name: resource.map(|group| group.name.clone()).unwrap_or_default(),
+        vpc: resource.map(|group| group.vpc.clone()).unwrap_or_default(),
+        unlisted: assembly.unlisted.take(),
+        place: resource.map(|group| moment.place(group.entry)).unwrap_or_default(),
+        rules: assembly.finish(),
+    };
+    (group, remarks)
+}
+
+/// Whether the blocks `ingress` of a group were written.
+fn inline(moment: &Moment<'_, '_>, resource: Option<&GroupResource<'_, '_>>) -> Inline {
+    let (Some(configured), Some(group)) = (moment.configured, resource) else { return Inline::Unknown };
+    if !configured.has(&group.entry.address) {
+        Inline::Unknown
+    } else if configured.sets(&group.entry.address, "ingress") {
+        Inline::Written
+    } else {
+        Inline::Seen
+    }
+}
+
+/// A group on the way.
+struct Assembly<'m, 'd, 'a> {
+    moment: &'m Moment<'d, 'a>,
+    key: &'m str,
+    resource: Option<&'m GroupResource<'d, 'a>>,
+    inline: Inline,
+    /// What `ingress` lists.
+    listed: HashSet<Atom>,
+    /// What it lists, and no resource makes.
+    strays: Vec<Part>,
+    rules: Vec<Rule>,
+    unlisted: Option<String>,
+}
+
+impl Assembly<'_, '_, '_> {
+    fn is_new(&self) -> bool {
+        self.resource.is_some_and(|group| group.entry.fate == Fate::Made)
+    }
+
+    /// Takes what the attribute `ingress` lists.
+    fn ingress(&mut self, has_resources: bool, known: &HashSet<&Atom>) {
+        let Some(group) = self.resource else { return };
+        // Nobody but this plan has given rules to a group that it makes.
+        if self.is_new() && self.inline == Inline::Seen {
+            return;
+        }
+        let blocks = match &group.ingress {
+            Ok(blocks) => blocks,
+            Err(why) => {
+                self.unlisted = Some(why.clone());
+                return;
+            }
+        };
+        for part in blocks.iter().flat_map(|block| &block.parts) {
+            self.listed.extend(part.atom.clone());
+            if self.inline == Inline::Written || !has_resources {
+                self.rules.push(part.rule.clone());
+            } else if part.atom.as_ref().is_none_or(|atom| !known.contains(atom)) {
+                self.strays.push(part.clone());
+            }
+        }
+    }
+
+    /// Takes what rule resources make.
+    fn resources(&mut self, made: &[Made]) {
+        let exclusives = self.moment.exclusives(self.key);
+        let acts = |exclusive: &Exclusive| self.moment.when == When::After && exclusive.fate != Fate::Kept;
+        let mut strays = std::mem::take(&mut self.strays);
+        for exclusive in &exclusives {
+            let Some(ids) = &exclusive.rule_ids else { continue };
+            let known: HashSet<&String> = made.iter().filter_map(|made| made.rule_id.as_ref()).collect();
+            let other = ids.iter().filter(|id| !known.contains(id)).min();
+            match other {
+                None if acts(exclusive) => strays.clear(),
+                Some(id) if strays.is_empty() => {
+                    let (address, id) = (line(&exclusive.address), line(id));
+                    self.unlisted =
+                        Some(format!("`{address}` keeps rule `{id}`, which no resource here makes"));
+                }
+                None | Some(_) => {}
+            }
+        }
+        let disputed = strays.iter().any(is_about_tcp);
+        for made in made {
+            let gone = exclusives.iter().any(|one| acts(one) && self.lists(one, made) == Some(false));
+            if gone {
+                continue;
+            }
+            let unlisted = exclusives.iter().find(|one| self.lists(one, made) != Some(true));
+            let unlisted = unlisted.map(|one| format!("`{}` does not list it for sure", line(&one.address)));
+            for part in &made.rules {
+                let doubt = unlisted.clone().or_else(|| self.doubt(made, part, disputed));
+                let rule = part.rule.clone();
+                self.rules.push(Rule { doubt: rule.doubt.clone().or(doubt), ..rule });
+            }
+        }
+        let why =
+            "`ingress` lists it, and no resource here makes it: it is made elsewhere, or has gone since";
+        let doubted = |part: &Part| Rule { doubt: Some(why.to_owned()), ..part.rule.clone() };
+        self.rules.extend(strays.iter().map(doubted));
+        self.strays = strays;
+    }
+
+    /// Whether a resource that says which rules stay lists this one; `None` where nobody can say.
+    fn lists(&self, exclusive: &Exclusive, made: &Made) -> Option<bool> {
+        if let (Some(ids), Some(id)) = (&exclusive.rule_ids, &made.rule_id) {
+            return Some(ids.contains(id));
+        }
+        let configured = self.moment.configured?;
+        configured.names(&exclusive.address, "ingress_rule_ids", &made.address).then_some(true)
+    }
+
+    /// Why a rule that a resource makes may not be there.
+    fn doubt(&self, made: &Made, part: &Part, disputed: bool) -> Option<String> {
+        if self.moment.owner(&made.group).is_none() {
+            return Some("nobody can say which group it is for".to_owned());
+        }
+        let listed = part.atom.as_ref().is_some_and(|atom| self.listed.contains(atom));
+        if listed {
+            return None;
+        }
+        let after = self.moment.when == When::After;
+        match self.inline {
+            Inline::Written => {
+                Some("the group's own `ingress` does not have it, and may take it away".to_owned())
+            }
+            Inline::Seen if after => None,
+            Inline::Seen | Inline::Unknown => {
+                disputed.then(|| "the group's own `ingress` lists other rules, and not this one".to_owned())
+            }
+        }
+    }
+
+    fn remarks(&self, made: &[Made]) -> Vec<Remark> {
+        let mut remarks = Vec::new();
+        let address = line(self.resource.map_or(self.key, |group| &group.entry.address));
+        let place = self.resource.map(|group| self.moment.place(group.entry)).unwrap_or_default();
+        let mut remark =
+            |kind, text, help: &str| remarks.push(Remark { kind, place, text, help: help.to_owned() });
+        let own = made.iter().filter(|made| self.moment.owner(&made.group) == Some(self.key));
+        let styles: HashSet<Style> = own.map(|made| made.style).collect();
+        if self.inline == Inline::Written && !styles.is_empty() {
+            let text = format!("`{address}` has blocks `ingress`, and resources make rules for it as well");
+            remark(FindingKind::MixedRuleStyles, text, MIXED);
+        } else if styles.len() > 1 {
+            let text = format!(
+                "`aws_security_group_rule` and `aws_vpc_security_group_ingress_rule` both make rules of `{address}`"
+            );
+            remark(FindingKind::MixedRuleStyles, text, MIXED);
+        }
+        let strays = self.strays.iter().filter(|part| is_about_tcp(part)).count();
+        if strays > 0 {
+            let text = format!("`ingress` of `{address}` lists {strays} rules that no resource here makes");
+            remark(
+                FindingKind::Listing,
+                text,
+                "run `terraform apply -refresh-only`; what is still listed then is made elsewhere",
+            );
+        }
+        if self.resource.is_none() {
+            let text = format!(
+                "group `{address}` itself is not in this file: rules that others gave it are not counted"
+            );
+            remark(FindingKind::Listing, text, "read the group from AWS as well, with `--security-groups`");
+        }
+        remarks
+    }
+
+    /// The rules, equal ones once.
+    fn finish(self) -> Vec<Rule> {
+        let mut rules: Vec<Rule> = Vec::with_capacity(self.rules.len());
+        let mut seen = HashSet::new();
+        for rule in self.rules {
+            let same = (
+                rule.id.clone(),
+                rule.protocol.clone(),
+                rule.ports.clone(),
+                rule.source.clone(),
+                rule.doubt.clone(),
+            );
+            if seen.insert(same) {
+                rules.push(rule);
+            }
+        }
+        rules
+    }
+}
+
+/// How to mend a group that has rules of several kinds.
+const MIXED: &str =
+    "keep one kind, best `aws_vpc_security_group_ingress_rule`: the others undo each other at every apply";
+
+/// Whether a rule can let in a TCP connection.
+fn is_about_tcp(part: &Part) -> bool {
+    part.rule.protocol != Known::Is(Protocol::Other)
+}
