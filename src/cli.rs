@@ -9,6 +9,7 @@ mod explain;
 mod fmt;
 mod init;
 mod inputs;
+mod layers;
 mod listings;
 mod prefixes;
 mod render;

@@ -1,6 +1,7 @@
 //! Allowlist and admission compared, by addresses covered and never by text.
 
 pub mod keeper;
+pub mod verdict;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

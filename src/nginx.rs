@@ -3,9 +3,26 @@
 //! `read` makes directives out of text, `evaluate` asks them. Nothing here reads a file: whoever calls gives the
 //! texts ([`Files`]).
 
-use std::borrow::Cow;
+pub mod address;
+pub mod evaluate;
+mod files;
+pub mod geo;
+mod glob;
+mod lexer;
+mod lua;
+pub mod map;
+pub mod pattern;
+pub mod read;
 
-use crate::admission::Listing;
+use std::borrow::Cow;
+use std::ops::Deref;
+
+pub use files::{Files, Texts};
+pub use geo::Geo;
+pub use glob::Glob;
+pub(crate) use glob::matches_part;
+pub use map::{Map, Mapped};
+pub use read::{ReadError, read};
 
 /// A configuration: its directives in the order in which nginx sees them, included files in place.
 #[derive(Debug, Default)]
@@ -20,8 +37,8 @@ pub struct Config<'t> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive<'t> {
     /// Its words, its name first: quotes and escapes resolved as nginx does, variables as they are written.
-    pub words: Vec<Cow<'t, str>>,
-    /// What is between its braces; `None` where it ends with a semicolon.
+    pub words: Words<'t>,
+    /// What is between its braces; `None` where it ends with a semicolon. A block of Lua is the last of its words.
     pub block: Option<Vec<Directive<'t>>>,
     /// Where it stands.
     pub place: Place,
@@ -36,6 +53,49 @@ impl Directive<'_> {
     /// Its words after the name.
     pub fn arguments(&self) -> &[Cow<'_, str>] {
         self.words.get(1..).unwrap_or_default()
+    }
+}
+
+/// The words of a directive, at least one. Lists of addresses have two in each, which need no room of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words<'t>(Held<'t>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Held<'t> {
+    One([Cow<'t, str>; 1]),
+    Two([Cow<'t, str>; 2]),
+    Many(Vec<Cow<'t, str>>),
+}
+
+impl<'t> Words<'t> {
+    /// These words, which are taken; `None` where there is none.
+    fn new(words: &mut Vec<Cow<'t, str>>) -> Option<Self> {
+        if words.len() > 2 {
+            return Some(Self(Held::Many(std::mem::take(words))));
+        }
+        let second = if words.len() == 2 { words.pop() } else { None };
+        let first = words.pop()?;
+        Some(Self(match second {
+            None => Held::One([first]),
+            Some(second) => Held::Two([first, second]),
+        }))
+    }
+
+    /// These words and one more.
+    fn and(&self, word: &'t str) -> Self {
+        Self(Held::Many(self.iter().cloned().chain([Cow::Borrowed(word)]).collect()))
+    }
+}
+
+impl<'t> Deref for Words<'t> {
+    type Target = [Cow<'t, str>];
+
+    fn deref(&self) -> &Self::Target {
+        match &self.0 {
+            Held::One(words) => words,
+            Held::Two(words) => words,
+            Held::Many(words) => words,
+        }
     }
 }
 
@@ -57,11 +117,27 @@ pub struct Remark {
     pub text: String,
 }
 
-/// The texts of a configuration, the main file first.
-#[derive(Debug, Clone, Default)]
-pub struct Files {
-    /// Each file with its path.
-    pub listings: Vec<Listing>,
+/// Why a `geo` or `map` block can't be read. nginx refuses it as well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TableError {
+    /// Where.
+    pub place: Place,
+    /// What is wrong, naming the text.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl TableError {
+    fn new(place: Place, message: String, help: &str) -> Self {
+        Self { place, message, help: help.to_owned() }
+    }
+}
+
+/// The name of a variable that is declared, without its dollar.
+fn variable(word: &str) -> Option<&str> {
+    word.strip_prefix('$').filter(|name| !name.is_empty())
 }
 
 /// The request whose fate is asked for.

@@ -8,14 +8,91 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::admission::{
-    Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Question, RuleId, Ruling, Step,
-    Undecided,
+    Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Listing, Question, RuleId, Ruling,
+    Step, Undecided, Wanted,
 };
-use crate::prefix::Family;
+use crate::prefix::{Family, PrefixSet};
 
 /// Layers that callers cross, from the outside inwards.
 pub struct Path<'a> {
     layers: &'a [Box<dyn Layer + 'a>],
+}
+
+/// A layer that callers reach in another way than the first one: at another port, or through a proxy.
+pub struct Entered<'a> {
+    /// The layer.
+    pub layer: Box<dyn Layer + 'a>,
+    /// The port at which callers arrive, where it is another one.
+    pub port: Option<u16>,
+    /// The proxy that all callers come from here, so that its fate is theirs. A layer that hears the caller's own
+    /// address from a proxy is told of it in another way.
+    pub proxy: Option<IpAddr>,
+}
+
+impl Entered<'_> {
+    fn question(&self, question: &Question) -> Question {
+        Question { port: self.port.unwrap_or(question.port), ..question.clone() }
+    }
+}
+
+impl Layer for Entered<'_> {
+    fn kind(&self) -> LayerKind {
+        self.layer.kind()
+    }
+
+    fn listings(&self) -> &[Listing] {
+        self.layer.listings()
+    }
+
+    fn admit(&self, question: &Question) -> Admission {
+        match self.proxy {
+            None => self.layer.admit(&self.question(question)),
+            Some(proxy) => everybody(self.layer.trace(&self.question(question), proxy).0, &Family::ALL),
+        }
+    }
+
+    fn trace(&self, question: &Question, source: IpAddr) -> (Admission, Vec<Step>) {
+        let (answer, steps) = self.layer.trace(&self.question(question), self.proxy.unwrap_or(source));
+        if self.proxy.is_none() {
+            return (answer, steps);
+        }
+        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        (everybody(answer, &[family]), steps)
+    }
+
+    fn describe(&self, rule: RuleId) -> Decider {
+        self.layer.describe(rule)
+    }
+
+    fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String> {
+        let port = self.port.unwrap_or(port);
+        match self.proxy {
+            None => self.layer.mend(rule, sources, port, wanted),
+            Some(proxy) => self.layer.mend(rule, &PrefixSet::between(proxy, proxy), port, wanted),
+        }
+    }
+}
+
+/// The fate of one source, a proxy, as everybody's.
+fn everybody(of_one: Admission, families: &[Family]) -> Admission {
+    let everyone = families
+        .iter()
+        .fold(PrefixSet::empty(), |all, family| all.union(&PrefixSet::everything().only(*family)));
+    let whole = |set: &PrefixSet| if set.is_empty() { PrefixSet::empty() } else { everyone.clone() };
+    let decided = of_one.decided.first().into_iter().flat_map(|one| {
+        everyone.ranges().map(|(first, last)| Decided { first, last, ..*one }).collect::<Vec<_>>()
+    });
+    Admission {
+        surely: whole(&of_one.surely),
+        possibly: whole(&of_one.possibly),
+        decided: decided.collect(),
+        undecided: of_one
+            .undecided
+            .into_iter()
+            .map(|open| Undecided { sources: everyone.clone(), ..open })
+            .collect(),
+        findings: of_one.findings,
+    }
 }
 
 /// What the layers answer together.
@@ -63,9 +140,9 @@ impl<'a> Path<'a> {
         Self { layers }
     }
 
-    /// What kinds of layers it has.
-    pub fn kinds(&self) -> Vec<LayerKind> {
-        self.layers.iter().map(|layer| layer.kind()).collect()
+    /// Its layers.
+    pub fn layers(&self) -> &'a [Box<dyn Layer + 'a>] {
+        self.layers
     }
 
     /// Which sources get through all layers.
@@ -83,6 +160,12 @@ impl<'a> Path<'a> {
         let (mut layers, mut steps) = (Vec::new(), Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
             let (admission, met) = ask(layer.as_ref());
+            if self.layers.len() == 1 {
+                // Its own numbers do.
+                layers.push(admission);
+                steps.extend(met.into_iter().map(|step| (index, step)));
+                break;
+            }
             layers.push(numbers.renumber(index, admission));
             steps.extend(
                 met.into_iter().map(|step| (index, Step { rule: numbers.of(index, step.rule), ..step })),
@@ -93,6 +176,9 @@ impl<'a> Path<'a> {
 
     /// The layer that a rule of a crossing belongs to, and the layer's own number for it.
     pub fn find(&self, crossing: &Crossing, rule: RuleId) -> Option<(&'a dyn Layer, RuleId)> {
+        if let [only] = self.layers {
+            return Some((only.as_ref(), rule));
+        }
         let (layer, own) = *crossing.numbers.rules.get(usize::try_from(rule.0).ok()?)?;
         Some((self.layers.get(layer)?.as_ref(), own))
     }
@@ -239,8 +325,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::admission::Listing;
-    use crate::prefix::PrefixSet;
 
     /// A layer with a given answer.
     #[derive(Debug, Clone)]
@@ -257,13 +341,20 @@ mod tests {
             self.0.clone()
         }
         fn trace(&self, _: &Question, source: IpAddr) -> (Admission, Vec<Step>) {
-            let _ = source;
-            (self.0.clone(), Vec::new())
+            let one = PrefixSet::between(source, source);
+            let within = |one: &Decided| {
+                one.first <= source && source <= one.last && one.first.is_ipv4() == source.is_ipv4()
+            };
+            let mut answer = self.0.clone();
+            answer.surely = answer.surely.intersection(&one);
+            answer.possibly = answer.possibly.intersection(&one);
+            answer.decided.retain(within);
+            (answer, Vec::new())
         }
         fn describe(&self, rule: RuleId) -> Decider {
             Decider { title: format!("rule {}", rule.0), ..Decider::default() }
         }
-        fn mend(&self, _: RuleId, _: &PrefixSet, _: u16, _: crate::admission::Wanted) -> Option<String> {
+        fn mend(&self, _: RuleId, _: &PrefixSet, _: u16, _: Wanted) -> Option<String> {
             None
         }
     }
@@ -294,6 +385,25 @@ mod tests {
         Question { port: 443, interface: None, addresses: Vec::new(), at: jiff::Timestamp::UNIX_EPOCH }
     }
 
+    #[test]
+    fn behind_a_proxy_everybody_has_the_proxys_fate() {
+        for (fate, known) in [(1, true), (3, false)] {
+            let layer =
+                Entered { layer: Box::new(layer(&[fate])), port: Some(8443), proxy: "0.0.0.0".parse().ok() };
+            let answer = layer.admit(&question());
+            let wanted = if known { PrefixSet::everything() } else { PrefixSet::empty() };
+            assert_eq!((&answer.surely, &answer.possibly), (&wanted, &wanted));
+            assert_eq!(answer.decided.len(), 2);
+        }
+        let open = Entered { layer: Box::new(layer(&[0])), port: None, proxy: "0.0.0.0".parse().ok() };
+        let answer = open.admit(&question());
+        assert!(answer.surely.is_empty() && answer.possibly == PrefixSet::everything());
+        assert_eq!(
+            open.trace(&question(), "::1".parse().unwrap()).0.possibly,
+            PrefixSet::everything().only(Family::V6)
+        );
+    }
+
     proptest! {
         #[test]
         fn each_source_has_the_fate_that_its_layers_give(
@@ -314,8 +424,9 @@ mod tests {
                         && one.first.is_ipv4() == source.is_ipv4());
                     prop_assert_eq!(one.is_some(), refused.is_some() || !open);
                     let Some(one) = one else { continue };
-                    let (index, _) = crossing.numbers.rules[one.rule.unwrap().0 as usize];
-                    prop_assert_eq!(index, refused.unwrap_or(fates.len().saturating_sub(1)));
+                    let index = refused.unwrap_or(fates.len().saturating_sub(1));
+                    let told = crossing.numbers.rules.get(one.rule.unwrap().0 as usize);
+                    prop_assert_eq!(told.map_or(0, |(layer, _)| *layer), index);
                     let fate = of_layers[index];
                     prop_assert_eq!(path.describe(&crossing, one.rule.unwrap()).title, format!("rule {fate}"));
                 }

@@ -3,6 +3,7 @@
 //! Read from `callgate.yaml`; without one, a built-in site takes every provider's callback sources for
 //! production to every kind of target.
 
+pub mod path;
 pub mod raw;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use crate::policy::load::Policies;
 use crate::policy::{Environment, Role};
 use crate::yaml::Node;
 use crate::yaml::decode::{At, Decode, Decoder, instead_of};
+use path::LayerSettings;
 use raw::{RawException, RawSelection, RawSite, RawSiteService, RawTarget};
 
 /// The name of the site file.
@@ -51,6 +53,8 @@ pub struct Site {
     pub service: Service,
     /// Sources retired earlier or held longer.
     pub exceptions: Vec<Exception>,
+    /// The layers that a callback crosses, from the outside inwards; empty where they are not named.
+    pub path: Vec<LayerSettings>,
     /// Settings of each target, by ascending name.
     pub targets: Vec<TargetSettings>,
     /// The text it was read from.
@@ -182,7 +186,8 @@ impl Reader<'_> {
             );
         }
         let targets = self.targets(raw.targets.map(|targets| targets.0).unwrap_or_default(), &raw.span);
-        Site { selections, service, exceptions, targets, text: Arc::clone(self.text) }
+        let path = path::checked(raw.path, &mut Decoder { source: self.text, sink: self.sink });
+        Site { selections, service, exceptions, path, targets, text: Arc::clone(self.text) }
     }
 
     fn selections(&mut self, raw: &RawSite) -> Vec<Selection> {

@@ -3,6 +3,7 @@
 pub mod aws;
 mod bounded;
 pub mod host;
+pub mod nginx;
 
 use std::fs::File;
 use std::io::{self, Read, Write};

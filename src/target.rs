@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use schemars::{Schema, SchemaGenerator};
 
-use crate::admission::{Decider, FindingKind, LayerKind};
+use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::site::{Site, TargetSettings};
@@ -126,7 +126,7 @@ pub trait Target {
     }
     /// The part of a listing that is in a place of the target's own, and the file that it is compared with.
     /// For showing only: equal text proves nothing, and different text does not either.
-    fn deployed<'a>(&self, listing: &str, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
+    fn deployed<'a>(&self, listing: &Listing, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
         let _ = (listing, artifact);
         None
     }

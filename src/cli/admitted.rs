@@ -1,15 +1,20 @@
 //! `callgate admitted`
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::listings::Listings;
+use super::layers::{Layers, names};
 use super::{Exit, Global, Outcome, print, print_json};
-use crate::admission::{Admission, Decider, Layer as _, Question, RuleId};
-use crate::netfilter::evaluate::Asked;
+use crate::admission::change::change;
+use crate::admission::{Admission, Decider, Layer, Question, RuleId, Step};
+use crate::path::{self, Crossing};
 use crate::report::admission_text;
-use crate::report::admission_v1::{QuestionReport, RuleReport, StepReport, report};
+use crate::report::admission_v1::{
+    Describe, QuestionReport, RuleReport, StepReport, VerdictReport, report, verdicts,
+};
+use crate::report::change_v1::{self, ChangeReport};
 
 const AFTER_HELP: &str = "Without a listing in a file this host is asked, which needs root; nothing is changed. \
 Exit status: 0 everything is decided, 1 findings, 2 bad input, 5 undetermined.";
@@ -18,7 +23,7 @@ Exit status: 0 everything is decided, 1 findings, 2 bad input, 5 undetermined.";
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Admitted {
     #[command(flatten)]
-    listings: Listings,
+    layers: Layers,
     /// The port that callers call, before any translation
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
@@ -52,50 +57,87 @@ impl Admitted {
         {
             return Err(anyhow!("`--address` is given twice for one family: ask for one address at a time"));
         }
-        let host = self.listings.read()?;
+        let read = self.layers.read(&[], Path::new(""))?;
+        let parsed = read.parse()?;
+        let layers = parsed.layers()?;
+        let path = path::Path::new(&layers);
         let question = Question {
             port: self.port,
             interface: self.interface,
             addresses: self.address,
             at: super::instant(global),
         };
-        let asked = Asked::new(&host);
-        let describe = |id: RuleId| -> Decider { asked.describe(id) };
-        let (admission, steps) = match self.source {
-            None => (asked.admit(&question), None),
-            Some(source) => {
-                let (admission, steps) = asked.trace(&question, source.to_canonical());
-                (admission, Some(steps))
-            }
+        let source = self.source.map(|source| source.to_canonical());
+        let crossing = match source {
+            None => path.admit(&question),
+            Some(source) => path.trace(&question, source),
         };
+        let describe = |id: RuleId| -> Decider { path.describe(&crossing, id) };
         let shown = QuestionReport {
             protocol: "tcp",
             port: question.port,
             interface: question.interface.clone(),
             addresses: question.addresses.iter().map(ToString::to_string).collect(),
             at: question.at.to_string(),
-            listings: asked.listings().iter().map(|listing| listing.name.clone()).collect(),
-            source: self.source.map(|source| source.to_canonical().to_string()),
+            listings: names(&layers).collect(),
+            layers: read.reports(&layers),
+            source: source.map(|source| source.to_string()),
         };
-        match self.format {
-            Format::Json => {
-                let trace = steps.map(|steps| {
-                    let step = |one: crate::admission::Step| StepReport {
-                        packet: one.packet,
-                        rule: RuleReport::of(describe(one.rule)),
-                        did: one.did,
-                    };
-                    steps.into_iter().map(step).collect()
-                });
-                print_json(&report(shown, &admission, trace, &describe))
-            }
-            Format::Text => print(&match steps {
-                None => admission_text::admission(&shown, &admission, &describe),
-                Some(steps) => admission_text::trace(&shown, &admission, &steps, &describe),
-            }),
-        }?;
-        Ok(exit(&admission))
+        let before = parsed.before()?.filter(|_| source.is_none());
+        let plan = before.map(|before| planned(&question, &before, (&crossing, &describe)));
+        show(self.format, shown, &crossing, (plan, &describe))?;
+        Ok(exit(&crossing.admission))
     }
+}
+
+fn show(
+    format: Format,
+    shown: QuestionReport,
+    crossing: &Crossing,
+    (plan, describe): (Option<ChangeReport>, Describe<'_>),
+) -> Outcome {
+    let is_of_one = shown.source.is_some();
+    match format {
+        Format::Text if is_of_one => print(&admission_text::trace(&shown, crossing, describe)),
+        Format::Text => {
+            print(&admission_text::admission(&shown, &crossing.admission, plan.as_ref(), describe))
+        }
+        Format::Json => {
+            let of_one = is_of_one.then(|| of_one(&shown, crossing, describe));
+            let mut report = report(shown, &crossing.admission, of_one, describe);
+            report.plan = plan;
+            print_json(&report)
+        }
+    }
+}
+
+/// What a plan opens and closes.
+fn planned(
+    question: &Question,
+    before: &[Box<dyn Layer + '_>],
+    (after, describe): (&Crossing, Describe<'_>),
+) -> ChangeReport {
+    let path = path::Path::new(before);
+    let old = path.admit(question);
+    let described = |id: RuleId| path.describe(&old, id);
+    let found = change(&old.admission, &after.admission);
+    change_v1::report(question.port, &found, (&described, describe), &|_, _| Vec::new())
+}
+
+/// What each layer does with one source, and what it meets.
+fn of_one(
+    shown: &QuestionReport,
+    crossing: &Crossing,
+    describe: Describe<'_>,
+) -> (Vec<VerdictReport>, Vec<StepReport>) {
+    let step = |(layer, step): &(usize, Step)| StepReport {
+        layer: shown.layers.get(*layer).map_or("", |layer| layer.layer),
+        packet: step.packet,
+        rule: RuleReport::of(describe(step.rule)),
+        did: step.did.clone(),
+    };
+    let steps = crossing.steps.iter().map(step).collect();
+    (verdicts(&shown.layers, &crossing.layers, describe), steps)
 }
 
 /// Findings are told before what is undetermined: they are certain.

@@ -1,5 +1,7 @@
 //! `callgate explain`
 
+mod way;
+
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -7,7 +9,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::inputs::{self, Inputs};
-use super::{Exit, Global, Outcome, print, show};
+use super::layers::Layers;
+use super::{Exit, Global, Outcome, complain, print, show};
 use crate::allowlist::{exceptions_of, standing};
 use crate::diagnostic::Diagnostics;
 use crate::plain::line;
@@ -16,11 +19,14 @@ use crate::prefix::Prefix;
 use crate::report::json_v1;
 use crate::report::source_v1::{Instant, Shown, instants, shown};
 use crate::site::Site;
+use way::Way;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
     /// The address
     address: IpAddr,
+    #[command(flatten)]
+    layers: Layers,
     /// The form of the report
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -45,6 +51,9 @@ struct Report {
     /// The targets of the site that admit it, as rendered.
     targets: Vec<String>,
     sources: Vec<Match>,
+    /// What the rules on the way do with it, where they are named by options or by the site's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<Way>,
 }
 
 /// A source that covers the address.
@@ -84,14 +93,30 @@ impl Explain {
         let Some(site) = inputs.site.as_ref().filter(|_| !sink.has_errors()) else {
             return Ok(Exit::Failure);
         };
-        let report = report(self.address, &inputs, site);
-        match self.format {
-            Format::Json => print(&json_v1::to_text(&report)),
-            Format::Text => {
-                let text = as_text(&report, &inputs);
-                print(&text)
+        let mut report = report(self.address, &inputs, site);
+        let mut exit = Exit::Ok;
+        if self.layers.is_named() || !site.path.is_empty() {
+            let wanted = if report.admitted { way::Wanted::Yes } else { way::Wanted::No };
+            let asked = self.layers.read(&site.path, &inputs::base(global));
+            let asked =
+                asked.and_then(|read| way::way(self.address.to_canonical(), wanted, &read, (&inputs, site)));
+            match asked {
+                Ok(way) => {
+                    exit = way.exit();
+                    report.path = Some(way);
+                }
+                // What the policies say is worth having all the same.
+                Err(error) => {
+                    complain(&format!("error: the rules on the way were not asked: {error:#}\n"));
+                    exit = Exit::Failure;
+                }
             }
         }
+        match self.format {
+            Format::Json => print(&json_v1::to_text(&report)),
+            Format::Text => print(&as_text(&report, &inputs)),
+        }?;
+        Ok(exit)
     }
 }
 
@@ -124,6 +149,7 @@ fn report(address: IpAddr, inputs: &Inputs, site: &Site) -> Report {
         admitted,
         targets,
         sources,
+        path: None,
     }
 }
 
@@ -256,8 +282,11 @@ fn as_text(report: &Report, inputs: &Inputs) -> String {
         }
     }
     if report.admitted {
-        let _ =
-            writeln!(text, "\nRendered into: {}. What is deployed may differ.", report.targets.join(", "));
+        let asked = if report.path.is_some() { "" } else { " What is deployed may differ." };
+        let _ = writeln!(text, "\nRendered into: {}.{asked}", report.targets.join(", "));
+    }
+    if let Some(way) = &report.path {
+        way.write(&mut text);
     }
     text
 }

@@ -17,28 +17,37 @@ const BYTES_MAX: u64 = 1 << 30;
 
 /// Listings in files. Where none is given, this host is asked.
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct Listings {
+#[command(next_help_heading = "Host")]
+pub(super) struct HostListings {
     /// Output of `nft -j list ruleset`
     #[arg(long, value_name = "FILE")]
-    nft_json: Option<PathBuf>,
+    pub(super) nft_json: Option<PathBuf>,
     /// Output of `nft -a list ruleset`, or without `-a`; it knows more than the JSON
     #[arg(long, value_name = "FILE")]
-    nft: Option<PathBuf>,
+    pub(super) nft: Option<PathBuf>,
     /// Output of `iptables-save`, or of `iptables -S`; once for each machinery
     #[arg(long, value_name = "FILE")]
-    iptables: Vec<PathBuf>,
+    pub(super) iptables: Vec<PathBuf>,
     /// Output of `ip6tables-save`, or of `ip6tables -S`; once for each machinery
     #[arg(long, value_name = "FILE")]
-    ip6tables: Vec<PathBuf>,
+    pub(super) ip6tables: Vec<PathBuf>,
     /// Output of `ipset save`
     #[arg(long, value_name = "FILE")]
-    ipset: Option<PathBuf>,
+    pub(super) ipset: Option<PathBuf>,
     /// Output of `ip -j address`: which addresses are the host's own, and what is behind which interface
     #[arg(long, value_name = "FILE")]
-    addresses: Option<PathBuf>,
+    pub(super) addresses: Option<PathBuf>,
+    /// Ask this host's packet filter as well, where another layer is named
+    #[arg(long)]
+    pub(super) host_live: bool,
 }
 
-impl Listings {
+impl HostListings {
+    /// Whether an option names a host's rules.
+    pub(super) fn is_named(&self) -> bool {
+        self.host_live || !self.is_live() || self.ipset.is_some() || self.addresses.is_some()
+    }
+
     /// Whether no rules are given, so that this host is meant.
     pub(super) fn is_live(&self) -> bool {
         self.nft_json.is_none() && self.nft.is_none() && self.iptables.is_empty() && self.ip6tables.is_empty()

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::admission_v1::{Describe, QuestionReport};
-use crate::admission::{Admission, Decided, RuleId, Ruling, Step};
+use super::admission_v1::{Describe, LayerReport, QuestionReport};
+use super::change_v1::ChangeReport;
+use super::drift_text;
+use crate::admission::{Admission, Decided, RuleId, Ruling};
+use crate::path::Crossing;
 use crate::plain::line;
 use crate::prefix::{Family, Prefix, PrefixSet};
 
@@ -17,7 +20,12 @@ const COLUMNS_MAX: usize = 100;
 // Writing into a String can't fail, so the results below are dropped.
 
 /// The answer for all sources.
-pub fn admission(question: &QuestionReport, admission: &Admission, describe: Describe<'_>) -> String {
+pub fn admission(
+    question: &QuestionReport,
+    admission: &Admission,
+    plan: Option<&ChangeReport>,
+    describe: Describe<'_>,
+) -> String {
     let mut text = heading(question);
     for family in [Family::V4, Family::V6] {
         let _ = writeln!(text, "\n{}", if family == Family::V4 { "IPv4" } else { "IPv6" });
@@ -40,6 +48,9 @@ pub fn admission(question: &QuestionReport, admission: &Admission, describe: Des
             wrapped(&between.ranges().collect::<Vec<_>>(), &mut text);
         }
         refusals(&refused, describe, &mut text);
+    }
+    if let Some(change) = plan {
+        drift_text::plan(change, &mut text);
     }
     rest(admission, describe, &mut text);
     text
@@ -134,34 +145,27 @@ fn did(ruling: Ruling) -> &'static str {
 }
 
 /// The answer for one source, rule by rule.
-pub fn trace(
-    question: &QuestionReport,
-    admission: &Admission,
-    steps: &[Step],
-    describe: Describe<'_>,
-) -> String {
+pub fn trace(question: &QuestionReport, crossing: &Crossing, describe: Describe<'_>) -> String {
     let mut text = heading(question);
     let source = question.source.clone().unwrap_or_default();
+    let admission = &crossing.admission;
     text.push('\n');
-    if let Some(one) = admission.decided.first() {
+    let met = if let Some(one) = admission.decided.first() {
         let verdict = if one.ruling == Ruling::Accept { "admitted" } else { "refused" };
         let _ = writeln!(text, "{source} is {verdict}");
         text.push_str(&decided_by(did(one.ruling), one.rule, describe, 2));
-        text.push_str("\nWhat it meets\n");
+        "\nWhat it meets\n"
     } else {
         let _ = writeln!(text, "{source} is undetermined: see what is undecided, below");
-        text.push_str("\nWhat it meets, on every way that is possible\n");
-    }
-    let mut packet = "";
-    for step in steps {
-        if step.packet != packet {
-            let what = match step.packet {
-                "syn" => "the first packet, inwards (SYN)",
-                "syn-ack" => "the answer, outwards (SYN-ACK)",
-                _ => "the last packet of the handshake, inwards (ACK)",
-            };
-            let _ = writeln!(text, "  {what}");
-            packet = step.packet;
+        "\nWhat it meets, on every way that is possible\n"
+    };
+    layers(question, crossing, &mut text);
+    text.push_str(met);
+    let mut before = (0, "");
+    for (layer, step) in &crossing.steps {
+        if (*layer, step.packet) != before {
+            let _ = writeln!(text, "  {}{}", layer_prefix(question, *layer), point(step.packet));
+            before = (*layer, step.packet);
         }
         let decider = describe(step.rule);
         let _ = writeln!(text, "    {} {}", decider.title, line(&step.did));
@@ -169,31 +173,92 @@ pub fn trace(
             let _ = writeln!(text, "      {}", line(&decider.text));
         }
     }
-    if steps.is_empty() {
+    if crossing.steps.is_empty() {
         text.push_str("  no rule\n");
     }
     rest(admission, describe, &mut text);
     text
 }
 
+/// What each layer says for itself, where there are several.
+fn layers(question: &QuestionReport, crossing: &Crossing, text: &mut String) {
+    if question.layers.len() < 2 {
+        return;
+    }
+    text.push_str("\nLayer by layer\n");
+    for (layer, answer) in question.layers.iter().zip(&crossing.layers) {
+        let verdict = answer.decided.first().map_or("undetermined", |one| match one.ruling {
+            Ruling::Accept => "admits it",
+            Ruling::Drop => "drops it",
+            Ruling::Reject => "rejects it",
+        });
+        let _ = writeln!(text, "  {:14} {verdict}", layer.layer);
+    }
+}
+
+/// The layer of a step, where there are several.
+fn layer_prefix(question: &QuestionReport, layer: usize) -> String {
+    let several = question.layers.len() > 1;
+    let named = question.layers.get(layer).filter(|_| several);
+    named.map(|layer| format!("{}: ", layer.layer)).unwrap_or_default()
+}
+
+fn point(packet: &str) -> &'static str {
+    match packet {
+        "syn" => "the first packet, inwards (SYN)",
+        "syn-ack" => "the answer, outwards (SYN-ACK)",
+        "ack" => "the last packet of the handshake, inwards (ACK)",
+        _ => "the request",
+    }
+}
+
 fn heading(question: &QuestionReport) -> String {
-    let interface = question
-        .interface
-        .as_ref()
-        .map_or_else(|| "any interface".to_owned(), |name| format!("interface {}", line(name)));
     let address = if question.addresses.is_empty() {
         String::new()
     } else {
         format!(" of {}", question.addresses.join(" and "))
     };
+    let port = question.port;
+    let asked = match question.layers.iter().find_map(|layer| layer.request.as_ref()) {
+        None => format!("Who can open a connection to {}/{port}{address}", question.protocol),
+        Some(request) => {
+            let method = request.method.as_ref().map_or("request", |method| method);
+            let server = request.server_name.as_ref().map_or("any server", |name| name);
+            format!(
+                "Whose {} for {} of {} at port {port}{address} is served",
+                line(method),
+                line(&request.path),
+                line(server)
+            )
+        }
+    };
+    // Only a host has interfaces that rules can name.
+    let interface = match &question.interface {
+        Some(name) => format!(" on interface {}", line(name)),
+        None if question.layers.iter().any(|layer| layer.layer == "host") => " on any interface".to_owned(),
+        None => String::new(),
+    };
+    let mut text = format!("{asked}{interface}, at {}\n", question.at);
+    for layer in &question.layers {
+        let through = through(layer);
+        if !through.is_empty() {
+            let _ = writeln!(text, "{}: {through}", layer.layer);
+        }
+    }
     let listings: Vec<String> = question.listings.iter().map(|name| line(name)).collect();
-    format!(
-        "Who can open a connection to {}/{}{address} on {interface}, at {}\nread from: {}\n",
-        question.protocol,
-        question.port,
-        question.at,
-        listings.join(", ")
-    )
+    let _ = writeln!(text, "read from: {}", listings.join(", "));
+    text
+}
+
+/// How callers reach a layer, where that is worth saying.
+fn through(layer: &LayerReport) -> String {
+    let mut words = Vec::new();
+    if !layer.groups.is_empty() {
+        words.push(layer.groups.iter().map(|group| line(group)).collect::<Vec<_>>().join(", "));
+    }
+    words.extend(layer.port.map(|port| format!("at port {port}")));
+    words.extend(layer.proxy.as_ref().map(|proxy| format!("through the proxy {proxy}")));
+    words.join(", ")
 }
 
 fn rest(admission: &Admission, describe: Describe<'_>, text: &mut String) {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
+use super::change_v1::ChangeReport;
 use super::json_v1::VERSION;
 use crate::admission::{Admission, Decided, Decider, RuleId};
 use crate::prefix::{Family, PrefixSet};
@@ -23,6 +24,12 @@ pub struct AdmissionReport {
     v6: FamilyReport,
     undecided: Vec<UndecidedReport>,
     findings: Vec<FindingReport>,
+    /// Of a plan of Terraform: what it opens and closes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ChangeReport>,
+    /// Of one source: what each layer does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Vec<VerdictReport>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<Vec<StepReport>>,
 }
@@ -42,9 +49,71 @@ pub struct QuestionReport {
     pub at: String,
     /// The listings that were read.
     pub listings: Vec<String>,
+    /// The layers that callers cross, from the outside inwards.
+    pub layers: Vec<LayerReport>,
     /// The one source that was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+}
+
+/// A layer, and what was asked of it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LayerReport {
+    /// `security-group`, `host` or `nginx`.
+    pub layer: &'static str,
+    /// What was read.
+    pub listings: Vec<String>,
+    /// The port at which callers arrive, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The proxy that they come through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// The security groups that were asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// The request that nginx was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestReport>,
+}
+
+/// A request to nginx.
+#[derive(Debug, Clone, Serialize)]
+pub struct RequestReport {
+    /// The server's name, as callers write it; absent for any.
+    pub server_name: Option<String>,
+    /// Path and query.
+    pub path: String,
+    /// The method; absent for any.
+    pub method: Option<String>,
+    /// Headers that callers send.
+    pub headers: Vec<String>,
+}
+
+/// What one layer does with one source.
+#[derive(Debug, Serialize)]
+pub struct VerdictReport {
+    /// `security-group`, `host` or `nginx`.
+    pub layer: &'static str,
+    /// `accept`, `drop`, `reject` or `undetermined`.
+    pub verdict: &'static str,
+    /// The rule that decides; the first one that can't be decided where it is undetermined.
+    pub rule: Option<RuleReport>,
+}
+
+/// What each layer says of one source, for a report.
+pub fn verdicts(names: &[LayerReport], answers: &[Admission], describe: Describe<'_>) -> Vec<VerdictReport> {
+    let one = |(layer, answer): (&LayerReport, &Admission)| {
+        let decided = answer.decided.first();
+        let open = answer.undecided.first();
+        let rule = decided.map_or_else(|| open.and_then(|open| open.rule), |decided| decided.rule);
+        VerdictReport {
+            layer: layer.layer,
+            verdict: decided.map_or("undetermined", |decided| decided.ruling.as_str()),
+            rule: rule.map(|rule| RuleReport::of(describe(rule))),
+        }
+    };
+    names.iter().zip(answers).map(one).collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -54,10 +123,13 @@ struct FamilyReport {
     decided: Vec<DecidedReport>,
 }
 
+/// First and last address.
 #[derive(Debug, Serialize)]
-struct RangeReport {
-    first: IpAddr,
-    last: IpAddr,
+pub struct RangeReport {
+    /// The first.
+    pub first: IpAddr,
+    /// The last, of the same family.
+    pub last: IpAddr,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,7 +189,9 @@ pub struct FindingReport {
 /// One rule that the source met.
 #[derive(Debug, Serialize)]
 pub struct StepReport {
-    /// `syn`, `syn-ack` or `ack`.
+    /// The layer that it is at.
+    pub layer: &'static str,
+    /// `syn`, `syn-ack` or `ack` of the handshake, or `request`.
     pub packet: &'static str,
     /// The rule or policy.
     pub rule: RuleReport,
@@ -140,7 +214,7 @@ pub fn findings(admission: &Admission, describe: Describe<'_>) -> Vec<FindingRep
 pub fn report(
     question: QuestionReport,
     admission: &Admission,
-    trace: Option<Vec<StepReport>>,
+    of_one: Option<(Vec<VerdictReport>, Vec<StepReport>)>,
     describe: Describe<'_>,
 ) -> AdmissionReport {
     let mut known: HashMap<RuleId, Rc<RuleReport>> = HashMap::new();
@@ -164,6 +238,7 @@ pub fn report(
         rule: rule(open.rule),
         sources: ranges(&open.sources),
     });
+    let (layers, trace) = of_one.unzip();
     AdmissionReport {
         version: VERSION,
         question,
@@ -171,6 +246,8 @@ pub fn report(
         v6: family(Family::V6),
         undecided: undecided.collect(),
         findings: findings(admission, describe),
+        plan: None,
+        layers,
         trace,
     }
 }
@@ -179,6 +256,7 @@ fn decided(one: &Decided, rule: Option<Rc<RuleReport>>) -> DecidedReport {
     DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule }
 }
 
-fn ranges(set: &PrefixSet) -> Vec<RangeReport> {
+/// A set as a report.
+pub fn ranges(set: &PrefixSet) -> Vec<RangeReport> {
     set.ranges().map(|(first, last)| RangeReport { first, last }).collect()
 }

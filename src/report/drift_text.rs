@@ -3,8 +3,11 @@
 use std::fmt::Write as _;
 
 use super::admission_text::range;
-use super::admission_v1::RuleReport;
-use super::drift_v1::{DifferenceReport, DriftReport, RangeReport, SourceReport, TargetReport};
+use super::admission_v1::{RangeReport, RuleReport};
+use super::change_v1::{ChangeReport, ChangedReport};
+use super::drift_v1::{
+    DifferenceReport, DriftReport, PathReport, PathSourceReport, SourceReport, TargetReport,
+};
 use crate::plain::line;
 
 /// Most ranges of a difference that are written out for people.
@@ -17,6 +20,11 @@ pub fn text(report: &DriftReport) -> String {
     let mut text = format!("What is deployed against the policy, at {}\n", report.at);
     let listings: Vec<String> = report.listings.iter().map(|name| line(name)).collect();
     let _ = writeln!(text, "read from: {}", listings.join(", "));
+    report.plan.iter().for_each(|change| plan(change, &mut text));
+    if let Some(path) = &report.path {
+        way(path, &mut text);
+        path.differences.iter().filter(|one| shown(report, one)).for_each(|one| difference(one, &mut text));
+    }
     for target in &report.targets {
         let _ = writeln!(text, "\n{}", heading(target));
         for one in &target.differences {
@@ -26,7 +34,8 @@ pub fn text(report: &DriftReport) -> String {
     for skipped in &report.skipped {
         let _ = writeln!(text, "\n{} was not compared: {}", skipped.target, skipped.why);
     }
-    if report.targets.iter().any(|target| !target.differences.is_empty()) {
+    let of_path = report.path.iter().flat_map(|path| &path.differences);
+    if of_path.chain(report.targets.iter().flat_map(|target| &target.differences)).next().is_some() {
         text.push_str(
             "\nNothing was changed. A change is for the running rules: make it where they are loaded from as well.\n",
         );
@@ -48,6 +57,78 @@ pub fn text(report: &DriftReport) -> String {
         }
     }
     text
+}
+
+/// What a plan of Terraform opens and closes.
+pub(super) fn plan(change: &ChangeReport, text: &mut String) {
+    let _ = writeln!(text, "\nthe plan, at tcp/{}", change.port);
+    for (what, all) in [("opens", &change.opens), ("closes", &change.closes)] {
+        for one in all {
+            let _ = writeln!(text, "  {what:9} {}{}", ranges_line(&one.ranges), of_sources(one));
+            if let Some(rule) = &one.rule {
+                let _ = writeln!(text, "    {:9} {}", "rule", rule_line(rule));
+            }
+        }
+        if all.is_empty() {
+            let _ = writeln!(text, "  {what:9} nobody");
+        }
+    }
+    if !change.undecided.is_empty() {
+        let _ = writeln!(text, "  {:9} {}", "undecided", ranges_line(&change.undecided));
+    }
+}
+
+/// Which sources of the policies are among them.
+fn of_sources(one: &ChangedReport) -> String {
+    if one.sources.is_empty() { String::new() } else { format!(" ({})", one.sources.join(", ")) }
+}
+
+fn markdown_plan(change: &ChangeReport, text: &mut String) {
+    let _ = writeln!(text, "### The plan, at tcp/{}\n", change.port);
+    text.push_str("| | addresses | source | rule |\n| --- | --- | --- | --- |\n");
+    for (what, all) in [("opens", &change.opens), ("closes", &change.closes)] {
+        for one in all {
+            let rule = one.rule.as_ref().map(|rule| cell(&rule_line(rule))).unwrap_or_default();
+            let sources = cell(&one.sources.join(", "));
+            let _ = writeln!(text, "| {what} | {} | {sources} | {rule} |", ranges_line(&one.ranges));
+        }
+        if all.is_empty() {
+            let _ = writeln!(text, "| {what} | nobody | | |");
+        }
+    }
+    if !change.undecided.is_empty() {
+        let _ = writeln!(text, "| undecided | {} | | |", ranges_line(&change.undecided));
+    }
+    text.push('\n');
+}
+
+/// All layers together: one verdict for each source and family, and the strangers who get through.
+fn way(path: &PathReport, text: &mut String) {
+    let layers: Vec<&str> = path.layers.iter().map(|layer| layer.layer).collect();
+    let _ = writeln!(text, "\nwhole path ({}): {}", layers.join(" → "), path.outcome.as_str());
+    let named = path.sources.iter().map(|one| one.provider.len().saturating_add(one.source.len()));
+    let width = named.max().unwrap_or(0).saturating_add(1);
+    for one in &path.sources {
+        let name = format!("{}/{}", one.provider, one.source);
+        let _ = writeln!(text, "  {name:width$} {} tcp/{} {}", one.family, one.port, verdict(one));
+    }
+}
+
+/// Of the whole path, who is blocked is told with the target that stands there, if any does.
+fn shown(report: &DriftReport, one: &DifferenceReport) -> bool {
+    report.targets.is_empty() || one.part.ends_with("foreign")
+}
+
+/// A verdict in a line: who decides, and for which addresses where it is not for all.
+fn verdict(one: &PathSourceReport) -> String {
+    if one.verdict == "admitted" {
+        return one.verdict.to_owned();
+    }
+    let at = one.layer.as_ref().map(|layer| format!(" by the {layer} layer")).unwrap_or_default();
+    let rule = one.rule.as_ref().map(|rule| format!(": {}", rule.located)).unwrap_or_default();
+    let why: Vec<String> = one.why.iter().map(|why| line(why)).collect();
+    let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+    format!("{}{at}{rule}{why}, {}", one.verdict, ranges_line(&one.ranges))
 }
 
 /// A target with its outcome, and how often it differs in which way.
@@ -148,19 +229,14 @@ fn source_line(source: &SourceReport) -> String {
 pub fn markdown(report: &DriftReport) -> String {
     let mut text = String::from("## What is deployed against the policy\n\n");
     let _ = writeln!(text, "Read from {}; judged at {}.\n", cell(&report.listings.join(", ")), report.at);
+    report.plan.iter().for_each(|change| markdown_plan(change, &mut text));
+    if let Some(path) = &report.path {
+        markdown_way(path, &mut text);
+        markdown_rows(path.differences.iter().filter(|one| shown(report, one)), &mut text);
+    }
     for target in &report.targets {
         let _ = writeln!(text, "### {}\n", cell(&heading(target)));
-        if !target.differences.is_empty() {
-            text.push_str(
-                "| part | port | addresses | source | rule | change |\n| --- | --- | --- | --- | --- | --- |\n",
-            );
-        }
-        for one in &target.differences {
-            markdown_row(one, &mut text);
-        }
-        if !target.differences.is_empty() {
-            text.push('\n');
-        }
+        markdown_rows(target.differences.iter(), &mut text);
         if let Some(diff) = &target.text_diff {
             let _ = writeln!(
                 text,
@@ -175,6 +251,29 @@ pub fn markdown(report: &DriftReport) -> String {
         let _ = writeln!(text, "- {} was not compared: {}", cell(&skipped.target), cell(&skipped.why));
     }
     text
+}
+
+fn markdown_way(path: &PathReport, text: &mut String) {
+    let layers: Vec<&str> = path.layers.iter().map(|layer| layer.layer).collect();
+    let _ = writeln!(text, "### whole path ({}): {}\n", layers.join(" → "), path.outcome.as_str());
+    text.push_str("| source | family | port | verdict |\n| --- | --- | --- | --- |\n");
+    for one in &path.sources {
+        let name = cell(&format!("{}/{}", one.provider, one.source));
+        let _ = writeln!(text, "| {name} | {} | {} | {} |", one.family, one.port, cell(&verdict(one)));
+    }
+    text.push('\n');
+}
+
+fn markdown_rows<'a>(differences: impl Iterator<Item = &'a DifferenceReport>, text: &mut String) {
+    let mut differences = differences.peekable();
+    if differences.peek().is_none() {
+        return;
+    }
+    text.push_str(
+        "| part | port | addresses | source | rule | change |\n| --- | --- | --- | --- | --- | --- |\n",
+    );
+    differences.for_each(|one| markdown_row(one, text));
+    text.push('\n');
 }
 
 fn cell(text: &str) -> String {

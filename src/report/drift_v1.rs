@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::admission_v1::{FindingReport, RuleReport};
+use super::admission_v1::{FindingReport, LayerReport, RangeReport, RuleReport};
+use super::change_v1::ChangeReport;
 use super::source_v1::{Instant, Shown};
 
 /// The report.
@@ -16,12 +17,58 @@ pub struct DriftReport {
     pub at: String,
     /// The listings that were read.
     pub listings: Vec<String>,
+    /// All layers together, where there are several, or the site names a path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathReport>,
     /// What was compared.
     pub targets: Vec<TargetReport>,
+    /// Of a plan of Terraform: what it opens and closes, at each port.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<ChangeReport>,
     /// What else is worth saying about the rules.
     pub findings: Vec<FindingReport>,
     /// Targets of the site that are not compared, with why.
     pub skipped: Vec<Skipped>,
+}
+
+/// All layers that a callback crosses, together.
+#[derive(Debug, Serialize)]
+pub struct PathReport {
+    /// The layers, from the outside inwards.
+    pub layers: Vec<LayerReport>,
+    /// `exclusive` where any target of these layers is, else `permit`.
+    pub mode: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// One verdict for each source, family and port.
+    pub sources: Vec<PathSourceReport>,
+    /// What differs, what is certain first.
+    pub differences: Vec<DifferenceReport>,
+}
+
+/// Does a source get through all layers?
+#[derive(Debug, Serialize)]
+pub struct PathSourceReport {
+    /// Whose it is.
+    pub provider: String,
+    /// Its id.
+    pub source: String,
+    /// Its state.
+    pub state: &'static str,
+    /// `v4` or `v6`.
+    pub family: &'static str,
+    /// The port called.
+    pub port: u16,
+    /// `admitted`, `blocked` (at least one address is) or `undetermined`.
+    pub verdict: &'static str,
+    /// The addresses that it is so for.
+    pub ranges: Vec<RangeReport>,
+    /// The layer that decides.
+    pub layer: Option<String>,
+    /// The rule that decides, or the first that can't be decided.
+    pub rule: Option<RuleReport>,
+    /// Why it is undecided.
+    pub why: Vec<String>,
 }
 
 /// A target that was not compared.
@@ -97,15 +144,6 @@ pub struct DifferenceReport {
     pub change: String,
     /// What the program that writes these rules has to be told, so that the change stays.
     pub lasting: Option<String>,
-}
-
-/// First and last address.
-#[derive(Debug, Serialize)]
-pub struct RangeReport {
-    /// The first.
-    pub first: IpAddr,
-    /// The last, of the same family.
-    pub last: IpAddr,
 }
 
 /// A source, with what the policy knows of it.

@@ -2,6 +2,7 @@
 //!
 //! These types are the format; their documentation becomes the JSON Schema. See `docs/site-format.md`.
 
+use super::path::RawLayer;
 use crate::policy::{Environment, Role};
 use crate::yaml::decode::{At, Decode, Decoder, Named, record};
 use crate::yaml::{Node, Value};
@@ -25,6 +26,9 @@ record! {
         /// Sources retired earlier or held longer than the provider says.
         #[schemars(default)]
         exceptions: list RawException,
+        /// The layers that a callback crosses, from the outside inwards.
+        #[schemars(default)]
+        path: list RawLayer,
         /// Where the allowlist is enforced, by a name of your choice.
         #[schemars(required, extend("minProperties" = 1))]
         targets: required Named<RawTarget>,

@@ -6,7 +6,7 @@
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::{Decider, FindingKind, LayerKind};
+use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::prefix::Family;
@@ -342,12 +342,12 @@ impl Target for Nftables {
         }
     }
 
-    fn deployed<'a>(&self, listing: &str, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
+    fn deployed<'a>(&self, listing: &Listing, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
         if self.chain.is_some() {
             return None;
         }
         let head = format!("table inet {} {{", self.own_table);
-        let lines = listing.lines().skip_while(|line| !line.starts_with(&head));
+        let lines = listing.text.lines().skip_while(|line| !line.starts_with(&head));
         let mut text = String::new();
         for line in lines {
             text.push_str(line);

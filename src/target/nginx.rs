@@ -3,7 +3,7 @@
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::LayerKind;
+use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::policy::validate::prefix_fault;
@@ -171,6 +171,20 @@ impl Target for Nginx {
         LayerKind::Nginx
     }
 
+    fn expects(&self, found: FindingKind) -> bool {
+        // What is open to others is none of its business then.
+        self.common.mode == Mode::Permit
+            && matches!(found, FindingKind::NoDenyAll | FindingKind::OpenSibling | FindingKind::FamilyOpen)
+    }
+
+    fn owns(&self, rule: &Decider) -> bool {
+        self.is_ours(&rule.listing)
+    }
+
+    fn deployed<'a>(&self, listing: &Listing, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
+        self.is_ours(&listing.name).then(|| listing.text.to_string()).zip(artifact.files.first())
+    }
+
     fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
         let allowlist = self.common.wanted(allowlist)?;
         let comments = Comments::new(&allowlist, plain);
@@ -210,12 +224,21 @@ impl Target for Nginx {
                 templates.render(TargetKind::Nginx, "geo", &values)?
             }
         };
-        let files = vec![ArtifactFile { path: format!("{}.{}.conf", self.common.name, self.variant), text }];
+        let files = vec![ArtifactFile { path: self.file_name(), text }];
         Ok(Artifact { files, findings: self.findings(allowlist.entries().len()) })
     }
 }
 
 impl Nginx {
+    fn file_name(&self) -> String {
+        format!("{}.{}.conf", self.common.name, self.variant)
+    }
+
+    /// Whether a file of a configuration is the one that we render, wherever it was put.
+    fn is_ours(&self, path: &str) -> bool {
+        path.rsplit('/').next() == Some(self.file_name().as_str())
+    }
+
     fn findings(&self, entries: usize) -> Vec<Diagnostic> {
         if self.variant == Variant::Geo || entries <= LINEAR_MAX {
             return Vec::new();

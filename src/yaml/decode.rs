@@ -26,7 +26,7 @@ impl Decoder<'_> {
         self.sink.push(Diagnostic::new(code, message).at(self.source, span.clone(), "").help(help));
     }
 
-    fn wrong_type(&mut self, node: &Node<'_>, wanted: &str) {
+    pub(crate) fn wrong_type(&mut self, node: &Node<'_>, wanted: &str) {
         let message = format!("{wanted} expected, found {}", node.describe());
         self.fault(Code::WrongType, &node.span, message, format!("write {wanted} here"));
     }

@@ -4,11 +4,11 @@
 //! `JUDGE_ONLY=word` runs the cases whose name has the word. `JUDGE_RECORD=folder` asks the kernel only and writes
 //! its answers, with the dumps, into the folder. `JUDGE_SEED=n JUDGE_SECONDS=s` choose the random hosts.
 
-mod answer;
+pub(crate) mod answer;
 mod arena;
 pub(crate) mod case;
 mod random;
-mod sources;
+pub(crate) mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -97,7 +97,7 @@ fn judge(arena: &mut Arena, case: &Case, view: &View, dumps: &Dumps, found: &Ver
 }
 
 /// Whether a list of a case's head names a source.
-fn names(listed: &[String], source: IpAddr) -> bool {
+pub(crate) fn names(listed: &[String], source: IpAddr) -> bool {
     listed.iter().any(|word| match word.as_str() {
         "all" => true,
         "none" => false,

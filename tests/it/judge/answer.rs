@@ -49,7 +49,7 @@ pub(crate) fn views(case: &Case, dumps: &Dumps) -> Vec<View> {
 }
 
 /// First and last addresses, as numbers.
-type Ranges = Vec<(IpAddr, IpAddr)>;
+pub(crate) type Ranges = Vec<(IpAddr, IpAddr)>;
 
 /// The answer for a family.
 #[derive(PartialEq, Eq)]
@@ -105,12 +105,12 @@ pub(crate) fn ask(case: &Case, view: &View, dumps: &Dumps) -> Result<Answer, Str
     Ok(Answer { families: [v4, v6], undecided, whole })
 }
 
-fn ranges(value: &Value) -> Option<Ranges> {
+pub(crate) fn ranges(value: &Value) -> Option<Ranges> {
     let end = |range: &Value, name: &str| range[name].as_str()?.parse::<IpAddr>().ok();
     value.as_array()?.iter().map(|range| Some((end(range, "first")?, end(range, "last")?))).collect()
 }
 
-fn holds(ranges: &Ranges, address: IpAddr) -> bool {
+pub(crate) fn holds(ranges: &Ranges, address: IpAddr) -> bool {
     ranges.iter().any(|(first, last)| *first <= address && address <= *last)
 }
 

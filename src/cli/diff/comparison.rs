@@ -1,0 +1,224 @@
+//! The allowlist against one layer or several: what differs, why, and what to do.
+
+use std::net::IpAddr;
+
+use crate::admission::change::change;
+use crate::admission::{Decider, Question, RuleId, Wanted};
+use crate::allowlist::{Allowlist, Exclusion};
+use crate::cli::inputs::Inputs;
+use crate::drift::keeper::Keeper;
+use crate::drift::verdict::{SourceVerdict, verdicts};
+use crate::drift::{Difference, Drift, Mode, Part, compare};
+use crate::path::{Crossing, Path};
+use crate::policy::load::Policies;
+use crate::policy::{Evidence, ProviderId, SourceId};
+use crate::report::admission_v1::{FindingReport, RangeReport, RuleReport, findings};
+use crate::report::change_v1::{self, ChangeReport};
+use crate::report::drift_v1::{DifferenceReport, PathSourceReport, SourceReport};
+use crate::report::source_v1::{instants, shown};
+use crate::target::Target;
+
+/// The allowlist, and the layers that it is compared with.
+pub(super) struct Comparison<'a> {
+    pub(super) inputs: &'a Inputs,
+    pub(super) allowlist: &'a Allowlist,
+    pub(super) path: Path<'a>,
+    /// The targets that may stand in these layers.
+    pub(super) targets: &'a [&'a dyn Target],
+    pub(super) mode: Mode,
+}
+
+/// The answer at one port.
+pub(super) struct Asked {
+    port: u16,
+    crossing: Crossing,
+    pub(super) drift: Drift,
+}
+
+impl Comparison<'_> {
+    /// Asks who gets through, at each port of the service.
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        let service = &self.allowlist.service;
+        let ask = |port: &u16| {
+            let mut crossing = self.path.admit(&Question {
+                port: *port,
+                interface: service.interface.clone(),
+                addresses: service.addresses.clone(),
+                at: self.inputs.at,
+            });
+            let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
+            crossing.admission.findings.retain(|found| !expected(found.kind));
+            let drift = compare(self.allowlist, &crossing.admission, self.mode);
+            Asked { port: *port, crossing, drift }
+        };
+        service.ports.iter().map(ask).collect()
+    }
+
+    pub(super) fn findings(&self, asked: &[Asked]) -> Vec<FindingReport> {
+        let of = |one: &Asked| {
+            findings(&one.crossing.admission, &|id: RuleId| self.path.describe(&one.crossing, id))
+        };
+        asked.iter().flat_map(of).collect()
+    }
+
+    pub(super) fn differences(&self, asked: &[Asked]) -> Vec<DifferenceReport> {
+        let of = |one: &Asked| -> Vec<DifferenceReport> {
+            one.drift.differences.iter().map(|difference| self.difference(one, difference)).collect()
+        };
+        asked.iter().flat_map(of).collect()
+    }
+
+    fn difference(&self, asked: &Asked, one: &Difference) -> DifferenceReport {
+        let policies = &self.inputs.policies;
+        let example = one.example();
+        let origins = one.origins.iter().filter_map(|at| {
+            let origin = self.allowlist.origins.get(usize::try_from(*at).ok()?)?;
+            let state = origin.state.as_str().to_owned();
+            Some(source(policies, (&origin.provider, &origin.source), state, example))
+        });
+        let excluded = one.excluded.iter().filter_map(|at| {
+            let gone = self.allowlist.excluded.get(*at)?;
+            Some(source(policies, (&gone.provider, &gone.source), exclusion(&gone.why), example))
+        });
+        let decider = one.rule.map(|rule| self.path.describe(&asked.crossing, rule));
+        DifferenceReport {
+            part: one.part.as_str(),
+            port: asked.port,
+            example,
+            ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
+            sources: origins.chain(excluded).collect(),
+            change: self.change(asked, one, decider.as_ref()),
+            lasting: decider.as_ref().and_then(|decider| self.lasting(asked.port, one, decider)),
+            rule: decider.map(RuleReport::of),
+            why: one.why.clone(),
+        }
+    }
+
+    /// The smallest safe change.
+    fn change(&self, asked: &Asked, one: &Difference, decider: Option<&Decider>) -> String {
+        let wanted = match one.part {
+            Part::AtRisk | Part::PossiblyForeign => {
+                return "find out about what is undecided, or replace that rule by one that names addresses"
+                    .to_owned();
+            }
+            Part::Blocked => Wanted::Admit,
+            Part::Foreign => Wanted::Refuse,
+        };
+        let found = one.rule.and_then(|rule| self.path.find(&asked.crossing, rule));
+        let mut placed = self
+            .targets
+            .iter()
+            .filter(|target| found.is_none_or(|(layer, _)| layer.kind() == target.layer()));
+        let load = placed.next().map_or_else(
+            || "tell whoever keeps these rules: no target of the site renders them".to_owned(),
+            |target| format!("render and load it: callgate render --target {}", target.common().name),
+        );
+        if decider.is_some_and(|decider| self.owns(decider)) {
+            return format!("the deployed artifact is not the one of today: {load}");
+        }
+        found.and_then(|(layer, own)| layer.mend(own, &one.addresses, asked.port, wanted)).unwrap_or(load)
+    }
+
+    fn owns(&self, decider: &Decider) -> bool {
+        self.targets.iter().any(|target| target.owns(decider))
+    }
+
+    /// What the program that writes the rules has to be told so that the change stays.
+    fn lasting(&self, port: u16, one: &Difference, decider: &Decider) -> Option<String> {
+        if one.part != Part::Blocked || self.owns(decider) {
+            return None;
+        }
+        Keeper::of(decider)?.told(&one.addresses.to_prefixes(), port)
+    }
+
+    /// What becomes of whom, at each port, where what was asked before is replaced by this.
+    pub(super) fn changes(&self, asked: &[Asked], before: &Comparison<'_>) -> Vec<ChangeReport> {
+        let old = before.asked();
+        let of = |(new, old): (&Asked, &Asked)| {
+            let describe = |id: RuleId| self.path.describe(&new.crossing, id);
+            let described = |id: RuleId| before.path.describe(&old.crossing, id);
+            let found = change(&old.crossing.admission, &new.crossing.admission);
+            change_v1::report(new.port, &found, (&described, &describe), &|first, last| {
+                self.names(first, last)
+            })
+        };
+        asked.iter().zip(&old).map(of).collect()
+    }
+
+    /// The sources that are wanted within an interval, as `provider/source`.
+    fn names(&self, first: IpAddr, last: IpAddr) -> Vec<String> {
+        let entries = self.allowlist.within(first, last);
+        let origins = entries.flat_map(|entry| self.allowlist.origins_of(entry));
+        origins.map(|origin| format!("{}/{}", origin.provider, origin.source)).collect()
+    }
+
+    /// One verdict for each source and family.
+    pub(super) fn sources(&self, asked: &[Asked]) -> Vec<PathSourceReport> {
+        let of = |one: &Asked| -> Vec<PathSourceReport> {
+            let all = verdicts(self.allowlist, &one.crossing.admission);
+            all.into_iter().filter_map(|verdict| self.source(one, verdict)).collect()
+        };
+        asked.iter().flat_map(of).collect()
+    }
+
+    fn source(&self, asked: &Asked, one: SourceVerdict) -> Option<PathSourceReport> {
+        let origin = self.allowlist.origins.get(usize::try_from(one.origin).ok()?)?;
+        let rule = one.rule.map(|rule| self.path.describe(&asked.crossing, rule));
+        Some(PathSourceReport {
+            provider: origin.provider.to_string(),
+            source: origin.source.to_string(),
+            state: origin.state.as_str(),
+            family: one.family.as_str(),
+            port: asked.port,
+            verdict: one.verdict.as_str(),
+            ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
+            layer: rule.as_ref().and_then(|rule| rule.facts.get("layer").cloned()),
+            rule: rule.map(RuleReport::of),
+            why: one.why,
+        })
+    }
+}
+
+fn exclusion(why: &Exclusion) -> String {
+    match why {
+        Exclusion::Expired(end) => format!("expired: its end was {end}"),
+        Exclusion::Retired(since, reason) => format!("retired here on {since}: {reason}"),
+        Exclusion::NotYet => "not made known yet".to_owned(),
+        Exclusion::Tombstone => "withdrawn".to_owned(),
+        Exclusion::Role(role) => format!("role {role} is not selected"),
+        Exclusion::Environment => "its environments are not selected".to_owned(),
+    }
+}
+
+/// What a policy knows of a source.
+fn source(
+    policies: &Policies,
+    (provider, id): (&ProviderId, &SourceId),
+    state: String,
+    example: Option<IpAddr>,
+) -> SourceReport {
+    let policy = policies.by_provider.get(provider.as_str());
+    let found = policy.and_then(|policy| Some((policy, policy.source(id)?)));
+    let evidence = found.and_then(|(policy, source)| {
+        // What names the address tells most, then what the provider says at all.
+        let wanted = example.map(|example| example.to_string());
+        let says = |one: &&Evidence| one.says.is_some();
+        let names = |one: &&Evidence| {
+            one.says
+                .as_ref()
+                .zip(wanted.as_ref())
+                .is_some_and(|(says, wanted)| says.contains(wanted.as_str()))
+        };
+        let all = &source.evidence;
+        let best = all.iter().find(names).or_else(|| all.iter().find(says)).or(all.first())?;
+        Some(shown(policy, best))
+    });
+    let lifecycle = found.and_then(|(_, source)| source.environments.values().next());
+    SourceReport {
+        provider: provider.to_string(),
+        source: id.to_string(),
+        state,
+        instants: lifecycle.map(instants).unwrap_or_default(),
+        evidence,
+    }
+}

@@ -1,0 +1,154 @@
+//! What the rules on the way do with one address.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::admission::{Layer, Question, RuleId};
+use crate::cli::Exit;
+use crate::cli::inputs::Inputs;
+use crate::cli::layers::{Read, names};
+use crate::drift::Mode;
+use crate::drift::verdict::{Verdict, verdict_of};
+use crate::path::{Crossing, Path};
+use crate::plain::line;
+use crate::report::admission_v1::LayerReport;
+use crate::report::admission_v1::{RuleReport, VerdictReport, verdicts};
+use crate::site::Site;
+
+/// What becomes of the address on its way.
+#[derive(Debug, Serialize)]
+pub(super) struct Way {
+    /// What was read.
+    listings: Vec<String>,
+    /// The layers, from the outside inwards.
+    layers: Vec<LayerReport>,
+    /// At each port of the service.
+    ports: Vec<AtPort>,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+#[derive(Debug, Serialize)]
+struct AtPort {
+    port: u16,
+    /// `admitted`, `blocked` or `undetermined`.
+    verdict: &'static str,
+    /// The layer that decides.
+    layer: Option<String>,
+    /// The rule that decides, or the first that can't be decided.
+    rule: Option<RuleReport>,
+    /// Why it is undecided.
+    why: Vec<String>,
+    /// What each layer says for itself.
+    layers: Vec<VerdictReport>,
+}
+
+/// Whether the policies want the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// They do.
+    Yes,
+    /// They don't.
+    No,
+}
+
+/// Asks all layers about one address.
+pub(super) fn way(
+    address: IpAddr,
+    wanted: Wanted,
+    read: &Read,
+    (inputs, site): (&Inputs, &Site),
+) -> anyhow::Result<Way> {
+    let parsed = read.parse()?;
+    let layers = parsed.layers()?;
+    let path = Path::new(&layers);
+    let reports = read.reports(&layers);
+    let mut ports = Vec::new();
+    let mut exits = Vec::new();
+    for port in &site.service.ports {
+        let question = Question {
+            port: *port,
+            interface: site.service.interface.clone(),
+            addresses: site.service.addresses.clone(),
+            at: inputs.at,
+        };
+        let crossing = path.trace(&question, address);
+        let (verdict, rule) = verdict_of(&crossing.admission, address);
+        exits.push(status(verdict, wanted, mode(inputs, &layers)));
+        ports.push(at_port(*port, (verdict, rule), &crossing, (&path, &reports)));
+    }
+    // Drift is told before what is undetermined: it is certain.
+    let exit = [Exit::Findings, Exit::Undetermined].into_iter().find(|exit| exits.contains(exit));
+    Ok(Way { listings: names(&layers).collect(), layers: reports, ports, exit: exit.unwrap_or(Exit::Ok) })
+}
+
+fn at_port(
+    port: u16,
+    (verdict, rule): (Verdict, Option<RuleId>),
+    crossing: &Crossing,
+    (path, reports): (&Path<'_>, &[LayerReport]),
+) -> AtPort {
+    let describe = |id: RuleId| path.describe(crossing, id);
+    let rule = rule.map(describe);
+    AtPort {
+        port,
+        verdict: verdict.as_str(),
+        layer: rule.as_ref().and_then(|rule| rule.facts.get("layer").cloned()),
+        rule: rule.map(RuleReport::of),
+        why: crossing.admission.undecided.iter().map(|open| open.why.clone()).collect(),
+        layers: verdicts(reports, &crossing.layers, &describe),
+    }
+}
+
+/// Strangers count where any target of these layers wants to be exclusive.
+fn mode(inputs: &Inputs, layers: &[Box<dyn Layer + '_>]) -> Mode {
+    let stands = |kind| layers.iter().any(|layer| layer.kind() == kind);
+    let mut here = inputs.targets.iter().filter(|target| stands(target.layer()));
+    if here.any(|target| target.common().mode == Mode::Exclusive) { Mode::Exclusive } else { Mode::Permit }
+}
+
+fn status(verdict: Verdict, wanted: Wanted, mode: Mode) -> Exit {
+    match (verdict, wanted, mode) {
+        (Verdict::Admitted, Wanted::Yes, _)
+        | (Verdict::Blocked, Wanted::No, _)
+        | (_, Wanted::No, Mode::Permit) => Exit::Ok,
+        (Verdict::Blocked, Wanted::Yes, _) | (Verdict::Admitted, Wanted::No, Mode::Exclusive) => {
+            Exit::Findings
+        }
+        (Verdict::Undetermined, Wanted::Yes | Wanted::No, _) => Exit::Undetermined,
+    }
+}
+
+impl Way {
+    /// Drift where the verdict is not what is wanted.
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// For people. Writing into a String can't fail, so the results are dropped.
+    pub(super) fn write(&self, text: &mut String) {
+        let listings: Vec<String> = self.listings.iter().map(|name| line(name)).collect();
+        let _ = writeln!(text, "\nOn the way, read from: {}", listings.join(", "));
+        for at in &self.ports {
+            let by = at.layer.as_ref().filter(|_| at.verdict != "admitted");
+            let by = by.map(|layer| format!(" by the {layer} layer")).unwrap_or_default();
+            let _ = writeln!(text, "  {:12} {}{by}", format!("tcp/{}", at.port), at.verdict);
+            at.layers.iter().for_each(|one| layer(one, text));
+            for why in &at.why {
+                let _ = writeln!(text, "    undecided      {}", line(why));
+            }
+        }
+    }
+}
+
+/// What one layer does, and its rule below.
+fn layer(one: &VerdictReport, text: &mut String) {
+    let named = one.rule.as_ref().map(|rule| line(&rule.located));
+    let rule = named.as_deref().unwrap_or("no rule looks at it");
+    let _ = writeln!(text, "    {:14} {:12} {rule}", one.layer, one.verdict);
+    if let Some(rule) = one.rule.as_ref().filter(|rule| !rule.text.is_empty()) {
+        let _ = writeln!(text, "    {:14} {:12} {}", "", "", line(&rule.text));
+    }
+}

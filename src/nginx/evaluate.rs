@@ -1,0 +1,385 @@
+//! Asks a configuration of nginx who gets into a location: all sources at once, through every phase before the
+//! content.
+//!
+//! Callers come to a socket (`listener`), are answered by a server, go through its phases (`walk`) and end with
+//! content or with a status (`answer`). What hangs on files, passwords, other servers or code is undecided.
+
+mod access;
+mod answer;
+mod code;
+mod describe;
+mod finding;
+mod jump;
+mod level;
+mod listener;
+mod locate;
+mod mend;
+mod pattern;
+mod phase;
+mod pieces;
+mod realip;
+mod rewrite;
+mod state;
+mod uri;
+mod variable;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use super::{Config, Files, Request};
+use crate::admission::{Admission, Decider, Layer, LayerKind, Listing, Question, RuleId, Step, Wanted};
+use crate::prefix::{Family, PrefixSet};
+use answer::{Answer, End, Fates, Serving};
+use level::{LevelId, Program, Role, rule};
+use listener::{Listener, listeners, reached};
+use state::{By, Client, Content, Known, Origin, State, mapped};
+use uri::{Slashes, normalised};
+use walk::{Phase, Walk, Way};
+
+/// nginx searches a location this many times for one request, and no more.
+const CHANGES_MAX: u8 = 11;
+
+/// A configuration that can be asked about a request.
+#[derive(Debug)]
+pub struct Asked<'t> {
+    program: Program<'t>,
+    files: &'t Files,
+    request: &'t Request,
+}
+
+impl<'t> Asked<'t> {
+    /// Makes a configuration ready.
+    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Self {
+        Self { program: Program::new(config), files, request }
+    }
+}
+
+impl Layer for Asked<'_> {
+    fn kind(&self) -> LayerKind {
+        LayerKind::Nginx
+    }
+
+    fn listings(&self) -> &[Listing] {
+        self.files.listings()
+    }
+
+    fn admit(&self, question: &Question) -> Admission {
+        self.asked(question, None).0
+    }
+
+    fn trace(&self, question: &Question, source: IpAddr) -> (Admission, Vec<Step>) {
+        self.asked(question, Some(source))
+    }
+
+    fn describe(&self, rule: RuleId) -> Decider {
+        self.decider(rule)
+    }
+
+    fn mend(&self, rule: RuleId, sources: &PrefixSet, _port: u16, wanted: Wanted) -> Option<String> {
+        self.lines(rule, sources, wanted)
+    }
+}
+
+impl Asked<'_> {
+    fn asked(&self, question: &Question, only: Option<IpAddr>) -> (Admission, Vec<Step>) {
+        let mut walk = Walk::new(&self.program, self.request);
+        let everyone = match only {
+            Some(source) => {
+                walk.steps = Some(Vec::new());
+                PrefixSet::between(source, source)
+            }
+            None => PrefixSet::everything(),
+        };
+        let http = listeners(&self.program, &self.program.servers, question.port);
+        let mut doors = Vec::new();
+        for door in self.doors(question, &everyone) {
+            let all = reached(&http, door.family, door.dialled);
+            if all.is_empty() {
+                walk.fates.refuse(&door.callers, &By::Nothing, None);
+            }
+            doors.extend(all.into_iter().map(|listener| (door.clone(), listener)));
+        }
+        for (door, listener) in doors {
+            self.enter(&mut walk, &door, listener);
+        }
+        let steps = walk.steps.take().unwrap_or_default();
+        let findings = std::mem::take(&mut walk.findings);
+        let fates = std::mem::take(&mut walk.fates);
+        let mut admission = fates.admission(&everyone);
+        admission.findings = findings;
+        (admission, steps)
+    }
+
+    /// The families that callers connect with. Behind a proxy all come by the proxy's.
+    fn doors(&self, question: &Question, everyone: &PrefixSet) -> Vec<Door> {
+        let dialled = |family| {
+            question.addresses.iter().copied().find(|address| address.is_ipv4() == (family == Family::V4))
+        };
+        if let Some(proxy) = self.request.proxy {
+            let family = if proxy.is_ipv4() { Family::V4 } else { Family::V6 };
+            // The address that callers dial is the proxy's, and not one of nginx.
+            return vec![Door { family, callers: everyone.clone(), dialled: None }];
+        }
+        let doors = Family::ALL.into_iter().map(|family| Door {
+            family,
+            callers: everyone.only(family),
+            dialled: dialled(family),
+        });
+        doors.filter(|door| !door.callers.is_empty()).collect()
+    }
+
+    /// Callers of a family at a socket, each server that may answer them.
+    fn enter(&self, walk: &mut Walk<'_, '_>, door: &Door, listener: &Listener) {
+        walk.way = Way {
+            port: listener.port,
+            dialled: door.dialled,
+            is_tls: listener.is_tls,
+            is_proxied: listener.is_proxied,
+        };
+        let servers = listener.answering(&self.program, self.request.server_name.as_deref());
+        for server in servers {
+            let number = self.program.level(server).map_or(0, |level| level.number);
+            if let Some(listen) = listener.number {
+                walk.met(listen, || "takes the connection".to_owned());
+            }
+            walk.met(number, || "answers".to_owned());
+            if listener.servers.len() > 1 && self.request.server_name.is_none() {
+                let why: Rc<str> =
+                    "which server answers hangs on the name that callers write: give `--server-name`".into();
+                walk.note(number, &why, &door.callers);
+            }
+            let answers = self.walked(walk, door, listener, server);
+            for answer in answers {
+                self.judge(&mut walk.fates, answer);
+            }
+        }
+    }
+
+    fn walked(
+        &self,
+        walk: &mut Walk<'_, '_>,
+        door: &Door,
+        listener: &Listener,
+        server: LevelId,
+    ) -> Vec<Answer> {
+        let slashes = match self.program.setting(server, "merge_slashes").as_deref() {
+            Some("off") => Slashes::Kept,
+            _ => Slashes::Merged,
+        };
+        let number = self.program.level(server).map_or(0, |level| level.number);
+        let is_mapped = listener.is_dual && door.family == Family::V4;
+        let client = match self.request.proxy {
+            Some(proxy) if is_mapped => Client::Fixed(mapped(proxy)),
+            Some(proxy) => Client::Fixed(proxy),
+            None if is_mapped => Client::Mapped,
+            None => Client::Own,
+        };
+        let uri = normalised(&self.request.path, slashes);
+        let method = match &self.request.method {
+            Some(method) => Content::text(method),
+            None => Content::unknown("callers may use any method: give `--method`"),
+        };
+        let mut state = State {
+            callers: door.callers.clone(),
+            known: Known {
+                server,
+                level: server,
+                origin: Origin::Caller,
+                peer: client.clone(),
+                client,
+                is_told: false,
+                path: uri.as_ref().map_or("/", |uri| &uri.path).into(),
+                query: Content::text(uri.as_ref().map_or("", |uri| &uri.query)),
+                method,
+                is_internal: false,
+                is_changed: false,
+                changes_left: CHANGES_MAX,
+                captured: Some(Rc::default()),
+                variables: Rc::new(BTreeMap::new()),
+                cached: Rc::new(BTreeMap::new()),
+                status: None,
+                is_error_page: false,
+                by: By::Nothing,
+            },
+        };
+        if uri.is_none() {
+            state.known.by = By::One(rule(number, Role::Directive));
+            let rule = Some(rule(number, Role::Directive));
+            return vec![Answer { state, end: End::Status(400), rule }];
+        }
+        let mut answers = Vec::new();
+        if listener.is_proxied && self.request.proxy.is_none() {
+            // Whoever speaks plainly is refused; whoever speaks the proxy's protocol gets further.
+            let number = listener.number.unwrap_or(number);
+            let why = "it waits for the PROXY protocol, which a proxy speaks: give `--proxy`".into();
+            walk.note(number, &why, &state.callers);
+            let mut plain = state.clone();
+            plain.known.by = By::One(rule(number, Role::Directive));
+            answers.push(Answer { state: plain, end: End::Status(400), rule: None });
+        }
+        let states = walk.real_ip(server, state);
+        answers.extend(walk.run(Phase::ServerRewrite, states));
+        answers
+    }
+
+    /// Whether an end is content, and so whether callers are in.
+    fn judge(&self, fates: &mut Fates, answer: Answer) {
+        let Answer { state, end, rule: place } = answer;
+        let (callers, by) = (&state.callers, &state.known.by);
+        match (end, state.known.status) {
+            (End::Unknown(number, why), _) => {
+                fates.leave_open(callers, Some(rule(number, Role::Directive)), &why);
+            }
+            (End::Redirect(status, to), _) => {
+                let rule = match by {
+                    By::One(rule) => Some(*rule),
+                    By::Nothing | By::Each(_) => place,
+                };
+                let why = format!("it is answered by a redirect to `{to}` ({status}), which is not followed");
+                fates.leave_open(callers, rule, &why.into());
+            }
+            (End::Content(Serving::Passed), Some(status @ 300..)) => {
+                let why = format!("the request is passed on, and its answer has status {status}");
+                fates.leave_open(callers, place, &why.into());
+            }
+            (End::Content(_), None | Some(..300)) | (End::Status(..300), None | Some(..300)) => {
+                fates.accept(callers, by, place);
+            }
+            (End::Content(Serving::Files) | End::Status(_), _) => fates.refuse(callers, by, place),
+        }
+    }
+}
+
+/// Callers of a family, or of a proxy.
+#[derive(Debug, Clone)]
+struct Door {
+    /// The family of their connections.
+    family: Family,
+    /// Who they are.
+    callers: PrefixSet,
+    /// The address that they dial, where it is known.
+    dialled: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nginx::read;
+
+    /// A question about a configuration of `http`.
+    struct Case {
+        files: Files,
+        request: Request,
+        question: Question,
+    }
+
+    impl Case {
+        fn new(http: &str) -> Self {
+            Self::whole(&format!("events {{}}\nhttp {{\n{http}\n}}\n"))
+        }
+
+        fn whole(text: &str) -> Self {
+            Self {
+                files: Files::single("/etc/nginx/nginx.conf", text),
+                request: Request {
+                    server_name: Some("shop.example".to_owned()),
+                    path: "/callback".to_owned(),
+                    method: Some("POST".to_owned()),
+                    ..Request::default()
+                },
+                question: Question {
+                    port: 80,
+                    interface: None,
+                    addresses: Vec::new(),
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                },
+            }
+        }
+
+        fn ask<T>(&self, with: impl FnOnce(&Asked<'_>, Admission) -> T) -> T {
+            let config = read(&self.files).unwrap();
+            let asked = Asked::new(&config, &self.files, &self.request);
+            let admission = asked.admit(&self.question);
+            lawful(&admission);
+            with(&asked, admission)
+        }
+
+        /// Surely and possibly admitted, as prefixes.
+        fn sets(&self) -> (String, String) {
+            self.ask(|_, admission| (shown(&admission.surely), shown(&admission.possibly)))
+        }
+
+        #[track_caller]
+        fn check(&self, surely: &str, possibly: &str) {
+            assert_eq!(self.sets(), (surely.to_owned(), possibly.to_owned()));
+        }
+    }
+
+    fn shown(set: &PrefixSet) -> String {
+        let prefixes: Vec<String> =
+            set.to_prefixes().iter().map(|prefix| prefix.short().to_string()).collect();
+        match prefixes.as_slice() {
+            [a, b] if a == "0.0.0.0/0" && b == "::/0" => "all".to_owned(),
+            _ => prefixes.join(" "),
+        }
+    }
+
+    /// Every address is decided once, or undecided.
+    fn lawful(admission: &Admission) {
+        assert!(admission.possibly.covers(&admission.surely));
+        let of = |ruling| {
+            let all = admission.decided.iter().filter(|one| one.ruling == ruling);
+            state::all_of(&all.map(|one| PrefixSet::between(one.first, one.last)).collect::<Vec<_>>())
+        };
+        let (ins, outs) = (of(crate::admission::Ruling::Accept), of(crate::admission::Ruling::Reject));
+        assert_eq!(ins, admission.surely);
+        assert_eq!(outs, admission.possibly.complement());
+        for pair in admission.decided.windows(2) {
+            assert!(pair[0].last < pair[1].first);
+        }
+        let open = admission.undecided.iter().map(|one| one.sources.clone()).collect::<Vec<_>>();
+        assert_eq!(state::all_of(&open), admission.possibly.difference(&admission.surely));
+    }
+
+    fn server(inside: &str) -> Case {
+        Case::new(&format!("server {{ listen 80; listen [::]:80; server_name shop.example; {inside} }}"))
+    }
+
+    #[test]
+    fn the_first_line_that_names_a_caller_decides() {
+        server("location /callback { allow 192.0.2.1; deny 192.0.2.0/24; allow 2001:db8::/32; deny all; proxy_pass http://a; }")
+            .check("192.0.2.1 2001:db8::/32", "192.0.2.1 2001:db8::/32");
+        server("location /callback { deny 128.0.0.0/1; proxy_pass http://a; }")
+            .check("0.0.0.0/1 ::/0", "0.0.0.0/1 ::/0");
+        server("location /callback { proxy_pass http://a; }").check("all", "all");
+    }
+
+    #[test]
+    fn all_or_nothing_is_inherited() {
+        let outer = "allow 192.0.2.1; deny all;";
+        server(&format!("{outer} location /callback {{ }}")).check("192.0.2.1", "192.0.2.1");
+        server(&format!("{outer} location /callback {{ deny 0.0.0.0/1; }}"))
+            .check("128.0.0.0/1 ::/0", "128.0.0.0/1 ::/0");
+        server(&format!("{outer} location /callback {{ location /callback {{ return 200; }} }}"))
+            .check("all", "all");
+    }
+
+    #[test]
+    fn what_rewrites_comes_before_the_list() {
+        let list = "allow 192.0.2.1; deny all;";
+        server(&format!("location /callback {{ {list} return 200; }}")).check("all", "all");
+        server(&format!("location /callback {{ {list} return 403; }}")).check("", "");
+        server(&format!("location /callback {{ {list} return 301 /x; }}")).check("", "all");
+        server(&format!("location /callback {{ {list} rewrite ^ /x last; }} location /x {{ }}"))
+            .check("all", "all");
+        server(&format!("location /callback {{ {list} rewrite ^ /x break; }} location /x {{ }}"))
+            .check("192.0.2.1", "192.0.2.1");
+        server(&format!("location /callback {{ {list} if ($request_method = POST) {{ return 204; }} }}"))
+            .check("all", "all");
+        server(&format!("location /callback {{ {list} if ($http_x) {{ return 204; }} }}"))
+            .check("192.0.2.1", "all");
+        server(&format!("location /callback {{ {list} rewrite ^(.*)$ $1 last; }}")).check("", "");
+    }
+}

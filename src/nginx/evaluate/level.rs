@@ -1,0 +1,275 @@
+//! The configuration made ready: its levels (http, server, location, `if`, `limit_except`), what each sets, and
+//! what each inherits.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::code::{self, Code};
+use super::locate::Name;
+use crate::admission::RuleId;
+use crate::nginx::{Config, Directive};
+
+/// Levels may stand in each other no deeper.
+pub(super) const DEPTH_MAX: usize = 100;
+
+/// Index of a level.
+pub(super) type LevelId = usize;
+
+/// Number of a directive, in the order of the configuration.
+pub(super) type Number = u32;
+
+/// What a level is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `http` or `stream`
+    Root,
+    /// `server`
+    Server,
+    /// `location`
+    Location(Name),
+    /// `if`
+    If,
+    /// `limit_except`, with the methods that it leaves alone.
+    LimitExcept(Vec<String>),
+}
+
+/// A level.
+#[derive(Debug)]
+pub(super) struct Level<'t> {
+    /// The one that it stands in.
+    pub(super) parent: Option<LevelId>,
+    /// What it is.
+    pub(super) kind: Kind,
+    /// The directive that opens it.
+    pub(super) number: Number,
+    /// Its directives that set something, by name.
+    set: BTreeMap<&'t str, Vec<Number>>,
+    /// Its rewriting directives, in order.
+    pub(super) codes: Vec<Code<'t>>,
+    /// Its locations, in order.
+    pub(super) locations: Vec<LevelId>,
+    /// Its `limit_except`.
+    pub(super) limit_except: Option<LevelId>,
+}
+
+/// A directive and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'t> {
+    /// The directive.
+    pub(super) directive: &'t Directive<'t>,
+    /// The level that it stands in.
+    pub(super) level: Option<LevelId>,
+}
+
+/// A configuration that can be asked.
+#[derive(Debug, Default)]
+pub(super) struct Program<'t> {
+    /// Each level.
+    pub(super) levels: Vec<Level<'t>>,
+    entries: Vec<Entry<'t>>,
+    /// Servers of `http`, in order.
+    pub(super) servers: Vec<LevelId>,
+    /// Servers of `stream`, in order.
+    pub(super) streams: Vec<LevelId>,
+    /// Variables that a `set` or its like makes, wherever it stands.
+    pub(super) settable: BTreeSet<&'t str>,
+}
+
+/// What a number of a rule stands for besides a directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The directive itself.
+    Directive,
+    /// The end of the allow and deny lines that hold at the level that the directive opens: what none of them
+    /// names.
+    EndOfList,
+}
+
+/// The rule that a directive is.
+pub(super) fn rule(number: Number, role: Role) -> RuleId {
+    let end = u32::from(role == Role::EndOfList);
+    // Zero is kept for no rule.
+    RuleId(number.saturating_mul(2).saturating_add(2).saturating_add(end))
+}
+
+/// What a rule's number stands for.
+pub(super) fn ruled(rule: RuleId) -> Option<(Number, Role)> {
+    let number = rule.0.checked_sub(2)?;
+    Some((number / 2, if number.is_multiple_of(2) { Role::Directive } else { Role::EndOfList }))
+}
+
+impl<'t> Program<'t> {
+    /// Makes a configuration ready.
+    pub(super) fn new(config: &'t Config<'t>) -> Self {
+        let mut program = Self::default();
+        for directive in &config.directives {
+            if matches!(directive.name(), "http" | "stream") {
+                let number = program.number(directive, None);
+                program.open(directive, number, (None, Kind::Root), 0);
+            }
+        }
+        let of = |name: &str| {
+            let servers = program.levels.iter().enumerate().filter(|(_, level)| {
+                level.kind == Kind::Server
+                    && level.parent.and_then(|root| program.levels.get(root)).is_some_and(|root| {
+                        program.directive(root.number).is_some_and(|opener| opener.name() == name)
+                    })
+            });
+            servers.map(|(id, _)| id).collect()
+        };
+        let (servers, streams) = (of("http"), of("stream"));
+        Self { servers, streams, ..program }
+    }
+
+    fn number(&mut self, directive: &'t Directive<'t>, level: Option<LevelId>) -> Number {
+        self.entries.push(Entry { directive, level });
+        Number::try_from(self.entries.len().saturating_sub(1)).unwrap_or(Number::MAX)
+    }
+
+    fn open(
+        &mut self,
+        opener: &'t Directive<'t>,
+        number: Number,
+        (parent, kind): (Option<LevelId>, Kind),
+        depth: usize,
+    ) -> LevelId {
+        let id = self.levels.len();
+        self.levels.push(Level {
+            parent,
+            kind,
+            number,
+            set: BTreeMap::new(),
+            codes: Vec::new(),
+            locations: Vec::new(),
+            limit_except: None,
+        });
+        if depth < DEPTH_MAX {
+            for directive in opener.block.iter().flatten() {
+                self.take(id, directive, depth.saturating_add(1));
+            }
+        }
+        id
+    }
+
+    fn take(&mut self, id: LevelId, directive: &'t Directive<'t>, depth: usize) {
+        let number = self.number(directive, Some(id));
+        let arguments = directive.arguments();
+        let name = directive.name();
+        let opened = match name {
+            "server" if directive.block.is_some() => Some(Kind::Server),
+            "location" => Some(Kind::Location(Name::read(arguments))),
+            "if" => Some(Kind::If),
+            "limit_except" => {
+                Some(Kind::LimitExcept(arguments.iter().map(|method| method.to_ascii_uppercase()).collect()))
+            }
+            _ => None,
+        };
+        if let Some(kind) = opened {
+            let inner = self.open(directive, number, (Some(id), kind), depth);
+            let Some(level) = self.levels.get_mut(id) else { return };
+            match name {
+                "location" => level.locations.push(inner),
+                "limit_except" => level.limit_except = Some(inner),
+                "if" => level.codes.push(Code::condition(number, arguments, inner)),
+                _ => {}
+            }
+            return;
+        }
+        self.settable.extend(code::sets(directive));
+        let Some(level) = self.levels.get_mut(id) else { return };
+        match Code::read(number, directive) {
+            Some(code) => level.codes.push(code),
+            None => level.set.entry(name).or_default().push(number),
+        }
+    }
+
+    /// A directive by its number.
+    pub(super) fn directive(&self, number: Number) -> Option<&'t Directive<'t>> {
+        self.entry(number).map(|entry| entry.directive)
+    }
+
+    /// A directive and where it stands, by its number.
+    pub(super) fn entry(&self, number: Number) -> Option<Entry<'t>> {
+        self.entries.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// The level that a directive opens. Levels are numbered as their directives are.
+    pub(super) fn opened(&self, number: Number) -> Option<LevelId> {
+        let at = self.levels.partition_point(|level| level.number < number);
+        self.levels.get(at).is_some_and(|level| level.number == number).then_some(at)
+    }
+
+    /// A level.
+    pub(super) fn level(&self, id: LevelId) -> Option<&Level<'t>> {
+        self.levels.get(id)
+    }
+
+    /// The level itself and those that it stands in, from the inside outwards.
+    pub(super) fn upwards(&self, id: LevelId) -> impl Iterator<Item = (LevelId, &Level<'t>)> {
+        let mut next = Some(id);
+        std::iter::from_fn(move || {
+            let id = next?;
+            let level = self.levels.get(id)?;
+            next = level.parent;
+            Some((id, level))
+        })
+    }
+
+    /// The directives of these names at the nearest level that has one: all or nothing is inherited. In order.
+    pub(super) fn nearest(&self, id: LevelId, names: &[&str]) -> Option<(LevelId, Vec<Number>)> {
+        self.upwards(id).find_map(|(id, level)| {
+            let found = level.own(names);
+            (!found.is_empty()).then_some((id, found))
+        })
+    }
+
+    /// The directive of this name that is in force.
+    pub(super) fn in_force(&self, id: LevelId, name: &str) -> Option<(Number, &'t Directive<'t>)> {
+        let number = self.upwards(id).find_map(|(_, level)| level.set.get(name)?.last().copied())?;
+        Some((number, self.directive(number)?))
+    }
+
+    /// The first argument of the directive of this name that is in force, in lower case.
+    pub(super) fn setting(&self, id: LevelId, name: &str) -> Option<String> {
+        let (_, directive) = self.in_force(id, name)?;
+        directive.arguments().first().map(|word| word.to_ascii_lowercase())
+    }
+
+    /// The server that a level stands in, or is.
+    pub(super) fn server(&self, id: LevelId) -> Option<LevelId> {
+        self.upwards(id).find(|(_, level)| level.kind == Kind::Server).map(|(id, _)| id)
+    }
+
+    /// The location that a level stands in, or is; the server, where it is in none.
+    pub(super) fn location(&self, id: LevelId) -> LevelId {
+        let mut all = self.upwards(id);
+        all.find(|(_, level)| matches!(level.kind, Kind::Location(_) | Kind::Server)).map_or(id, |(id, _)| id)
+    }
+}
+
+impl<'t> Level<'t> {
+    /// Its own directives of these names, in order.
+    pub(super) fn own(&self, names: &[&str]) -> Vec<Number> {
+        let mut found: Vec<Number> =
+            names.iter().filter_map(|name| self.set.get(name)).flatten().copied().collect();
+        if names.len() > 1 {
+            found.sort_unstable();
+        }
+        found
+    }
+
+    /// Whether it has a directive of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.set.contains_key(name)
+    }
+
+    /// The names of its directives that set something.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'t str> {
+        self.set.keys().copied()
+    }
+}
+
+/// A directive's first argument.
+pub(super) fn first<'a>(arguments: &'a [Cow<'_, str>]) -> &'a str {
+    arguments.first().map_or("", |word| word)
+}
