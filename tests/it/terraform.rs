@@ -30,7 +30,8 @@ fn asked(names: &[&str]) -> Asked {
 }
 
 fn read(listing: &Listing, names: &[&str], when: When) -> Reading {
-    let document = terraform::read(listing).unwrap_or_else(|error| panic!("{error}: {}", error.help));
+    let document = terraform::read(&listing.name, &listing.text)
+        .unwrap_or_else(|error| panic!("{error}: {}", error.help));
     document.reading(&asked(names), when).unwrap_or_else(|error| panic!("{error}: {}", error.help))
 }
 
