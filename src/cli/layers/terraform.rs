@@ -49,24 +49,25 @@ impl TerraformOptions {
     /// Reads the file: the groups, and of a plan those before it as well.
     pub(super) fn read(self, groups: Vec<String>) -> anyhow::Result<(Chosen, Option<Chosen>)> {
         let path = self.terraform.unwrap_or_default();
-        let listing = system::read_listing(&path, BYTES_MAX).map_err(|error| match error {
-            system::ReadError::NotUtf8 { .. } => anyhow!(
-                "{error}\n  help: a saved plan is for Terraform only: give what `terraform show -json FILE` prints"
-            ),
+        let name = path.display().to_string();
+        let text = system::read_text(&path, BYTES_MAX).map_err(|error| match error {
+            system::ReadError::NotUtf8 { .. } => {
+                anyhow!("{error}\n  help: a saved plan is read by Terraform only: give what `terraform show -json FILE` prints")
+            }
             other => other.into(),
         })?;
-        let told = |error: ReadError| anyhow!("{error}\n  help: {}", error.help);
-        let document = terraform::read(&listing).map_err(told)?;
+        let located = |error: ReadError| anyhow!("{error}\n  help: {}", error.help);
+        let document = terraform::read(&name, &text.text).map_err(located)?;
         let asked = Asked { resources: self.resource, groups };
         let chosen = |reading: Reading| -> Chosen {
             (reading.groups, Selection { groups: reading.asked, ..Selection::default() })
         };
         if self.before {
-            return Ok((chosen(document.reading(&asked, When::Before).map_err(told)?), None));
+            return Ok((chosen(document.reading(&asked, When::Before).map_err(located)?), None));
         }
-        Ok(match document.both(&asked).map_err(told)? {
+        Ok(match document.both(&asked).map_err(located)? {
             Some((before, after)) => (chosen(after), Some(chosen(before))),
-            None => (chosen(document.reading(&asked, When::After).map_err(told)?), None),
+            None => (chosen(document.reading(&asked, When::After).map_err(located)?), None),
         })
     }
 }
