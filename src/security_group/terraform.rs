@@ -55,9 +55,9 @@ impl Fault {
         Self { line, message: message.into(), help: help.into() }
     }
 
-    fn of(self, listing: &Listing) -> ReadError {
+    fn of(self, name: &str) -> ReadError {
         let Self { line, message, help } = self;
-        ReadError { listing: crate::plain::line(&listing.name), line, message, help }
+        ReadError { listing: crate::plain::line(name), line, message, help }
     }
 }
 
@@ -67,31 +67,31 @@ pub struct Document<'a> {
     after: Option<Vec<json::Entry<'a>>>,
     configured: Option<Configured<'a>>,
     lines: Lines<'a>,
-    listing: &'a Listing,
+    name: String,
 }
 
 /// What is asked about, read.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The groups that are asked about, and the prefix lists.
+    /// The groups that are asked about, and the prefix lists. The listing has its name and no text.
     pub groups: Groups,
     /// The ids of the groups that are asked about.
     pub asked: Vec<String>,
 }
 
-/// Reads what `terraform show -json` printed.
+/// Reads what `terraform show -json` printed; the name is that of its file.
 ///
 /// # Errors
 ///
 /// The text is no JSON, or neither a state nor a whole plan.
-pub fn read(listing: &Listing) -> Result<Document<'_>, ReadError> {
-    let file = json::read(&listing.text).map_err(|fault| fault.of(listing))?;
+pub fn read<'a>(name: &str, text: &'a str) -> Result<Document<'a>, ReadError> {
+    let file = json::read(text).map_err(|fault| fault.of(name))?;
     Ok(Document {
         before: file.before,
         after: file.after,
         configured: file.configured.map(Configured::new),
-        lines: Lines::new(&listing.text),
-        listing,
+        lines: Lines::new(text),
+        name: name.to_owned(),
     })
 }
 
@@ -136,8 +136,9 @@ impl<'a> Document<'a> {
         earlier: Option<&Moment<'_, '_>>,
         other: Option<&Moment<'_, '_>>,
     ) -> Result<Reading, ReadError> {
-        let mut reading = reading(asked, moment, earlier, other).map_err(|fault| fault.of(self.listing))?;
-        reading.groups.listings = vec![self.listing.clone()];
+        let mut reading = reading(asked, moment, earlier, other).map_err(|fault| fault.of(&self.name))?;
+        // The text is not kept: nothing looks at it any more, and it may be large.
+        reading.groups.listings = vec![Listing { name: self.name.clone(), text: "".into() }];
         Ok(reading)
     }
 

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use crate::admission::Listing;
-use crate::security_group::Groups;
 use crate::security_group::select::Selection;
-use crate::security_group::terraform::{self, Asked, Document, ReadError, Reading, When};
+use crate::security_group::terraform::{self, Asked, Reading, When};
+use crate::security_group::{Groups, ReadError};
 use crate::site::path::RawTerraform;
 use crate::system;
 
@@ -50,29 +49,24 @@ impl TerraformOptions {
     /// Reads the file: the groups, and of a plan those before it as well.
     pub(super) fn read(self, groups: Vec<String>) -> anyhow::Result<(Chosen, Option<Chosen>)> {
         let path = self.terraform.unwrap_or_default();
-        let name = path.display().to_string();
-        let text = system::read_text(&path, BYTES_MAX).map_err(|error| match error {
-            system::ReadError::NotUtf8 { .. } => {
-                anyhow!("{error}\n  help: a saved plan is read by Terraform only: give what `terraform show -json FILE` prints")
-            }
+        let listing = system::read_listing(&path, BYTES_MAX).map_err(|error| match error {
+            system::ReadError::NotUtf8 { .. } => anyhow!(
+                "{error}\n  help: a saved plan is for Terraform only: give what `terraform show -json FILE` prints"
+            ),
             other => other.into(),
         })?;
-        let located =
-            |error: ReadError| anyhow!("{name}:{}: {}\n  help: {}", error.line, error.message, error.help);
-        let document: Document<'_> = terraform::read(&text.text, 0).map_err(located)?;
+        let told = |error: ReadError| anyhow!("{error}\n  help: {}", error.help);
+        let document = terraform::read(&listing).map_err(told)?;
         let asked = Asked { resources: self.resource, groups };
-        // The text is not kept: nothing looks at it any more, and it may be large.
-        let listing = Listing { name: name.clone(), text: "".into() };
-        let chosen = |mut reading: Reading| -> Chosen {
-            reading.groups.listings = vec![listing.clone()];
+        let chosen = |reading: Reading| -> Chosen {
             (reading.groups, Selection { groups: reading.asked, ..Selection::default() })
         };
         if self.before {
-            return Ok((chosen(document.reading(&asked, When::Before).map_err(located)?), None));
+            return Ok((chosen(document.reading(&asked, When::Before).map_err(told)?), None));
         }
-        Ok(match document.both(&asked).map_err(located)? {
+        Ok(match document.both(&asked).map_err(told)? {
             Some((before, after)) => (chosen(after), Some(chosen(before))),
-            None => (chosen(document.reading(&asked, When::After).map_err(located)?), None),
+            None => (chosen(document.reading(&asked, When::After).map_err(told)?), None),
         })
     }
 }

@@ -298,7 +298,13 @@ impl Maker {
             self.line(&format!("auth_request {word};"));
         }
         if self.chance(25) {
-            let page = self.one(&["= /open", "=200 /guarded", "/open", "= @first", "=404 @second", "@first"]);
+            let page = self.one(&[
+                "= /open",
+                "=200 /guarded",
+                "= @first",
+                "=200 @second",
+                "https://elsewhere.test/",
+            ]);
             let codes = self.one(&["403", "403 404", "401 403 410"]);
             self.line(&format!("error_page {codes} {page};"));
         }
