@@ -56,7 +56,7 @@ impl TerraformOptions {
             other => other.into(),
         })?;
         let told = |error: ReadError| anyhow!("{error}\n  help: {}", error.help);
-        let document = terraform::read(&listing).map_err(told)?;
+        let document = terraform::read(&listing.name, &listing.text).map_err(told)?;
         let asked = Asked { resources: self.resource, groups };
         let chosen = |reading: Reading| -> Chosen {
             (reading.groups, Selection { groups: reading.asked, ..Selection::default() })
