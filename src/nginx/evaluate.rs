@@ -20,15 +20,17 @@ mod pieces;
 mod realip;
 mod rewrite;
 mod state;
+mod table;
 mod uri;
 mod variable;
 mod walk;
+mod written;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::{Config, Files, Request};
+use super::{Config, Files, ReadError, Request, TableError};
 use crate::admission::{Admission, Decider, Layer, LayerKind, Listing, Question, RuleId, Step, Wanted};
 use crate::prefix::{Family, PrefixSet};
 use answer::{Answer, End, Fates, Serving};
@@ -50,9 +52,21 @@ pub struct Asked<'t> {
 }
 
 impl<'t> Asked<'t> {
-    /// Makes a configuration ready.
-    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Self {
-        Self { program: Program::new(config), files, request }
+    /// Makes a configuration ready; what nginx would not load is refused.
+    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Result<Self, ReadError> {
+        let program = Program::new(config).map_err(|error| located(files, error))?;
+        Ok(Self { program, files, request })
+    }
+}
+
+/// A fault of a table with the file that it is in.
+fn located(files: &Files, error: TableError) -> ReadError {
+    let listing = usize::try_from(error.place.file).ok().and_then(|at| files.listings().get(at));
+    ReadError {
+        file: listing.map(|listing| listing.name.clone()).unwrap_or_default(),
+        line: error.place.line,
+        message: error.message,
+        help: error.help,
     }
 }
 
@@ -300,7 +314,7 @@ mod tests {
 
         fn ask<T>(&self, with: impl FnOnce(&Asked<'_>, Admission) -> T) -> T {
             let config = read(&self.files).unwrap();
-            let asked = Asked::new(&config, &self.files, &self.request);
+            let asked = Asked::new(&config, &self.files, &self.request).unwrap();
             let admission = asked.admit(&self.question);
             lawful(&admission);
             with(&asked, admission)
