@@ -9,6 +9,7 @@ use super::locate::Name;
 use super::table::{self, Table};
 use crate::admission::RuleId;
 use crate::nginx::{Config, Directive, TableError};
+use crate::prefix::Family;
 
 /// Levels may stand in each other no deeper.
 pub(super) const DEPTH_MAX: usize = 100;
@@ -68,6 +69,8 @@ pub(super) struct Program<'t> {
     /// Each level.
     pub(super) levels: Vec<Level<'t>>,
     entries: Vec<Entry<'t>>,
+    /// The block `http`, or `stream` where there is no other.
+    pub(super) root: Option<Number>,
     /// Servers of `http`, in order.
     pub(super) servers: Vec<LevelId>,
     /// Servers of `stream`, in order.
@@ -95,9 +98,25 @@ pub(super) fn rule(number: Number, role: Role) -> RuleId {
     RuleId(number.saturating_mul(2).saturating_add(2).saturating_add(end))
 }
 
+/// The first of the numbers that stand for a port that nothing listens on.
+const UNHEARD: u32 = 0xfffe_0000;
+
+/// The rule that nothing listens on a port, over a family.
+pub(super) fn unheard(family: Family, port: u16) -> RuleId {
+    let family = u32::from(family == Family::V6);
+    RuleId(UNHEARD | family << 16 | u32::from(port))
+}
+
+/// The port that nothing listens on, and over which family.
+pub(super) fn as_unheard(rule: RuleId) -> Option<(Family, u16)> {
+    let rest = rule.0.checked_sub(UNHEARD)?;
+    let family = if rest >> 16 == 0 { Family::V4 } else { Family::V6 };
+    Some((family, u16::try_from(rest & 0xffff).ok()?))
+}
+
 /// What a rule's number stands for.
 pub(super) fn ruled(rule: RuleId) -> Option<(Number, Role)> {
-    let number = rule.0.checked_sub(2)?;
+    let number = rule.0.checked_sub(2).filter(|_| rule.0 < UNHEARD)?;
     Some((number / 2, if number.is_multiple_of(2) { Role::Directive } else { Role::EndOfList }))
 }
 
@@ -112,6 +131,9 @@ impl<'t> Program<'t> {
                 _ => continue,
             };
             let number = program.number(directive, None);
+            if is_http || program.root.is_none() {
+                program.root = Some(number);
+            }
             let root = program.open(directive, number, (None, Kind::Root), 0);
             let servers = program.levels.iter().enumerate().skip(root);
             let servers =

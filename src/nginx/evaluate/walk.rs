@@ -187,6 +187,7 @@ impl<'a, 't> Walk<'a, 't> {
             }
             Place::Slash(level) => {
                 state.known.level = level;
+                let Some(mut state) = self.outside(state) else { return };
                 let to = format!("{}/", state.known.path);
                 let number = self.program.level(level).map_or(0, |level| level.number);
                 state.known.by = super::state::By::One(rule(number, Role::Directive));
@@ -204,12 +205,22 @@ impl<'a, 't> Walk<'a, 't> {
         let Some(level) = self.program.level(id) else { return };
         self.met(level.number, || "answers this path".to_owned());
         state.known.level = id;
-        if !state.known.is_internal && level.has("internal") {
-            let number = level.own(&["internal"]).first().copied().unwrap_or(level.number);
-            state.known.by = super::state::By::One(rule(number, Role::Directive));
-            return self.fail(state, 404);
+        if let Some(state) = self.outside(state) {
+            self.limit_methods(state);
         }
-        self.limit_methods(state);
+    }
+
+    /// The requests that may come here: none from outside where a location is `internal`.
+    fn outside(&mut self, mut state: State) -> Option<State> {
+        match self.program.in_force(state.known.level, "internal") {
+            Some((number, _)) if !state.known.is_internal => {
+                self.met(number, || "is not there for callers".to_owned());
+                state.known.by = super::state::By::One(rule(number, Role::Directive));
+                self.fail(state, 404);
+                None
+            }
+            _ => Some(state),
+        }
     }
 
     /// Into the level that a `limit_except` is, where the method is not left alone.
