@@ -4,6 +4,8 @@
 //! decided from a listing is *may match*, so the answer is two sets. The truth lies between them: *surely*
 //! admitted, and *possibly* admitted. Every interval that is decided knows the rule that decided it.
 
+pub mod change;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;

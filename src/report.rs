@@ -2,6 +2,7 @@
 
 pub mod admission_text;
 pub mod admission_v1;
+pub mod change_v1;
 pub mod drift_text;
 pub mod drift_v1;
 pub mod json_v1;

@@ -7,12 +7,14 @@ use anyhow::anyhow;
 
 use super::layers::{Layers, names};
 use super::{Exit, Global, Outcome, print, print_json};
-use crate::admission::{Admission, Decider, Question, RuleId, Step};
+use crate::admission::change::change;
+use crate::admission::{Admission, Decider, Layer, Question, RuleId, Step};
 use crate::path::{self, Crossing};
 use crate::report::admission_text;
 use crate::report::admission_v1::{
     Describe, QuestionReport, RuleReport, StepReport, VerdictReport, report, verdicts,
 };
+use crate::report::change_v1::{self, ChangeReport};
 
 const AFTER_HELP: &str = "Without a listing in a file this host is asked, which needs root; nothing is changed. \
 Exit status: 0 everything is decided, 1 findings, 2 bad input, 5 undetermined.";
@@ -81,16 +83,45 @@ impl Admitted {
             layers: read.reports(&layers),
             source: source.map(|source| source.to_string()),
         };
-        match (self.format, source) {
-            (Format::Text, None) => print(&admission_text::admission(&shown, &crossing.admission, &describe)),
-            (Format::Text, Some(_)) => print(&admission_text::trace(&shown, &crossing, &describe)),
-            (Format::Json, _) => {
-                let of_one = source.map(|_| of_one(&shown, &crossing, &describe));
-                print_json(&report(shown, &crossing.admission, of_one, &describe))
-            }
-        }?;
+        let before = parsed.before()?.filter(|_| source.is_none());
+        let plan = before.map(|before| planned(&question, &before, (&crossing, &describe)));
+        show(self.format, shown, &crossing, (plan, &describe))?;
         Ok(exit(&crossing.admission))
     }
+}
+
+fn show(
+    format: Format,
+    shown: QuestionReport,
+    crossing: &Crossing,
+    (plan, describe): (Option<ChangeReport>, Describe<'_>),
+) -> Outcome {
+    let is_of_one = shown.source.is_some();
+    match format {
+        Format::Text if is_of_one => print(&admission_text::trace(&shown, crossing, describe)),
+        Format::Text => {
+            print(&admission_text::admission(&shown, &crossing.admission, plan.as_ref(), describe))
+        }
+        Format::Json => {
+            let of_one = is_of_one.then(|| of_one(&shown, crossing, describe));
+            let mut report = report(shown, &crossing.admission, of_one, describe);
+            report.plan = plan;
+            print_json(&report)
+        }
+    }
+}
+
+/// What a plan opens and closes.
+fn planned(
+    question: &Question,
+    before: &[Box<dyn Layer + '_>],
+    (after, describe): (&Crossing, Describe<'_>),
+) -> ChangeReport {
+    let path = path::Path::new(before);
+    let old = path.admit(question);
+    let described = |id: RuleId| path.describe(&old, id);
+    let found = change(&old.admission, &after.admission);
+    change_v1::report(question.port, &found, (&described, describe), &|_, _| Vec::new())
 }
 
 /// What each layer does with one source, and what it meets.

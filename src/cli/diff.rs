@@ -15,6 +15,7 @@ use crate::diagnostic::Diagnostics;
 use crate::drift::Mode;
 use crate::path;
 use crate::report::admission_v1::FindingReport;
+use crate::report::change_v1::ChangeReport;
 use crate::report::drift_v1::{DriftReport, Outcome as Came, PathReport, Skipped, TargetReport};
 use crate::report::{drift_text, json_v1};
 use crate::target::Target;
@@ -52,9 +53,11 @@ impl Diff {
         let read = self.layers.read(path, &inputs::base(global))?;
         let parsed = read.parse()?;
         let layers = parsed.layers()?;
+        let before = parsed.before()?;
         let compared = Compared {
             read: &read,
             layers: &layers,
+            before: before.as_deref(),
             allowlist: &allowlist,
             inputs: &inputs,
             targets: inputs
@@ -83,6 +86,8 @@ impl Diff {
 struct Compared<'a> {
     read: &'a Read,
     layers: &'a [Box<dyn Layer + 'a>],
+    /// The layers before a plan of Terraform is carried out.
+    before: Option<&'a [Box<dyn Layer + 'a>]>,
     allowlist: &'a Allowlist,
     inputs: &'a Inputs,
     targets: Vec<&'a dyn Target>,
@@ -96,6 +101,7 @@ impl Compared<'_> {
             listings: names(self.layers).collect(),
             path: None,
             targets: Vec::new(),
+            plan: self.plan(),
             findings: Vec::new(),
             skipped: Vec::new(),
         };
@@ -134,6 +140,13 @@ impl Compared<'_> {
             return Err(anyhow!("no target stands where rules were read ({read}): nothing was compared"));
         }
         Ok(report)
+    }
+
+    /// What a plan opens and closes, over all layers.
+    fn plan(&self) -> Vec<ChangeReport> {
+        let Some(before) = self.before else { return Vec::new() };
+        let now = self.comparison(self.layers, &self.targets, Mode::Permit);
+        now.changes(&now.asked(), &self.comparison(before, &self.targets, Mode::Permit))
     }
 
     fn has_path(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod groups;
 mod nginx;
+mod terraform;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,11 +15,12 @@ use crate::netfilter::{self, Host};
 use crate::nginx::{self as configuration, Config, Files, Request, evaluate};
 use crate::path::Entered;
 use crate::report::admission_v1::{LayerReport, RequestReport};
-use crate::security_group::select::Selection;
-use crate::security_group::{Groups, admit};
+use crate::security_group::admit;
+use crate::security_group::terraform::When;
 use crate::site::path::{LayerSettings, RawHost, RawLayer};
 use groups::GroupOptions;
 use nginx::NginxOptions;
+use terraform::{Chosen, TerraformOptions};
 
 /// Layers that callers cross. Where none is named, this host's packet filter is asked.
 #[derive(Debug, Default, clap::Args)]
@@ -29,6 +31,8 @@ pub(super) struct Layers {
     nginx: NginxOptions,
     #[command(flatten)]
     groups: GroupOptions,
+    #[command(flatten)]
+    terraform: TerraformOptions,
 }
 
 /// What was read, from the outside inwards.
@@ -44,7 +48,8 @@ struct ReadLayer {
 
 /// The rules of a layer, as they were read.
 enum Rules {
-    Groups(Groups, Selection),
+    /// Groups, and of a plan of Terraform what they are before it is carried out.
+    Groups(Box<Chosen>, Option<Box<Chosen>>),
     Host(Host),
     Nginx(Files, Request),
 }
@@ -55,7 +60,7 @@ pub(super) struct Parsed<'r> {
 }
 
 enum Ready<'r> {
-    Groups(&'r Groups, &'r Selection),
+    Groups(&'r Chosen, Option<&'r Chosen>),
     Host(&'r Host),
     Nginx(Config<'r>, &'r Files, &'r Request),
 }
@@ -63,6 +68,7 @@ enum Ready<'r> {
 /// A layer that is to be read.
 enum Named<'a> {
     Groups(GroupOptions),
+    Terraform(TerraformOptions, Vec<String>),
     Host(&'a HostListings),
     HostOfSite(HostListings),
     Nginx(NginxOptions),
@@ -71,7 +77,8 @@ enum Named<'a> {
 impl Layers {
     /// Whether an option names a layer.
     pub(super) fn is_named(&self) -> bool {
-        self.host.is_named() || self.nginx.is_named() || self.groups.is_named()
+        let groups = self.groups.is_named() || self.terraform.terraform.is_some();
+        groups || self.host.is_named() || self.nginx.is_named()
     }
 
     /// Reads what is named; what the site names where nothing is; this host where it names nothing either.
@@ -100,7 +107,15 @@ impl Layers {
     /// The layers that options name; what they leave open of a layer is taken from the site.
     fn named(&self, site: &[LayerSettings], base: &Path) -> Vec<Named<'_>> {
         let mut named = Vec::new();
-        if self.groups.is_named() {
+        if self.terraform.terraform.is_some() {
+            let of_site = site.iter().find_map(|settings| match &settings.raw {
+                RawLayer::Terraform(raw) => Some((TerraformOptions::of_site(raw, base), raw.groups.clone())),
+                RawLayer::SecurityGroup(_) | RawLayer::Host(_) | RawLayer::Nginx(_) => None,
+            });
+            let (other, groups) = of_site.unwrap_or_default();
+            let groups = if self.groups.group.is_empty() { groups } else { self.groups.group.clone() };
+            named.push(Named::Terraform(self.terraform.clone().or(other), groups));
+        } else if self.groups.is_named() {
             let of_site = site.iter().find_map(|settings| match &settings.raw {
                 RawLayer::SecurityGroup(raw) => Some(GroupOptions::of_site(raw, base)),
                 RawLayer::Terraform(_) | RawLayer::Host(_) | RawLayer::Nginx(_) => None,
@@ -133,7 +148,9 @@ fn kind_of(raw: &RawLayer) -> LayerKind {
 fn of_site(settings: &LayerSettings, base: &Path) -> Named<'static> {
     match &settings.raw {
         RawLayer::SecurityGroup(raw) => Named::Groups(GroupOptions::of_site(raw, base)),
-        RawLayer::Terraform(_) => Named::Groups(GroupOptions::default()),
+        RawLayer::Terraform(raw) => {
+            Named::Terraform(TerraformOptions::of_site(raw, base), raw.groups.clone())
+        }
         RawLayer::Host(raw) => Named::HostOfSite(host_listings(raw, base)),
         RawLayer::Nginx(raw) => Named::Nginx(NginxOptions::of_site(raw, settings.proxy, base)),
     }
@@ -156,7 +173,7 @@ fn host_listings(raw: &RawHost, base: &Path) -> HostListings {
 impl Named<'_> {
     fn kind(&self) -> LayerKind {
         match self {
-            Named::Groups(_) => LayerKind::SecurityGroup,
+            Named::Groups(_) | Named::Terraform(..) => LayerKind::SecurityGroup,
             Named::Host(_) | Named::HostOfSite(_) => LayerKind::Host,
             Named::Nginx(_) => LayerKind::Nginx,
         }
@@ -164,7 +181,11 @@ impl Named<'_> {
 
     fn read(self) -> anyhow::Result<Rules> {
         Ok(match self {
-            Named::Groups(options) => Rules::Groups(options.read()?, options.selection()),
+            Named::Groups(options) => Rules::Groups(Box::new((options.read()?, options.selection())), None),
+            Named::Terraform(options, groups) => {
+                let (chosen, before) = options.read(groups)?;
+                Rules::Groups(Box::new(chosen), before.map(Box::new))
+            }
             Named::Host(listings) => Rules::Host(listings.read()?),
             Named::HostOfSite(listings) => Rules::Host(listings.read()?),
             Named::Nginx(options) => {
@@ -181,7 +202,7 @@ impl Read {
         let mut layers = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             let ready = match &layer.rules {
-                Rules::Groups(groups, selection) => Ready::Groups(groups, selection),
+                Rules::Groups(chosen, before) => Ready::Groups(chosen, before.as_deref()),
                 Rules::Host(host) => Ready::Host(host),
                 Rules::Nginx(files, request) => {
                     let config = configuration::read(files)
@@ -214,7 +235,8 @@ impl Rules {
     /// What is asked of them besides the port.
     fn asked(&self) -> LayerReport {
         match self {
-            Rules::Groups(_, selection) => {
+            Rules::Groups(chosen, _) => {
+                let (_, selection) = chosen.as_ref();
                 let chosen = selection.groups.iter().chain(&selection.interface).chain(&selection.instance);
                 LayerReport { groups: chosen.cloned().collect(), ..LayerReport::default() }
             }
@@ -238,18 +260,35 @@ fn shown(request: &Request) -> RequestReport {
 impl Parsed<'_> {
     /// The layers, from the outside inwards.
     pub(super) fn layers(&self) -> anyhow::Result<Vec<Box<dyn Layer + '_>>> {
+        self.at(When::After)
+    }
+
+    /// The layers as they are before a plan of Terraform is carried out; `None` where there is no plan.
+    pub(super) fn before(&self) -> anyhow::Result<Option<Vec<Box<dyn Layer + '_>>>> {
+        let is_plan = |(_, ready): &(&ReadLayer, Ready<'_>)| matches!(ready, Ready::Groups(_, Some(_)));
+        if !self.layers.iter().any(is_plan) {
+            return Ok(None);
+        }
+        self.at(When::Before).map(Some)
+    }
+
+    fn at(&self, when: When) -> anyhow::Result<Vec<Box<dyn Layer + '_>>> {
         let mut layers: Vec<Box<dyn Layer + '_>> = Vec::with_capacity(self.layers.len());
         for (read, ready) in &self.layers {
             // nginx can hear from the proxy who calls: it is told of it with the request.
             let (layer, proxy): (Box<dyn Layer + '_>, _) = match ready {
-                Ready::Groups(groups, selection) => {
+                Ready::Groups(after, before) => {
+                    let before = before.filter(|_| when == When::Before);
+                    let (groups, selection) = before.unwrap_or(after);
                     let asked = admit::Asked::new(groups, selection)
                         .map_err(|error| anyhow!("{error}\n  help: {}", error.help))?;
                     (Box::new(asked), read.proxy)
                 }
                 Ready::Host(host) => (Box::new(netfilter::evaluate::Asked::new(host)), read.proxy),
                 Ready::Nginx(config, files, request) => {
-                    (Box::new(evaluate::Asked::new(config, files, request)), None)
+                    let asked = evaluate::Asked::new(config, files, request)
+                        .map_err(|error| anyhow!("{error}\n  help: {}", error.help))?;
+                    (Box::new(asked), None)
                 }
             };
             layers.push(match (read.port, proxy) {

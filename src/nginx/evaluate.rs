@@ -20,15 +20,17 @@ mod pieces;
 mod realip;
 mod rewrite;
 mod state;
+mod table;
 mod uri;
 mod variable;
 mod walk;
+mod written;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::{Config, Files, Request};
+use super::{Config, Files, ReadError, Request, TableError};
 use crate::admission::{Admission, Decider, Layer, LayerKind, Listing, Question, RuleId, Step, Wanted};
 use crate::prefix::{Family, PrefixSet};
 use answer::{Answer, End, Fates, Serving};
@@ -50,9 +52,21 @@ pub struct Asked<'t> {
 }
 
 impl<'t> Asked<'t> {
-    /// Makes a configuration ready.
-    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Self {
-        Self { program: Program::new(config), files, request }
+    /// Makes a configuration ready; what nginx would not load is refused.
+    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Result<Self, ReadError> {
+        let program = Program::new(config).map_err(|error| located(files, error))?;
+        Ok(Self { program, files, request })
+    }
+}
+
+/// A fault of a table with the file that it is in.
+fn located(files: &Files, error: TableError) -> ReadError {
+    let listing = usize::try_from(error.place.file).ok().and_then(|at| files.listings().get(at));
+    ReadError {
+        file: listing.map(|listing| listing.name.clone()).unwrap_or_default(),
+        line: error.place.line,
+        message: error.message,
+        help: error.help,
     }
 }
 
@@ -261,4 +275,125 @@ struct Door {
     callers: PrefixSet,
     /// The address that they dial, where it is known.
     dialled: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nginx::read;
+
+    /// A question about a configuration of `http`.
+    struct Case {
+        files: Files,
+        request: Request,
+        question: Question,
+    }
+
+    impl Case {
+        fn new(http: &str) -> Self {
+            Self::whole(&format!("events {{}}\nhttp {{\n{http}\n}}\n"))
+        }
+
+        fn whole(text: &str) -> Self {
+            Self {
+                files: Files::single("/etc/nginx/nginx.conf", text),
+                request: Request {
+                    server_name: Some("shop.example".to_owned()),
+                    path: "/callback".to_owned(),
+                    method: Some("POST".to_owned()),
+                    ..Request::default()
+                },
+                question: Question {
+                    port: 80,
+                    interface: None,
+                    addresses: Vec::new(),
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                },
+            }
+        }
+
+        fn ask<T>(&self, with: impl FnOnce(&Asked<'_>, Admission) -> T) -> T {
+            let config = read(&self.files).unwrap();
+            let asked = Asked::new(&config, &self.files, &self.request).unwrap();
+            let admission = asked.admit(&self.question);
+            lawful(&admission);
+            with(&asked, admission)
+        }
+
+        /// Surely and possibly admitted, as prefixes.
+        fn sets(&self) -> (String, String) {
+            self.ask(|_, admission| (shown(&admission.surely), shown(&admission.possibly)))
+        }
+
+        #[track_caller]
+        fn check(&self, surely: &str, possibly: &str) {
+            assert_eq!(self.sets(), (surely.to_owned(), possibly.to_owned()));
+        }
+    }
+
+    fn shown(set: &PrefixSet) -> String {
+        let prefixes: Vec<String> =
+            set.to_prefixes().iter().map(|prefix| prefix.short().to_string()).collect();
+        match prefixes.as_slice() {
+            [a, b] if a == "0.0.0.0/0" && b == "::/0" => "all".to_owned(),
+            _ => prefixes.join(" "),
+        }
+    }
+
+    /// Every address is decided once, or undecided.
+    fn lawful(admission: &Admission) {
+        assert!(admission.possibly.covers(&admission.surely));
+        let of = |ruling| {
+            let all = admission.decided.iter().filter(|one| one.ruling == ruling);
+            state::all_of(&all.map(|one| PrefixSet::between(one.first, one.last)).collect::<Vec<_>>())
+        };
+        let (ins, outs) = (of(crate::admission::Ruling::Accept), of(crate::admission::Ruling::Reject));
+        assert_eq!(ins, admission.surely);
+        assert_eq!(outs, admission.possibly.complement());
+        for pair in admission.decided.windows(2) {
+            assert!(pair[0].last < pair[1].first);
+        }
+        let open = admission.undecided.iter().map(|one| one.sources.clone()).collect::<Vec<_>>();
+        assert_eq!(state::all_of(&open), admission.possibly.difference(&admission.surely));
+    }
+
+    fn server(inside: &str) -> Case {
+        Case::new(&format!("server {{ listen 80; listen [::]:80; server_name shop.example; {inside} }}"))
+    }
+
+    #[test]
+    fn the_first_line_that_names_a_caller_decides() {
+        server("location /callback { allow 192.0.2.1; deny 192.0.2.0/24; allow 2001:db8::/32; deny all; proxy_pass http://a; }")
+            .check("192.0.2.1 2001:db8::/32", "192.0.2.1 2001:db8::/32");
+        server("location /callback { deny 128.0.0.0/1; proxy_pass http://a; }")
+            .check("0.0.0.0/1 ::/0", "0.0.0.0/1 ::/0");
+        server("location /callback { proxy_pass http://a; }").check("all", "all");
+    }
+
+    #[test]
+    fn all_or_nothing_is_inherited() {
+        let outer = "allow 192.0.2.1; deny all;";
+        server(&format!("{outer} location /callback {{ }}")).check("192.0.2.1", "192.0.2.1");
+        server(&format!("{outer} location /callback {{ deny 0.0.0.0/1; }}"))
+            .check("128.0.0.0/1 ::/0", "128.0.0.0/1 ::/0");
+        server(&format!("{outer} location /callback {{ location /callback {{ return 200; }} }}"))
+            .check("all", "all");
+    }
+
+    #[test]
+    fn what_rewrites_comes_before_the_list() {
+        let list = "allow 192.0.2.1; deny all;";
+        server(&format!("location /callback {{ {list} return 200; }}")).check("all", "all");
+        server(&format!("location /callback {{ {list} return 403; }}")).check("", "");
+        server(&format!("location /callback {{ {list} return 301 /x; }}")).check("", "all");
+        server(&format!("location /callback {{ {list} rewrite ^ /x last; }} location /x {{ }}"))
+            .check("all", "all");
+        server(&format!("location /callback {{ {list} rewrite ^ /x break; }} location /x {{ }}"))
+            .check("192.0.2.1", "192.0.2.1");
+        server(&format!("location /callback {{ {list} if ($request_method = POST) {{ return 204; }} }}"))
+            .check("all", "all");
+        server(&format!("location /callback {{ {list} if ($http_x) {{ return 204; }} }}"))
+            .check("192.0.2.1", "all");
+        server(&format!("location /callback {{ {list} rewrite ^(.*)$ $1 last; }}")).check("", "");
+    }
 }

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::admission_v1::{Describe, LayerReport, QuestionReport};
+use super::change_v1::ChangeReport;
+use super::drift_text;
 use crate::admission::{Admission, Decided, RuleId, Ruling};
 use crate::path::Crossing;
 use crate::plain::line;
@@ -18,7 +20,12 @@ const COLUMNS_MAX: usize = 100;
 // Writing into a String can't fail, so the results below are dropped.
 
 /// The answer for all sources.
-pub fn admission(question: &QuestionReport, admission: &Admission, describe: Describe<'_>) -> String {
+pub fn admission(
+    question: &QuestionReport,
+    admission: &Admission,
+    plan: Option<&ChangeReport>,
+    describe: Describe<'_>,
+) -> String {
     let mut text = heading(question);
     for family in [Family::V4, Family::V6] {
         let _ = writeln!(text, "\n{}", if family == Family::V4 { "IPv4" } else { "IPv6" });
@@ -41,6 +48,9 @@ pub fn admission(question: &QuestionReport, admission: &Admission, describe: Des
             wrapped(&between.ranges().collect::<Vec<_>>(), &mut text);
         }
         refusals(&refused, describe, &mut text);
+    }
+    if let Some(change) = plan {
+        drift_text::plan(change, &mut text);
     }
     rest(admission, describe, &mut text);
     text

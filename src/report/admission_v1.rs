@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
+use super::change_v1::ChangeReport;
 use super::json_v1::VERSION;
 use crate::admission::{Admission, Decided, Decider, RuleId};
 use crate::prefix::{Family, PrefixSet};
@@ -23,6 +24,9 @@ pub struct AdmissionReport {
     v6: FamilyReport,
     undecided: Vec<UndecidedReport>,
     findings: Vec<FindingReport>,
+    /// Of a plan of Terraform: what it opens and closes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ChangeReport>,
     /// Of one source: what each layer does.
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<VerdictReport>>,
@@ -119,10 +123,13 @@ struct FamilyReport {
     decided: Vec<DecidedReport>,
 }
 
+/// First and last address.
 #[derive(Debug, Serialize)]
-struct RangeReport {
-    first: IpAddr,
-    last: IpAddr,
+pub struct RangeReport {
+    /// The first.
+    pub first: IpAddr,
+    /// The last, of the same family.
+    pub last: IpAddr,
 }
 
 #[derive(Debug, Serialize)]
@@ -239,6 +246,7 @@ pub fn report(
         v6: family(Family::V6),
         undecided: undecided.collect(),
         findings: findings(admission, describe),
+        plan: None,
         layers,
         trace,
     }
@@ -248,6 +256,7 @@ fn decided(one: &Decided, rule: Option<Rc<RuleReport>>) -> DecidedReport {
     DecidedReport { first: one.first, last: one.last, verdict: one.ruling.as_str(), rule }
 }
 
-fn ranges(set: &PrefixSet) -> Vec<RangeReport> {
+/// A set as a report.
+pub fn ranges(set: &PrefixSet) -> Vec<RangeReport> {
     set.ranges().map(|(first, last)| RangeReport { first, last }).collect()
 }

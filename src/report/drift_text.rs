@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::admission_text::range;
-use super::admission_v1::RuleReport;
+use super::admission_v1::{RangeReport, RuleReport};
+use super::change_v1::{ChangeReport, ChangedReport};
 use super::drift_v1::{
-    DifferenceReport, DriftReport, PathReport, PathSourceReport, RangeReport, SourceReport, TargetReport,
+    DifferenceReport, DriftReport, PathReport, PathSourceReport, SourceReport, TargetReport,
 };
 use crate::plain::line;
 
@@ -19,6 +20,7 @@ pub fn text(report: &DriftReport) -> String {
     let mut text = format!("What is deployed against the policy, at {}\n", report.at);
     let listings: Vec<String> = report.listings.iter().map(|name| line(name)).collect();
     let _ = writeln!(text, "read from: {}", listings.join(", "));
+    report.plan.iter().for_each(|change| plan(change, &mut text));
     if let Some(path) = &report.path {
         way(path, &mut text);
         path.differences.iter().filter(|one| shown(report, one)).for_each(|one| difference(one, &mut text));
@@ -55,6 +57,49 @@ pub fn text(report: &DriftReport) -> String {
         }
     }
     text
+}
+
+/// What a plan of Terraform opens and closes.
+pub(super) fn plan(change: &ChangeReport, text: &mut String) {
+    let _ = writeln!(text, "\nthe plan, at tcp/{}", change.port);
+    for (what, all) in [("opens", &change.opens), ("closes", &change.closes)] {
+        for one in all {
+            let _ = writeln!(text, "  {what:9} {}{}", ranges_line(&one.ranges), of_sources(one));
+            if let Some(rule) = &one.rule {
+                let _ = writeln!(text, "    {:9} {}", "rule", rule_line(rule));
+            }
+        }
+        if all.is_empty() {
+            let _ = writeln!(text, "  {what:9} nobody");
+        }
+    }
+    if !change.undecided.is_empty() {
+        let _ = writeln!(text, "  {:9} {}", "undecided", ranges_line(&change.undecided));
+    }
+}
+
+/// Which sources of the policies are among them.
+fn of_sources(one: &ChangedReport) -> String {
+    if one.sources.is_empty() { String::new() } else { format!(" ({})", one.sources.join(", ")) }
+}
+
+fn markdown_plan(change: &ChangeReport, text: &mut String) {
+    let _ = writeln!(text, "### The plan, at tcp/{}\n", change.port);
+    text.push_str("| | addresses | source | rule |\n| --- | --- | --- | --- |\n");
+    for (what, all) in [("opens", &change.opens), ("closes", &change.closes)] {
+        for one in all {
+            let rule = one.rule.as_ref().map(|rule| cell(&rule_line(rule))).unwrap_or_default();
+            let sources = cell(&one.sources.join(", "));
+            let _ = writeln!(text, "| {what} | {} | {sources} | {rule} |", ranges_line(&one.ranges));
+        }
+        if all.is_empty() {
+            let _ = writeln!(text, "| {what} | nobody | | |");
+        }
+    }
+    if !change.undecided.is_empty() {
+        let _ = writeln!(text, "| undecided | {} | | |", ranges_line(&change.undecided));
+    }
+    text.push('\n');
 }
 
 /// All layers together: one verdict for each source and family, and the strangers who get through.
@@ -184,6 +229,7 @@ fn source_line(source: &SourceReport) -> String {
 pub fn markdown(report: &DriftReport) -> String {
     let mut text = String::from("## What is deployed against the policy\n\n");
     let _ = writeln!(text, "Read from {}; judged at {}.\n", cell(&report.listings.join(", ")), report.at);
+    report.plan.iter().for_each(|change| markdown_plan(change, &mut text));
     if let Some(path) = &report.path {
         markdown_way(path, &mut text);
         markdown_rows(path.differences.iter().filter(|one| shown(report, one)), &mut text);

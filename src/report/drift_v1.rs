@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::admission_v1::{FindingReport, LayerReport, RuleReport};
+use super::admission_v1::{FindingReport, LayerReport, RangeReport, RuleReport};
+use super::change_v1::ChangeReport;
 use super::source_v1::{Instant, Shown};
 
 /// The report.
@@ -21,6 +22,9 @@ pub struct DriftReport {
     pub path: Option<PathReport>,
     /// What was compared.
     pub targets: Vec<TargetReport>,
+    /// Of a plan of Terraform: what it opens and closes, at each port.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<ChangeReport>,
     /// What else is worth saying about the rules.
     pub findings: Vec<FindingReport>,
     /// Targets of the site that are not compared, with why.
@@ -140,15 +144,6 @@ pub struct DifferenceReport {
     pub change: String,
     /// What the program that writes these rules has to be told, so that the change stays.
     pub lasting: Option<String>,
-}
-
-/// First and last address.
-#[derive(Debug, Serialize)]
-pub struct RangeReport {
-    /// The first.
-    pub first: IpAddr,
-    /// The last, of the same family.
-    pub last: IpAddr,
 }
 
 /// A source, with what the policy knows of it.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::admission::change::change;
 use crate::admission::{Decider, Question, RuleId, Wanted};
 use crate::allowlist::{Allowlist, Exclusion};
 use crate::cli::inputs::Inputs;
@@ -11,8 +12,9 @@ use crate::drift::{Difference, Drift, Mode, Part, compare};
 use crate::path::{Crossing, Path};
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
-use crate::report::admission_v1::{FindingReport, RuleReport, findings};
-use crate::report::drift_v1::{DifferenceReport, PathSourceReport, RangeReport, SourceReport};
+use crate::report::admission_v1::{FindingReport, RangeReport, RuleReport, findings};
+use crate::report::change_v1::{self, ChangeReport};
+use crate::report::drift_v1::{DifferenceReport, PathSourceReport, SourceReport};
 use crate::report::source_v1::{instants, shown};
 use crate::target::Target;
 
@@ -127,6 +129,27 @@ impl Comparison<'_> {
             return None;
         }
         Keeper::of(decider)?.told(&one.addresses.to_prefixes(), port)
+    }
+
+    /// What becomes of whom, at each port, where what was asked before is replaced by this.
+    pub(super) fn changes(&self, asked: &[Asked], before: &Comparison<'_>) -> Vec<ChangeReport> {
+        let old = before.asked();
+        let of = |(new, old): (&Asked, &Asked)| {
+            let describe = |id: RuleId| self.path.describe(&new.crossing, id);
+            let described = |id: RuleId| before.path.describe(&old.crossing, id);
+            let found = change(&old.crossing.admission, &new.crossing.admission);
+            change_v1::report(new.port, &found, (&described, &describe), &|first, last| {
+                self.names(first, last)
+            })
+        };
+        asked.iter().zip(&old).map(of).collect()
+    }
+
+    /// The sources that are wanted within an interval, as `provider/source`.
+    fn names(&self, first: IpAddr, last: IpAddr) -> Vec<String> {
+        let entries = self.allowlist.within(first, last);
+        let origins = entries.flat_map(|entry| self.allowlist.origins_of(entry));
+        origins.map(|origin| format!("{}/{}", origin.provider, origin.source)).collect()
     }
 
     /// One verdict for each source and family.

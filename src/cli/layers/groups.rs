@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::admission::Listing;
 use crate::cli::complain;
 use crate::security_group::Groups;
 use crate::security_group::aws::{self, Input, Role};
@@ -17,7 +16,7 @@ use crate::system::aws::{NetworkAcl, Request, capture};
 /// Largest listing that is read, in bytes.
 const BYTES_MAX: u64 = 1 << 30;
 /// How long one command of AWS may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Security groups. AWS is asked, by its command line, where no listing is named.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -52,11 +51,12 @@ pub(in crate::cli) struct GroupOptions {
 }
 
 impl GroupOptions {
-    /// Whether groups of AWS are asked.
+    /// Whether groups are asked.
     pub(super) fn is_named(&self) -> bool {
         self.has_files() || self.has_choice()
     }
 
+    /// Whether listings are named.
     fn has_files(&self) -> bool {
         !self.security_groups.is_empty() || !self.prefix_lists.is_empty() || !self.network_acl.is_empty()
     }
@@ -114,11 +114,11 @@ impl GroupOptions {
     fn files(&self) -> anyhow::Result<Vec<Input>> {
         let mut inputs = Vec::new();
         for path in self.security_groups.iter().chain(&self.network_acl) {
-            inputs.push(Input { listing: listing(path)?, role: Role::AsSaid });
+            inputs.push(Input { listing: system::read_listing(path, BYTES_MAX)?, role: Role::AsSaid });
         }
         for argument in &self.prefix_lists {
             let (role, file) = Role::split(argument);
-            inputs.push(Input { listing: listing(Path::new(file))?, role });
+            inputs.push(Input { listing: system::read_listing(Path::new(file), BYTES_MAX)?, role });
         }
         Ok(inputs)
     }
@@ -137,10 +137,4 @@ impl GroupOptions {
         }
         Ok(taken.inputs)
     }
-}
-
-fn listing(path: &Path) -> anyhow::Result<Listing> {
-    let name = path.display().to_string();
-    let text = system::read_text(path, BYTES_MAX)?;
-    Ok(Listing { name, text: text.text.as_str().into() })
 }

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::{self, Code};
 use super::locate::Name;
+use super::table::{self, Table};
 use crate::admission::RuleId;
-use crate::nginx::{Config, Directive};
+use crate::nginx::{Config, Directive, TableError};
 
 /// Levels may stand in each other no deeper.
 pub(super) const DEPTH_MAX: usize = 100;
@@ -71,6 +72,8 @@ pub(super) struct Program<'t> {
     pub(super) servers: Vec<LevelId>,
     /// Servers of `stream`, in order.
     pub(super) streams: Vec<LevelId>,
+    /// Variables that tables of `http` make.
+    pub(super) tables: BTreeMap<String, Table>,
     /// Variables that a `set` or its like makes, wherever it stands.
     pub(super) settable: BTreeSet<&'t str>,
 }
@@ -100,25 +103,28 @@ pub(super) fn ruled(rule: RuleId) -> Option<(Number, Role)> {
 
 impl<'t> Program<'t> {
     /// Makes a configuration ready.
-    pub(super) fn new(config: &'t Config<'t>) -> Self {
+    pub(super) fn new(config: &'t Config<'t>) -> Result<Self, TableError> {
         let mut program = Self::default();
         for directive in &config.directives {
-            if matches!(directive.name(), "http" | "stream") {
-                let number = program.number(directive, None);
-                program.open(directive, number, (None, Kind::Root), 0);
+            let is_http = match directive.name() {
+                "http" => true,
+                "stream" => false,
+                _ => continue,
+            };
+            let number = program.number(directive, None);
+            let root = program.open(directive, number, (None, Kind::Root), 0);
+            let servers = program.levels.iter().enumerate().skip(root);
+            let servers =
+                servers.filter(|(_, level)| level.kind == Kind::Server && level.parent == Some(root));
+            let servers: Vec<LevelId> = servers.map(|(id, _)| id).collect();
+            if is_http {
+                program.servers = servers;
+                program.tables = table::read_all(directive)?;
+            } else {
+                program.streams = servers;
             }
         }
-        let of = |name: &str| {
-            let servers = program.levels.iter().enumerate().filter(|(_, level)| {
-                level.kind == Kind::Server
-                    && level.parent.and_then(|root| program.levels.get(root)).is_some_and(|root| {
-                        program.directive(root.number).is_some_and(|opener| opener.name() == name)
-                    })
-            });
-            servers.map(|(id, _)| id).collect()
-        };
-        let (servers, streams) = (of("http"), of("stream"));
-        Self { servers, streams, ..program }
+        Ok(program)
     }
 
     fn number(&mut self, directive: &'t Directive<'t>, level: Option<LevelId>) -> Number {

@@ -120,7 +120,7 @@ impl Walk<'_, '_> {
 }
 
 /// The address that `X-Forwarded-For` tells: the last one, or the last that is not trusted.
-fn forwarded(values: &[&str], trusted: &PrefixSet, is_recursive: bool) -> Option<IpAddr> {
+pub(super) fn forwarded(values: &[&str], trusted: &PrefixSet, is_recursive: bool) -> Option<IpAddr> {
     let all = values.iter().rev().flat_map(|value| value.rsplit([',', ' ']));
     let mut found = None;
     for text in all.filter(|text| !text.is_empty()) {

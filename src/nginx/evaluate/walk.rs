@@ -13,6 +13,7 @@ use super::answer::{Answer, End, Fates};
 use super::level::{Kind, LevelId, Number, Program, Role, rule};
 use super::locate::Place;
 use super::state::{Content, Origin, State};
+use super::table::capture;
 use crate::admission::{Finding, RuleId, Step};
 use crate::nginx::Request;
 use crate::prefix::PrefixSet;
@@ -65,6 +66,8 @@ pub(super) struct Walk<'a, 't> {
     pub(super) findings: Vec<Finding>,
     /// How many intervals may still be looked at.
     pub(super) budget: usize,
+    /// How many tables are being asked.
+    pub(super) depth: usize,
     phases: usize,
     lists: BTreeMap<LevelId, Option<Rc<List>>>,
     todo: Vec<(Phase, State)>,
@@ -82,6 +85,7 @@ impl<'a, 't> Walk<'a, 't> {
             steps: None,
             findings: Vec::new(),
             budget: INTERVALS_MAX,
+            depth: 0,
             phases: PHASES_MAX,
             lists: BTreeMap::new(),
             todo: Vec::new(),
@@ -177,7 +181,7 @@ impl<'a, 't> Walk<'a, 't> {
             }
             Place::Level(level, captured) => {
                 if let Some(captured) = captured {
-                    state.known.captured = captured.map(Rc::new);
+                    capture(&mut state, captured);
                 }
                 self.enter(level, state);
             }
