@@ -12,6 +12,7 @@
 )]
 
 mod admitted;
+mod bad_configurations;
 mod bad_listings;
 mod check;
 mod cli;
@@ -25,6 +26,7 @@ mod judge;
 mod laws;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod nginx_judge;
+mod nginx_reading;
 mod path;
 mod prefixes;
 mod quoting;
