@@ -84,8 +84,9 @@ fn kinds(answer: &Admission) -> Vec<FindingKind> {
 fn a_state_has_rules_of_every_shape() {
     for file in ["shapes/state.json", "shapes/refreshed.json"] {
         let state = fixture(file);
-        let check =
-            |names: &[&str], port, surely, maybe| check(&state, names, When::After, port, surely, maybe);
+        let check = |names: &[&str], port, surely: &str, maybe: &str| {
+            check(&state, names, When::After, port, surely, maybe)
+        };
         let inline = ["aws_security_group.inline"];
         let callbacks = "20.91.170.120/29 51.21.32.255/32 2a10:a200::/32";
         check(&inline, 443, &format!("{callbacks} 91.132.170.1/32 91.132.171.0/24 10.0.0.0/8"), "");
@@ -150,7 +151,9 @@ fn a_rule_is_named_by_its_address() {
 #[test]
 fn a_plan_says_what_will_be_before_anything_has_an_id() {
     let plan = fixture("shapes/plan.json");
-    let check = |names: &[&str], port, surely, maybe| check(&plan, names, When::After, port, surely, maybe);
+    let check = |names: &[&str], port, surely: &str, maybe: &str| {
+        check(&plan, names, When::After, port, surely, maybe)
+    };
     let inline = "20.91.170.120/29 51.21.32.255/32 2a10:a200::/32 91.132.170.1/32 91.132.171.0/24 10.0.0.0/8";
     check(&["aws_security_group.inline"], 443, inline, "");
     let legacy = "198.51.100.0/24 192.0.2.0/24 2001:db8::/32 172.16.0.0/12 91.132.170.1/32 91.132.171.0/24 91.132.172.1/32 91.132.173.0/24";
@@ -168,7 +171,9 @@ fn a_plan_says_what_will_be_before_anything_has_an_id() {
 #[test]
 fn what_is_unknown_concerns_no_more_than_it_can() {
     let plan = fixture("unknown/plan.json");
-    let check = |names: &[&str], port, surely, maybe| check(&plan, names, When::After, port, surely, maybe);
+    let check = |names: &[&str], port, surely: &str, maybe: &str| {
+        check(&plan, names, When::After, port, surely, maybe)
+    };
     // Rules whose group is only known after apply may be this group's.
     let stray = "192.0.2.20/32 192.0.2.22/32 192.0.2.24/32 192.0.2.25/32 192.0.2.26/32 192.0.2.27/32 192.0.2.28/32 192.0.2.33/32 192.0.2.34/32";
     let values = ["aws_security_group.values"];
