@@ -23,6 +23,7 @@ mod golden;
 mod judge;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod laws;
+mod moto;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod nginx_judge;
 mod path;
@@ -30,6 +31,7 @@ mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
+mod security_groups;
 mod support;
 mod tidy;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
