@@ -42,10 +42,12 @@ impl Moto {
     }
 
     /// What a client needs to be sent here, and nowhere else.
-    pub(crate) fn environment(&self) -> [(&str, &str); 5] {
+    pub(crate) fn environment(&self) -> [(&str, &str); 6] {
         [
             ("AWS_ENDPOINT_URL", &self.url),
+            // The first version of the AWS command line knows one of these, the second both.
             ("AWS_REGION", "eu-north-1"),
+            ("AWS_DEFAULT_REGION", "eu-north-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
