@@ -3,11 +3,14 @@
 //! `read` makes directives out of text, `evaluate` asks them. Nothing here reads a file: whoever calls gives the
 //! texts ([`Files`]).
 
+pub mod address;
 pub mod evaluate;
 mod files;
+pub mod geo;
 mod glob;
 mod lexer;
 mod lua;
+pub mod map;
 pub mod pattern;
 pub mod read;
 
@@ -15,8 +18,10 @@ use std::borrow::Cow;
 use std::ops::Deref;
 
 pub use files::{Files, Texts};
+pub use geo::Geo;
 pub use glob::Glob;
 pub(crate) use glob::matches_part;
+pub use map::{Map, Mapped};
 pub use read::{ReadError, read};
 
 /// A configuration: its directives in the order in which nginx sees them, included files in place.
@@ -110,6 +115,29 @@ pub struct Remark {
     pub place: Place,
     /// What.
     pub text: String,
+}
+
+/// Why a `geo` or `map` block can't be read. nginx refuses it as well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TableError {
+    /// Where.
+    pub place: Place,
+    /// What is wrong, naming the text.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl TableError {
+    fn new(place: Place, message: String, help: &str) -> Self {
+        Self { place, message, help: help.to_owned() }
+    }
+}
+
+/// The name of a variable that is declared, without its dollar.
+fn variable(word: &str) -> Option<&str> {
+    word.strip_prefix('$').filter(|name| !name.is_empty())
 }
 
 /// The request whose fate is asked for.

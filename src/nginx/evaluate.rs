@@ -20,19 +20,22 @@ mod pieces;
 mod realip;
 mod rewrite;
 mod state;
+mod stream;
+mod table;
 mod uri;
 mod variable;
 mod walk;
+mod written;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::{Config, Files, Request};
+use super::{Config, Files, ReadError, Request, TableError};
 use crate::admission::{Admission, Decider, Layer, LayerKind, Listing, Question, RuleId, Step, Wanted};
 use crate::prefix::{Family, PrefixSet};
 use answer::{Answer, End, Fates, Serving};
-use level::{LevelId, Program, Role, rule};
+use level::{LevelId, Program, Role, rule, unheard};
 use listener::{Listener, listeners, reached};
 use state::{By, Client, Content, Known, Origin, State, mapped};
 use uri::{Slashes, normalised};
@@ -50,9 +53,21 @@ pub struct Asked<'t> {
 }
 
 impl<'t> Asked<'t> {
-    /// Makes a configuration ready.
-    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Self {
-        Self { program: Program::new(config), files, request }
+    /// Makes a configuration ready; what nginx would not load is refused.
+    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Result<Self, ReadError> {
+        let program = Program::new(config).map_err(|error| located(files, error))?;
+        Ok(Self { program, files, request })
+    }
+}
+
+/// A fault of a table with the file that it is in.
+fn located(files: &Files, error: TableError) -> ReadError {
+    let listing = usize::try_from(error.place.file).ok().and_then(|at| files.listings().get(at));
+    ReadError {
+        file: listing.map(|listing| listing.name.clone()).unwrap_or_default(),
+        line: error.place.line,
+        message: error.message,
+        help: error.help,
     }
 }
 
@@ -93,16 +108,21 @@ impl Asked<'_> {
             None => PrefixSet::everything(),
         };
         let http = listeners(&self.program, &self.program.servers, question.port);
-        let mut doors = Vec::new();
+        let streams = listeners(&self.program, &self.program.streams, question.port);
         for door in self.doors(question, &everyone) {
-            let all = reached(&http, door.family, door.dialled);
-            if all.is_empty() {
-                walk.fates.refuse(&door.callers, &By::Nothing, None);
+            let connections = reached(&streams, door.family, door.dialled);
+            let requests = reached(&http, door.family, door.dialled);
+            if connections.is_empty() && requests.is_empty() {
+                let nobody = unheard(door.family, question.port);
+                walk.met_rule(nobody, || "refuses the connection".to_owned());
+                walk.fates.refuse(&door.callers, &By::One(nobody), None);
             }
-            doors.extend(all.into_iter().map(|listener| (door.clone(), listener)));
-        }
-        for (door, listener) in doors {
-            self.enter(&mut walk, &door, listener);
+            for listener in connections {
+                self.connect(&mut walk, &door, listener);
+            }
+            for listener in requests {
+                self.enter(&mut walk, &door, listener);
+            }
         }
         let steps = walk.steps.take().unwrap_or_default();
         let findings = std::mem::take(&mut walk.findings);
@@ -168,7 +188,28 @@ impl Asked<'_> {
             Some("off") => Slashes::Kept,
             _ => Slashes::Merged,
         };
+        let uri = normalised(&self.request.path, slashes);
+        let mut state = self.state(door, listener, server);
         let number = self.program.level(server).map_or(0, |level| level.number);
+        let Some(uri) = uri else {
+            state.known.by = By::One(rule(number, Role::Directive));
+            return vec![Answer { state, end: End::Status(400), rule: None }];
+        };
+        state.known.path = uri.path.as_str().into();
+        state.known.query = Content::text(&uri.query);
+        let mut answers = Vec::new();
+        if let Some(number) = self.handshake(walk, listener, &mut state) {
+            state.known.by = By::One(rule(number, Role::Directive));
+            return vec![Answer { state, end: End::Status(444), rule: None }];
+        }
+        answers.extend(self.plainly(walk, listener, &state));
+        let states = walk.real_ip(server, state);
+        answers.extend(walk.run(Phase::ServerRewrite, states));
+        answers
+    }
+
+    /// A request as it arrives at a server.
+    fn state(&self, door: &Door, listener: &Listener, server: LevelId) -> State {
         let is_mapped = listener.is_dual && door.family == Family::V4;
         let client = match self.request.proxy {
             Some(proxy) if is_mapped => Client::Fixed(mapped(proxy)),
@@ -176,12 +217,11 @@ impl Asked<'_> {
             None if is_mapped => Client::Mapped,
             None => Client::Own,
         };
-        let uri = normalised(&self.request.path, slashes);
         let method = match &self.request.method {
             Some(method) => Content::text(method),
             None => Content::unknown("callers may use any method: give `--method`"),
         };
-        let mut state = State {
+        State {
             callers: door.callers.clone(),
             known: Known {
                 server,
@@ -190,8 +230,8 @@ impl Asked<'_> {
                 peer: client.clone(),
                 client,
                 is_told: false,
-                path: uri.as_ref().map_or("/", |uri| &uri.path).into(),
-                query: Content::text(uri.as_ref().map_or("", |uri| &uri.query)),
+                path: "/".into(),
+                query: Content::text(""),
                 method,
                 is_internal: false,
                 is_changed: false,
@@ -203,25 +243,45 @@ impl Asked<'_> {
                 is_error_page: false,
                 by: By::Nothing,
             },
+        }
+    }
+
+    /// What TLS asks for before there is a request; the directive that refuses all.
+    fn handshake(
+        &self,
+        walk: &mut Walk<'_, '_>,
+        listener: &Listener,
+        state: &mut State,
+    ) -> Option<level::Number> {
+        if !listener.is_tls {
+            return None;
+        }
+        let server = state.known.server;
+        let on = |name| {
+            self.program.in_force(server, name).filter(|(_, line)| level::first(line.arguments()) == "on")
         };
-        if uri.is_none() {
-            state.known.by = By::One(rule(number, Role::Directive));
-            let rule = Some(rule(number, Role::Directive));
-            return vec![Answer { state, end: End::Status(400), rule }];
+        if let Some((number, _)) = on("ssl_reject_handshake") {
+            walk.met(number, || "refuses the handshake".to_owned());
+            return Some(number);
         }
-        let mut answers = Vec::new();
-        if listener.is_proxied && self.request.proxy.is_none() {
-            // Whoever speaks plainly is refused; whoever speaks the proxy's protocol gets further.
-            let number = listener.number.unwrap_or(number);
-            let why = "it waits for the PROXY protocol, which a proxy speaks: give `--proxy`".into();
-            walk.note(number, &why, &state.callers);
-            let mut plain = state.clone();
-            plain.known.by = By::One(rule(number, Role::Directive));
-            answers.push(Answer { state: plain, end: End::Status(400), rule: None });
+        let (number, _) = on("ssl_verify_client")?;
+        let why = "it asks for a client's certificate".into();
+        walk.note(number, &why, &state.callers);
+        walk.fates.refuse(&state.callers, &By::One(rule(number, Role::Directive)), None);
+        None
+    }
+
+    /// Whoever speaks plainly where the PROXY protocol is waited for is refused.
+    fn plainly(&self, walk: &mut Walk<'_, '_>, listener: &Listener, state: &State) -> Option<Answer> {
+        if !listener.is_proxied || self.request.proxy.is_some() {
+            return None;
         }
-        let states = walk.real_ip(server, state);
-        answers.extend(walk.run(Phase::ServerRewrite, states));
-        answers
+        let number = listener.number?;
+        let why = "it waits for the PROXY protocol, which a proxy speaks: give `--proxy`".into();
+        walk.note(number, &why, &state.callers);
+        let mut plain = state.clone();
+        plain.known.by = By::One(rule(number, Role::Directive));
+        Some(Answer { state: plain, end: End::Status(400), rule: None })
     }
 
     /// Whether an end is content, and so whether callers are in.
@@ -261,4 +321,125 @@ struct Door {
     callers: PrefixSet,
     /// The address that they dial, where it is known.
     dialled: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nginx::read;
+
+    /// A question about a configuration of `http`.
+    struct Case {
+        files: Files,
+        request: Request,
+        question: Question,
+    }
+
+    impl Case {
+        fn new(http: &str) -> Self {
+            Self::whole(&format!("events {{}}\nhttp {{\n{http}\n}}\n"))
+        }
+
+        fn whole(text: &str) -> Self {
+            Self {
+                files: Files::single("/etc/nginx/nginx.conf", text),
+                request: Request {
+                    server_name: Some("shop.example".to_owned()),
+                    path: "/callback".to_owned(),
+                    method: Some("POST".to_owned()),
+                    ..Request::default()
+                },
+                question: Question {
+                    port: 80,
+                    interface: None,
+                    addresses: Vec::new(),
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                },
+            }
+        }
+
+        fn ask<T>(&self, with: impl FnOnce(&Asked<'_>, Admission) -> T) -> T {
+            let config = read(&self.files).unwrap();
+            let asked = Asked::new(&config, &self.files, &self.request).unwrap();
+            let admission = asked.admit(&self.question);
+            lawful(&admission);
+            with(&asked, admission)
+        }
+
+        /// Surely and possibly admitted, as prefixes.
+        fn sets(&self) -> (String, String) {
+            self.ask(|_, admission| (shown(&admission.surely), shown(&admission.possibly)))
+        }
+
+        #[track_caller]
+        fn check(&self, surely: &str, possibly: &str) {
+            assert_eq!(self.sets(), (surely.to_owned(), possibly.to_owned()));
+        }
+    }
+
+    fn shown(set: &PrefixSet) -> String {
+        let prefixes: Vec<String> =
+            set.to_prefixes().iter().map(|prefix| prefix.short().to_string()).collect();
+        match prefixes.as_slice() {
+            [a, b] if a == "0.0.0.0/0" && b == "::/0" => "all".to_owned(),
+            _ => prefixes.join(" "),
+        }
+    }
+
+    /// Every address is decided once, or undecided.
+    fn lawful(admission: &Admission) {
+        assert!(admission.possibly.covers(&admission.surely));
+        let of = |ruling| {
+            let all = admission.decided.iter().filter(|one| one.ruling == ruling);
+            state::all_of(&all.map(|one| PrefixSet::between(one.first, one.last)).collect::<Vec<_>>())
+        };
+        let (ins, outs) = (of(crate::admission::Ruling::Accept), of(crate::admission::Ruling::Reject));
+        assert_eq!(ins, admission.surely);
+        assert_eq!(outs, admission.possibly.complement());
+        for pair in admission.decided.windows(2) {
+            assert!(pair[0].last < pair[1].first);
+        }
+        let open = admission.undecided.iter().map(|one| one.sources.clone()).collect::<Vec<_>>();
+        assert_eq!(state::all_of(&open), admission.possibly.difference(&admission.surely));
+    }
+
+    fn server(inside: &str) -> Case {
+        Case::new(&format!("server {{ listen 80; listen [::]:80; server_name shop.example; {inside} }}"))
+    }
+
+    #[test]
+    fn the_first_line_that_names_a_caller_decides() {
+        server("location /callback { allow 192.0.2.1; deny 192.0.2.0/24; allow 2001:db8::/32; deny all; proxy_pass http://a; }")
+            .check("192.0.2.1 2001:db8::/32", "192.0.2.1 2001:db8::/32");
+        server("location /callback { deny 128.0.0.0/1; proxy_pass http://a; }")
+            .check("0.0.0.0/1 ::/0", "0.0.0.0/1 ::/0");
+        server("location /callback { proxy_pass http://a; }").check("all", "all");
+    }
+
+    #[test]
+    fn all_or_nothing_is_inherited() {
+        let outer = "allow 192.0.2.1; deny all;";
+        server(&format!("{outer} location /callback {{ }}")).check("192.0.2.1", "192.0.2.1");
+        server(&format!("{outer} location /callback {{ deny 0.0.0.0/1; }}"))
+            .check("128.0.0.0/1 ::/0", "128.0.0.0/1 ::/0");
+        server(&format!("{outer} location /callback {{ location /callback {{ return 200; }} }}"))
+            .check("all", "all");
+    }
+
+    #[test]
+    fn what_rewrites_comes_before_the_list() {
+        let list = "allow 192.0.2.1; deny all;";
+        server(&format!("location /callback {{ {list} return 200; }}")).check("all", "all");
+        server(&format!("location /callback {{ {list} return 403; }}")).check("", "");
+        server(&format!("location /callback {{ {list} return 301 /x; }}")).check("", "all");
+        server(&format!("location /callback {{ {list} rewrite ^ /x last; }} location /x {{ }}"))
+            .check("all", "all");
+        server(&format!("location /callback {{ {list} rewrite ^ /x break; }} location /x {{ }}"))
+            .check("192.0.2.1", "192.0.2.1");
+        server(&format!("location /callback {{ {list} if ($request_method = POST) {{ return 204; }} }}"))
+            .check("all", "all");
+        server(&format!("location /callback {{ {list} if ($http_x) {{ return 204; }} }}"))
+            .check("192.0.2.1", "all");
+        server(&format!("location /callback {{ {list} rewrite ^(.*)$ $1 last; }}")).check("", "");
+    }
 }

@@ -84,6 +84,11 @@ impl Pattern {
         Found::Yes(held.collect::<Result<_, _>>().ok())
     }
 
+    /// Why it can't be asked at all; `None` where it can.
+    pub fn unread(&self) -> Option<&str> {
+        self.engine.as_ref().err().map(String::as_str)
+    }
+
     /// Names of groups, which nginx makes variables of, with their numbers; as far as the pattern can be read.
     pub fn names(&self) -> &[(String, usize)] {
         &self.names

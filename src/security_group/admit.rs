@@ -388,6 +388,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::admission::FindingKind;
     use crate::security_group::aws::{Input, Role, read};
 
     fn input(name: &str, text: &Value) -> Input {

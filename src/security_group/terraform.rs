@@ -20,7 +20,8 @@ use lines::Lines;
 use moment::Moment;
 use references::Configured;
 
-use super::{Groups, Members, Rule};
+use super::{Groups, Members, ReadError, Rule};
+use crate::admission::Listing;
 
 /// Which moment of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,20 +43,21 @@ pub struct Asked {
 }
 
 /// Why a text can't be read, or a question can't be asked of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ReadError {
-    /// The line, from 1.
-    pub line: u32,
-    /// What is wrong, naming the text.
-    pub message: String,
-    /// What to do.
-    pub help: String,
+#[derive(Debug)]
+struct Fault {
+    line: u32,
+    message: String,
+    help: String,
 }
 
-impl ReadError {
+impl Fault {
     fn new(line: u32, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { line, message: message.into(), help: help.into() }
+    }
+
+    fn of(self, name: &str) -> ReadError {
+        let Self { line, message, help } = self;
+        ReadError { listing: crate::plain::line(name), line, message, help }
     }
 }
 
@@ -65,32 +67,31 @@ pub struct Document<'a> {
     after: Option<Vec<json::Entry<'a>>>,
     configured: Option<Configured<'a>>,
     lines: Lines<'a>,
-    listing: u32,
+    name: String,
 }
 
 /// What is asked about, read.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The groups that are asked about and the prefix lists that their rules name. Its listings are for the caller
-    /// to add.
+    /// The groups that are asked about, and the prefix lists. The listing has its name and no text.
     pub groups: Groups,
     /// The ids of the groups that are asked about.
     pub asked: Vec<String>,
 }
 
-/// Reads what `terraform show -json` printed. `listing` is the number that places get.
+/// Reads what `terraform show -json` printed; the name is that of its file.
 ///
 /// # Errors
 ///
 /// The text is no JSON, or neither a state nor a whole plan.
-pub fn read(text: &str, listing: u32) -> Result<Document<'_>, ReadError> {
-    let file = json::read(text)?;
+pub fn read<'a>(name: &str, text: &'a str) -> Result<Document<'a>, ReadError> {
+    let file = json::read(text).map_err(|fault| fault.of(name))?;
     Ok(Document {
         before: file.before,
         after: file.after,
         configured: file.configured.map(Configured::new),
         lines: Lines::new(text),
-        listing,
+        name: name.to_owned(),
     })
 }
 
@@ -107,11 +108,11 @@ impl<'a> Document<'a> {
     /// What is asked about isn't there, or it is not said what is asked about and there are several groups.
     pub fn reading(&self, asked: &Asked, when: When) -> Result<Reading, ReadError> {
         let before = self.moment(&self.before, When::Before, None);
-        let Some(after) = &self.after else { return reading(asked, &before, None, None) };
+        let Some(after) = &self.after else { return self.at(asked, &before, None, None) };
         let after = self.moment(after, When::After, Some(&before));
         match when {
-            When::Before => reading(asked, &before, None, Some(&after)),
-            When::After => reading(asked, &after, Some(&before), Some(&before)),
+            When::Before => self.at(asked, &before, None, Some(&after)),
+            When::After => self.at(asked, &after, Some(&before), Some(&before)),
         }
     }
 
@@ -124,8 +125,21 @@ impl<'a> Document<'a> {
         let Some(after) = &self.after else { return Ok(None) };
         let before = self.moment(&self.before, When::Before, None);
         let after = self.moment(after, When::After, Some(&before));
-        let old = reading(asked, &before, None, Some(&after))?;
-        Ok(Some((old, reading(asked, &after, Some(&before), Some(&before))?)))
+        let old = self.at(asked, &before, None, Some(&after))?;
+        Ok(Some((old, self.at(asked, &after, Some(&before), Some(&before))?)))
+    }
+
+    fn at(
+        &self,
+        asked: &Asked,
+        moment: &Moment<'_, '_>,
+        earlier: Option<&Moment<'_, '_>>,
+        other: Option<&Moment<'_, '_>>,
+    ) -> Result<Reading, ReadError> {
+        let mut reading = reading(asked, moment, earlier, other).map_err(|fault| fault.of(&self.name))?;
+        // The text is not kept: nothing looks at it any more, and it may be large.
+        reading.groups.listings = vec![Listing { name: self.name.clone(), text: "".into() }];
+        Ok(reading)
     }
 
     fn moment<'d>(
@@ -134,12 +148,7 @@ impl<'a> Document<'a> {
         when: When,
         earlier: Option<&Moment<'_, '_>>,
     ) -> Moment<'d, 'a> {
-        let source = moment::Source {
-            entries,
-            configured: self.configured.as_ref(),
-            lines: &self.lines,
-            listing: self.listing,
-        };
+        let source = moment::Source { entries, configured: self.configured.as_ref(), lines: &self.lines };
         Moment::new(when, source, earlier)
     }
 }
@@ -150,7 +159,7 @@ fn reading(
     moment: &Moment<'_, '_>,
     earlier: Option<&Moment<'_, '_>>,
     other: Option<&Moment<'_, '_>>,
-) -> Result<Reading, ReadError> {
+) -> Result<Reading, Fault> {
     let selection = select::keys(asked, moment, other)?;
     let members = Members::Cut("Terraform does not list all interfaces of a group".to_owned());
     let mut groups = Groups { remarks: selection.remarks, members, ..Groups::default() };

@@ -12,6 +12,7 @@
 )]
 
 mod admitted;
+mod bad_configurations;
 mod bad_listings;
 mod check;
 mod cli;
@@ -26,6 +27,7 @@ mod laws;
 mod moto;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod nginx_judge;
+mod nginx_reading;
 mod path;
 mod prefixes;
 mod quoting;
@@ -33,6 +35,7 @@ mod quoting;
 mod real;
 mod security_groups;
 mod support;
+mod terraform;
 mod tidy;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod world;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::admission::Listing;
 use crate::cli::complain;
 use crate::security_group::Groups;
 use crate::security_group::aws::{self, Input, Role};
@@ -115,11 +114,11 @@ impl GroupOptions {
     fn files(&self) -> anyhow::Result<Vec<Input>> {
         let mut inputs = Vec::new();
         for path in self.security_groups.iter().chain(&self.network_acl) {
-            inputs.push(Input { listing: listing(path)?, role: Role::AsSaid });
+            inputs.push(Input { listing: system::read_listing(path, BYTES_MAX)?, role: Role::AsSaid });
         }
         for argument in &self.prefix_lists {
             let (role, file) = Role::split(argument);
-            inputs.push(Input { listing: listing(Path::new(file))?, role });
+            inputs.push(Input { listing: system::read_listing(Path::new(file), BYTES_MAX)?, role });
         }
         Ok(inputs)
     }
@@ -138,10 +137,4 @@ impl GroupOptions {
         }
         Ok(taken.inputs)
     }
-}
-
-fn listing(path: &Path) -> anyhow::Result<Listing> {
-    let name = path.display().to_string();
-    let text = system::read_text(path, BYTES_MAX)?;
-    Ok(Listing { name, text: text.text.as_str().into() })
 }

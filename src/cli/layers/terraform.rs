@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use crate::admission::Listing;
-use crate::security_group::Groups;
 use crate::security_group::select::Selection;
-use crate::security_group::terraform::{self, Asked, Document, ReadError, Reading, When};
+use crate::security_group::terraform::{self, Asked, Reading, When};
+use crate::security_group::{Groups, ReadError};
 use crate::site::path::RawTerraform;
 use crate::system;
 
@@ -57,14 +56,10 @@ impl TerraformOptions {
             }
             other => other.into(),
         })?;
-        let located =
-            |error: ReadError| anyhow!("{name}:{}: {}\n  help: {}", error.line, error.message, error.help);
-        let document: Document<'_> = terraform::read(&text.text, 0).map_err(located)?;
+        let located = |error: ReadError| anyhow!("{error}\n  help: {}", error.help);
+        let document = terraform::read(&name, &text.text).map_err(located)?;
         let asked = Asked { resources: self.resource, groups };
-        // The text is not kept: nothing looks at it any more, and it may be large.
-        let listing = Listing { name: name.clone(), text: "".into() };
-        let chosen = |mut reading: Reading| -> Chosen {
-            reading.groups.listings = vec![listing.clone()];
+        let chosen = |reading: Reading| -> Chosen {
             (reading.groups, Selection { groups: reading.asked, ..Selection::default() })
         };
         if self.before {

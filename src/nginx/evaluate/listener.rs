@@ -344,12 +344,10 @@ mod tests {
             ("[2001:db8::1]", v6("2001:db8::1"), (80, 80)),
             ("localhost:80", Bound::Name("localhost".to_owned()), (80, 80)),
         ] {
-            let directive = Directive {
-                words: vec!["listen".into(), text.into()],
-                block: None,
-                place: crate::nginx::Place::default(),
-            };
-            let listen = Listen::read(&directive).unwrap();
+            let files = crate::nginx::Files::single("nginx.conf", format!("events {{}} listen {text};"));
+            let config = crate::nginx::read(&files).unwrap();
+            let directive = config.directives.last().unwrap();
+            let listen = Listen::read(directive).unwrap();
             assert_eq!((listen.bound, (listen.first, listen.last)), (bound, ports), "{text}");
         }
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::ReadError;
+use super::Fault;
 
 /// How to get what is read here.
 const HELP: &str = "give what `terraform show -json` prints, of a state or of a saved plan";
@@ -190,7 +190,7 @@ pub(super) struct File<'a> {
 }
 
 /// Reads the text; what is neither a state nor a plan is refused.
-pub(super) fn read(text: &str) -> Result<File<'_>, ReadError> {
+pub(super) fn read(text: &str) -> Result<File<'_>, Fault> {
     let top: Top = serde_json::from_str(text).map_err(|cause| refusal(text, &cause))?;
     if top.level.is_some() {
         return Err(log(1));
@@ -198,10 +198,10 @@ pub(super) fn read(text: &str) -> Result<File<'_>, ReadError> {
     let Some(version) = &top.format_version else { return Err(neither(&top)) };
     if !matches!(version.split('.').next(), Some("0" | "1")) {
         let message = format!("format version `{}` is not known", shown(version));
-        return Err(ReadError::new(1, message, "versions 0 and 1 are read; look for a newer callgate"));
+        return Err(Fault::new(1, message, "versions 0 and 1 are read; look for a newer callgate"));
     }
     if top.errored {
-        return Err(ReadError::new(
+        return Err(Fault::new(
             1,
             "the plan ended with an error: it does not have everything",
             "mend what `terraform plan` complains about, and plan again",
@@ -213,19 +213,19 @@ pub(super) fn read(text: &str) -> Result<File<'_>, ReadError> {
 }
 
 /// What has neither resources nor plans.
-fn neither(top: &Top<'_>) -> ReadError {
+fn neither(top: &Top<'_>) -> Fault {
     if top.lineage.is_some() {
-        return ReadError::new(
+        return Fault::new(
             1,
             "this is a state file as Terraform keeps it for itself",
             "run `terraform show -json > state.json` where the state is in use, and give that",
         );
     }
-    ReadError::new(1, "the JSON has no `format_version`", HELP)
+    Fault::new(1, "the JSON has no `format_version`", HELP)
 }
 
 /// What is wrong with a text that is no JSON, or not of this form.
-fn refusal(text: &str, cause: &serde_json::Error) -> ReadError {
+fn refusal(text: &str, cause: &serde_json::Error) -> Fault {
     let line = u32::try_from(cause.line()).unwrap_or(u32::MAX).max(1);
     let start = text.trim_start();
     let first = start.lines().next().unwrap_or_default();
@@ -234,13 +234,13 @@ fn refusal(text: &str, cause: &serde_json::Error) -> ReadError {
     }
     if !start.starts_with('{') {
         let what = if start.is_empty() { "the text is empty" } else { "this is no JSON object" };
-        return ReadError::new(1, what, HELP);
+        return Fault::new(1, what, HELP);
     }
-    ReadError::new(line, format!("not the JSON of Terraform: {}", shown(&cause.to_string())), HELP)
+    Fault::new(line, format!("not the JSON of Terraform: {}", shown(&cause.to_string())), HELP)
 }
 
-fn log(line: u32) -> ReadError {
-    ReadError::new(
+fn log(line: u32) -> Fault {
+    Fault::new(
         line,
         "this is the log of `terraform plan -json`, which does not have the rules",
         "run `terraform plan -out plan`, then `terraform show -json plan`",

@@ -19,7 +19,6 @@ pub(super) struct Moment<'d, 'a> {
     pub(super) entries: &'d [Entry<'a>],
     pub(super) configured: Option<&'d Configured<'a>>,
     pub(super) lines: &'d Lines<'a>,
-    pub(super) listing: u32,
     /// The groups that have a resource.
     pub(super) groups: Vec<GroupResource<'d, 'a>>,
     /// The managed prefix lists.
@@ -57,19 +56,17 @@ pub(super) struct Source<'d, 'a> {
     pub(super) entries: &'d [Entry<'a>],
     pub(super) configured: Option<&'d Configured<'a>>,
     pub(super) lines: &'d Lines<'a>,
-    pub(super) listing: u32,
 }
 
 impl<'d, 'a> Moment<'d, 'a> {
     /// A moment; `earlier` is the one before a plan, where this is the one after.
     pub(super) fn new(when: When, source: Source<'d, 'a>, earlier: Option<&Moment<'_, '_>>) -> Self {
-        let Source { entries, configured, lines, listing } = source;
+        let Source { entries, configured, lines } = source;
         let mut moment = Self {
             when,
             entries,
             configured,
             lines,
-            listing,
             groups: Vec::new(),
             lists: Lists::default(),
             keys: HashMap::new(),
@@ -90,7 +87,7 @@ impl<'d, 'a> Moment<'d, 'a> {
 
     /// Where a resource stands.
     pub(super) fn place(&self, entry: &Entry<'_>) -> Place {
-        Place { listing: self.listing, line: self.lines.of(entry.values.get()) }
+        Place { listing: 0, line: self.lines.of(entry.values.get()) }
     }
 
     pub(super) fn around(&self, entry: &Entry<'_>) -> Around<'d, 'a> {

@@ -6,7 +6,7 @@ use super::json::Entry;
 use super::marks::Marks;
 use super::moment::{Moment, is_group};
 use super::values::{GroupValues, HolderValues, read, told};
-use super::{Asked, ReadError, When};
+use super::{Asked, Fault, When};
 use crate::admission::FindingKind;
 use crate::plain::line;
 use crate::security_group::{Place, Remark};
@@ -39,7 +39,7 @@ pub(super) fn keys(
     asked: &Asked,
     moment: &Moment<'_, '_>,
     other: Option<&Moment<'_, '_>>,
-) -> Result<Selection, ReadError> {
+) -> Result<Selection, Fault> {
     let mut selection = Selection::default();
     for id in &asked.groups {
         selection.add(id.as_str());
@@ -60,19 +60,19 @@ pub(super) fn keys(
 }
 
 /// The one group of the file, by its address or by its id.
-fn only(moment: &Moment<'_, '_>, other: Option<&Moment<'_, '_>>) -> Result<String, ReadError> {
+fn only(moment: &Moment<'_, '_>, other: Option<&Moment<'_, '_>>) -> Result<String, Fault> {
     let all = named(moment, other);
     let mut names = all.iter();
     match (names.next(), names.next()) {
         (Some(one), None) => Ok(one.clone()),
-        (None, _) => Err(ReadError::new(
+        (None, _) => Err(Fault::new(
             1,
             "the file has no security group, and no rule of one",
             "give the state or plan that has it",
         )),
         (Some(_), Some(_)) => {
             let message = format!("the file has {} security groups: {}", all.len(), list(&all));
-            Err(ReadError::new(1, message, "choose with `--resource ADDRESS`, or with `--group sg-…`"))
+            Err(Fault::new(1, message, "choose with `--resource ADDRESS`, or with `--group sg-…`"))
         }
     }
 }
@@ -105,7 +105,7 @@ fn resource(
     moment: &Moment<'_, '_>,
     other: Option<&Moment<'_, '_>>,
     selection: &mut Selection,
-) -> Result<(), ReadError> {
+) -> Result<(), Fault> {
     if let Some(entry) = find(address, moment)? {
         return if is_group(entry) {
             selection.add(moment.key(&entry.address).unwrap_or(&entry.address));
@@ -123,7 +123,7 @@ fn resource(
         } else {
             format!("its groups are {}", list(&known))
         };
-        return Err(ReadError::new(1, message, help));
+        return Err(Fault::new(1, message, help));
     };
     let key = entry.address.to_string();
     let text = match moment.when {
@@ -133,7 +133,7 @@ fn resource(
     let help = "nobody gets in through a group that is not there".to_owned();
     selection.remarks.push(Remark {
         kind: FindingKind::Listing,
-        place: Place { listing: moment.listing, line: 1 },
+        place: Place { listing: 0, line: 1 },
         text,
         help,
     });
@@ -143,7 +143,7 @@ fn resource(
 }
 
 /// The resource of this address, or the only one or only group below it.
-fn find<'d, 'a>(address: &str, moment: &Moment<'d, 'a>) -> Result<Option<&'d Entry<'a>>, ReadError> {
+fn find<'d, 'a>(address: &str, moment: &Moment<'d, 'a>) -> Result<Option<&'d Entry<'a>>, Fault> {
     let name = |entry: &Entry<'_>| entry.address.to_string();
     if let Some(exact) = moment.entries.iter().find(|entry| entry.address == address) {
         return Ok(Some(exact));
@@ -160,17 +160,17 @@ fn find<'d, 'a>(address: &str, moment: &Moment<'d, 'a>) -> Result<Option<&'d Ent
         (Some(one), Some(two)) => {
             let names = [one, two].into_iter().chain(found).map(name).collect();
             let message = format!("`{}` can mean {}", line(address), list(&names));
-            Err(ReadError::new(1, message, "give one of these addresses whole"))
+            Err(Fault::new(1, message, "give one of these addresses whole"))
         }
         (None, Some(_)) => Ok(None),
     }
 }
 
 /// Adds the groups that a resource has.
-fn holder(entry: &Entry<'_>, moment: &Moment<'_, '_>, selection: &mut Selection) -> Result<(), ReadError> {
+fn holder(entry: &Entry<'_>, moment: &Moment<'_, '_>, selection: &mut Selection) -> Result<(), Fault> {
     let address = line(&entry.address);
     let line_of = |entry: &Entry<'_>| moment.place(entry).line;
-    let wrong = |why: String, help: &str| ReadError::new(line_of(entry), format!("`{address}`: {why}"), help);
+    let wrong = |why: String, help: &str| Fault::new(line_of(entry), format!("`{address}`: {why}"), help);
     let give = "name the groups: `--resource ADDRESS` of each, or `--group sg-…`";
     if entry.is_data && entry.kind == "aws_security_group" {
         let values: GroupValues = read(entry).map_err(|why| wrong(why, give))?;

@@ -103,6 +103,12 @@ impl Default for Question {
 }
 
 impl Question {
+    /// Whether it says what nginx does.
+    pub(crate) fn is_stated(&self) -> bool {
+        let all = Whom::These(vec!["all".to_owned()]);
+        self.lets_in.is_some() || self.keeps_out.is_some() || self.redirects == all
+    }
+
     /// As a person would say it.
     pub(crate) fn said(&self) -> String {
         let mut text = match &self.request {
@@ -198,7 +204,8 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn new(name: &str, files: BTreeMap<PathBuf, Vec<u8>>) -> Result<Self, String> {
+    /// Reads the questions of a configuration.
+    pub(crate) fn new(name: &str, files: BTreeMap<PathBuf, Vec<u8>>) -> Result<Self, String> {
         let main = files.get(Path::new("nginx.conf")).ok_or_else(|| format!("{name} has no nginx.conf"))?;
         let main = String::from_utf8_lossy(main).into_owned();
         let mut tries = String::new();
