@@ -668,7 +668,9 @@ mod tests {
         assert_eq!(text, "deny tcp 443 from 192.0.2.9/32");
         assert_eq!(steps[0], "syn denies it");
         let (title, ..) = told("2001:db8::1");
-        assert_eq!(title, "no rule of security group `sg-1` (web), f:3");
+        assert_eq!(title, "no entry of network ACL `acl-1`, a:3");
+        let (title, ..) = told("192.0.3.1");
+        assert_eq!(title, "no entry of network ACL `acl-1`, a:3");
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod golden;
 mod judge;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod laws;
+mod moto;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod nginx_judge;
 mod nginx_reading;
@@ -32,6 +33,7 @@ mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
+mod security_groups;
 mod support;
 mod terraform;
 mod tidy;
