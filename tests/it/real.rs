@@ -344,7 +344,7 @@ fn nginx_takes_every_golden_snippet() {
 }
 
 /// Where Terraform's AWS provider lies, as a mirror of providers.
-fn provider_mirror() -> Option<PathBuf> {
+pub(crate) fn provider_mirror() -> Option<PathBuf> {
     if crate::world::find("terraform").is_none() {
         eprintln!("SKIPPED: terraform is not installed");
         return None;
@@ -481,13 +481,13 @@ fn ec2_takes_the_permissions_and_gives_them_back() {
 }
 
 /// A moto server on loopback.
-struct Moto {
+pub(crate) struct Moto {
     server: std::process::Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Moto {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         // The port is free at this moment; a race with another process shows as a failure to start.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let quiet = || std::process::Stdio::null();
@@ -505,7 +505,7 @@ impl Moto {
         Self { server, url: format!("http://127.0.0.1:{port}") }
     }
 
-    fn aws(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn aws(&self, arguments: &[&str]) -> serde_json::Value {
         let mut command = tool("aws");
         command
             .args(["--endpoint-url", &self.url, "--region", "eu-north-1", "--output", "json", "ec2"])
