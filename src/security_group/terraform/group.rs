@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::When;
+use super::address::Address;
 use super::json::{Entry, Fate};
 use super::marks::Marks;
 use super::moment::{Exclusive, GroupResource, Moment};
@@ -15,6 +16,9 @@ use super::values::RuleValues;
 use crate::admission::FindingKind;
 use crate::plain::line;
 use crate::security_group::{Group, Known, Protocol, Remark, Rule};
+
+/// More resources than this say nothing together about which rules of a group stay.
+const EXCLUSIVES_MAX: usize = 4;
 
 /// A block `ingress`.
 pub(super) struct Block {
@@ -55,7 +59,7 @@ pub(super) fn group(
     earlier: Option<&Moment<'_, '_>>,
     key: &str,
 ) -> (Group, Vec<Remark>) {
-    let resource = moment.groups.iter().find(|group| group.key == key);
+    let resource = moment.group(key);
     let made = moment.made_for(key);
     let before = earlier.map(|earlier| earlier.made_for(key)).unwrap_or_default();
     let owns = |moment: &Moment<'_, '_>, made: &[Made]| {
@@ -102,7 +106,7 @@ fn inline(
         return if group.ingress.is_ok() { Inline::Written } else { Inline::Absent };
     }
     // What the provider saw is planned to stay; what differs was written.
-    let before = earlier.and_then(|earlier| earlier.groups.iter().find(|one| one.entry.address == *address));
+    let before = earlier.and_then(|earlier| earlier.group_at(address));
     if before.is_some_and(|before| before.listed() != group.listed()) {
         Inline::Written
     } else {
@@ -158,7 +162,11 @@ impl Assembly<'_, '_, '_> {
 
     /// Takes what rule resources make.
     fn resources(&mut self, made: &[Made]) {
-        let exclusives = self.moment.exclusives(self.key);
+        let mut exclusives = self.moment.exclusives(self.key);
+        if exclusives.len() > EXCLUSIVES_MAX {
+            self.unlisted = Some("many resources say which rules stay".to_owned());
+            exclusives.truncate(EXCLUSIVES_MAX);
+        }
         let acts = |exclusive: &Exclusive| self.moment.when == When::After && exclusive.fate != Fate::Kept;
         let mut strays = std::mem::take(&mut self.strays);
         for exclusive in &exclusives {
@@ -201,8 +209,8 @@ impl Assembly<'_, '_, '_> {
         if let (Some(ids), Some(id)) = (&exclusive.rule_ids, &made.rule_id) {
             return Some(ids.contains(id));
         }
-        let configured = self.moment.configured?;
-        configured.names(&exclusive.address, "ingress_rule_ids", &made.address).then_some(true)
+        let whole = made.address.strip_suffix(Address::read(&made.address).index).unwrap_or(&made.address);
+        (exclusive.named.contains(&made.address) || exclusive.named.contains(whole)).then_some(true)
     }
 
     /// Why a rule that a resource makes may not be there.
