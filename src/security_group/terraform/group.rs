@@ -72,12 +72,14 @@ pub(super) fn group(
         key,
         resource,
         inline: inline(moment, earlier, resource),
+        has_resources,
         listed: HashSet::new(),
         strays: Vec::new(),
+        is_disputed: false,
         rules: Vec::new(),
         unlisted: None,
     };
-    assembly.ingress(has_resources, &known.collect());
+    assembly.ingress(&known.collect());
     assembly.resources(&made);
     let remarks = assembly.remarks(&made);
     let group = Group {
@@ -128,17 +130,21 @@ struct Assembly<'m, 'd, 'a> {
     key: &'m str,
     resource: Option<&'m GroupResource<'d, 'a>>,
     inline: Inline,
+    /// Whether resources make rules for it, or did before the plan.
+    has_resources: bool,
     /// What `ingress` lists.
     listed: HashSet<Atom>,
     /// What it lists, and no resource makes.
     strays: Vec<Part>,
+    /// Whether that is about TCP.
+    is_disputed: bool,
     rules: Vec<Rule>,
     unlisted: Option<String>,
 }
 
 impl Assembly<'_, '_, '_> {
     /// Takes what the attribute `ingress` lists.
-    fn ingress(&mut self, has_resources: bool, known: &HashSet<&Atom>) {
+    fn ingress(&mut self, known: &HashSet<&Atom>) {
         let Some(group) = self.resource else { return };
         if self.inline == Inline::Absent {
             return;
@@ -152,7 +158,7 @@ impl Assembly<'_, '_, '_> {
         };
         for part in blocks.iter().flat_map(|block| &block.parts) {
             self.listed.extend(part.atom.clone());
-            if self.inline == Inline::Written || !has_resources {
+            if self.inline == Inline::Written || !self.has_resources {
                 self.rules.push(part.rule.clone());
             } else if part.atom.as_ref().is_none_or(|atom| !known.contains(atom)) {
                 self.strays.push(part.clone());
@@ -183,16 +189,16 @@ impl Assembly<'_, '_, '_> {
                 None | Some(_) => {}
             }
         }
-        let disputed = strays.iter().any(is_about_tcp);
+        self.is_disputed = strays.iter().any(is_about_tcp);
         for made in made {
-            let gone = exclusives.iter().any(|one| acts(one) && self.lists(one, made) == Some(false));
+            let gone = exclusives.iter().any(|one| acts(one) && lists(one, made) == Some(false));
             if gone {
                 continue;
             }
-            let unlisted = exclusives.iter().find(|one| self.lists(one, made) != Some(true));
+            let unlisted = exclusives.iter().find(|one| lists(one, made) != Some(true));
             let unlisted = unlisted.map(|one| format!("`{}` does not list it for sure", line(&one.address)));
             for part in &made.rules {
-                let doubt = unlisted.clone().or_else(|| self.doubt(made, part, disputed));
+                let doubt = unlisted.clone().or_else(|| self.doubt(made, part));
                 let rule = part.rule.clone();
                 self.rules.push(Rule { doubt: rule.doubt.clone().or(doubt), ..rule });
             }
@@ -204,17 +210,8 @@ impl Assembly<'_, '_, '_> {
         self.strays = strays;
     }
 
-    /// Whether a resource that says which rules stay lists this one; `None` where nobody can say.
-    fn lists(&self, exclusive: &Exclusive, made: &Made) -> Option<bool> {
-        if let (Some(ids), Some(id)) = (&exclusive.rule_ids, &made.rule_id) {
-            return Some(ids.contains(id));
-        }
-        let whole = made.address.strip_suffix(Address::read(&made.address).index).unwrap_or(&made.address);
-        (exclusive.named.contains(&made.address) || exclusive.named.contains(whole)).then_some(true)
-    }
-
     /// Why a rule that a resource makes may not be there.
-    fn doubt(&self, made: &Made, part: &Part, disputed: bool) -> Option<String> {
+    fn doubt(&self, made: &Made, part: &Part) -> Option<String> {
         if self.moment.owner(&made.group).is_none() {
             return Some("nobody can say which group it is for".to_owned());
         }
@@ -229,9 +226,9 @@ impl Assembly<'_, '_, '_> {
             Inline::Absent => None,
             // What the plan makes is there after it, whatever the group's own list was before.
             Inline::Unknown if self.moment.when == When::After && made.fate != Fate::Kept => None,
-            Inline::Unknown => {
-                disputed.then(|| "the group's own `ingress` lists other rules, and not this one".to_owned())
-            }
+            Inline::Unknown => self
+                .is_disputed
+                .then(|| "the group's own `ingress` lists other rules, and not this one".to_owned()),
         }
     }
 
@@ -297,4 +294,13 @@ const MIXED: &str =
 /// Whether a rule can let in a TCP connection.
 fn is_about_tcp(part: &Part) -> bool {
     part.rule.protocol != Known::Is(Protocol::Other)
+}
+
+/// Whether a resource that says which rules stay lists this one; `None` where nobody can say.
+fn lists(exclusive: &Exclusive, made: &Made) -> Option<bool> {
+    if let (Some(ids), Some(id)) = (&exclusive.rule_ids, &made.rule_id) {
+        return Some(ids.contains(id));
+    }
+    let whole = made.address.strip_suffix(Address::read(&made.address).index).unwrap_or(&made.address);
+    (exclusive.named.contains(&made.address) || exclusive.named.contains(whole)).then_some(true)
 }

@@ -28,7 +28,7 @@ pub(super) struct Listed {
     /// Entries that may be there, and why that is not sure.
     doubtful: Vec<(Prefix, String)>,
     /// What the attribute `entry` has.
-    listed: BTreeSet<Prefix>,
+    shown: BTreeSet<Prefix>,
 }
 
 /// An entry that a resource adds.
@@ -147,7 +147,7 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
                 place,
                 ..PrefixList::default()
             };
-            return Listed { address, list, doubtful: Vec::new(), listed: BTreeSet::new() };
+            return Listed { address, list, doubtful: Vec::new(), shown: BTreeSet::new() };
         }
     };
     let marks = Marks::of(entry);
@@ -170,7 +170,7 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
         },
         address,
         doubtful: Vec::new(),
-        listed: BTreeSet::new(),
+        shown: BTreeSet::new(),
     };
     if entry.is_data {
         one.found(&values, &marks);
@@ -185,7 +185,7 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
         };
         let before = added.earlier.and_then(|lists| lists.get(&one.address));
         let blocks = Blocks::new(entry, &values, &marks, moment, before);
-        one.managed(blocks, &own);
+        one.managed(&blocks, &own);
     }
     one
 }
@@ -221,7 +221,7 @@ impl Listed {
     }
 
     /// What is made here: by blocks, or by resources of their own.
-    fn managed(&mut self, blocks: Blocks, own: &Own) {
+    fn managed(&mut self, blocks: &Blocks, own: &Own) {
         let has_resources = !own.now.is_empty() || !own.earlier.is_empty();
         if blocks.unknown && (own.now.is_empty() || blocks.written) {
             self.list.unlisted = Some("its entries are known only after apply".to_owned());
@@ -249,7 +249,7 @@ impl Listed {
         }
         let why = "`entry` lists it, and no resource here adds it: it is added elsewhere, or has gone since";
         self.doubtful.extend(strays.into_iter().map(|prefix| (prefix, why.to_owned())));
-        self.listed = listed;
+        self.shown = listed;
     }
 }
 
@@ -287,7 +287,7 @@ impl Blocks {
         // The configuration leaves out dynamic blocks; but what the provider saw is planned to stay as it is.
         let set = moment.configured.is_some_and(|all| all.sets(&entry.address, "entry"));
         let listed: BTreeSet<Prefix> = entries.iter().filter_map(|one| one.value().copied()).collect();
-        let changed = before.is_some_and(|before| before.listed != listed);
+        let changed = before.is_some_and(|before| before.shown != listed);
         let made = entry.fate == Fate::Made && !unknown;
         Self { entries, unknown, written: set || made || changed }
     }

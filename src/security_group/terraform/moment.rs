@@ -64,8 +64,8 @@ pub(super) struct Source<'d, 'a> {
 
 impl<'d, 'a> Moment<'d, 'a> {
     /// A moment; `earlier` is the one before a plan, where this is the one after.
-    pub(super) fn new(when: When, source: Source<'d, 'a>, earlier: Option<&Moment<'_, '_>>) -> Self {
-        let Source { entries, configured, lines } = source;
+    pub(super) fn new(when: When, source: &Source<'d, 'a>, earlier: Option<&Moment<'_, '_>>) -> Self {
+        let Source { entries, configured, lines } = *source;
         let mut moment = Self {
             when,
             entries,
