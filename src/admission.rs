@@ -89,6 +89,12 @@ pub trait Layer {
     /// Commands or lines that bring about what is wanted for these sources, at the place of the deciding rule;
     /// `None` where there is no short and safe change.
     fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String>;
+    /// What stands in the way of a rule for each of these sources, at each of so many ports, besides those that are
+    /// there: quotas.
+    fn room_for(&self, added: &PrefixSet, ports: usize) -> Vec<Finding> {
+        let _ = (added, ports);
+        Vec::new()
+    }
 }
 
 /// What a change should bring about.
@@ -251,16 +257,8 @@ impl Admission {
     /// both sets, so that whoever makes one has to name every address.
     pub fn of(mut decided: Vec<Decided>, undecided: Vec<Undecided>) -> Self {
         decided.sort_by_key(|one| one.first);
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for one in decided.iter().filter(|one| one.ruling == Ruling::Accept) {
-            match (one.first, one.last) {
-                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.into(), last.into())),
-                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((first.into(), last.into())),
-                // Both ends of a range are of one family.
-                (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
-            }
-        }
-        let surely = PrefixSet::from_spans(v4, v6);
+        let accepted = decided.iter().filter(|one| one.ruling == Ruling::Accept);
+        let surely = PrefixSet::from_ranges(accepted.map(|one| (one.first, one.last)));
         let open = undecided.iter().fold(PrefixSet::empty(), |all, one| all.union(&one.sources));
         Self { possibly: surely.union(&open), surely, decided, undecided, findings: Vec::new() }
     }

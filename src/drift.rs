@@ -133,7 +133,7 @@ impl Compared<'_> {
         }
         found.extend(groups.into_iter().map(|((rule, origins, excluded), ranges)| Difference {
             part,
-            addresses: joined(&ranges),
+            addresses: PrefixSet::from_ranges(ranges),
             origins,
             excluded,
             rule,
@@ -147,7 +147,7 @@ impl Compared<'_> {
             self.by_source(part, None, range, &mut groups);
         }
         for ((rule, origins, excluded), ranges) in groups {
-            let addresses = joined(&ranges);
+            let addresses = PrefixSet::from_ranges(ranges);
             let open = self.admission.undecided.iter();
             let why: Vec<_> = open.filter(|one| !one.sources.intersection(&addresses).is_empty()).collect();
             found.push(Difference {
@@ -200,17 +200,4 @@ impl Compared<'_> {
             groups.entry((rule, Vec::new(), Vec::new())).or_default().extend(rest.ranges());
         }
     }
-}
-
-fn joined(ranges: &[(IpAddr, IpAddr)]) -> PrefixSet {
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for range in ranges {
-        match range {
-            (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((u32::from(*first), u32::from(*last))),
-            (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((u128::from(*first), u128::from(*last))),
-            // Both ends of a range are of one family.
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
-        }
-    }
-    PrefixSet::from_spans(v4, v6)
 }

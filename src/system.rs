@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use crate::admission::Listing;
 use crate::diagnostic::SourceText;
 
 /// What stands at a path instead of a file.
@@ -78,23 +79,33 @@ pub fn read_text(path: &Path, bytes_max: u64) -> Result<Arc<SourceText>, ReadErr
     text_of(read_bytes(path, bytes_max)?, path.display().to_string())
 }
 
+/// Reads a regular file of at most `bytes_max` bytes as UTF-8, as a listing.
+pub fn read_listing(path: &Path, bytes_max: u64) -> Result<Listing, ReadError> {
+    let name = path.display().to_string();
+    Ok(Listing { text: decoded(read_bytes(path, bytes_max)?, &name)?.into(), name })
+}
+
 /// Bytes as UTF-8 text under a name; a byte order mark is dropped.
 pub fn text_of(bytes: Vec<u8>, name: String) -> Result<Arc<SourceText>, ReadError> {
+    let text = decoded(bytes, &name)?;
+    Ok(SourceText::new(name, text))
+}
+
+fn decoded(bytes: Vec<u8>, name: &str) -> Result<String, ReadError> {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let sound = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
             return Err(ReadError::NotUtf8 {
-                path: name,
+                path: name.to_owned(),
                 line: sound.filter(|byte| **byte == b'\n').count() + 1,
             });
         }
     };
-    let text = match text.strip_prefix('\u{feff}') {
+    Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
-    };
-    Ok(SourceText::new(name, text))
+    })
 }
 
 /// Reads a regular file of at most `bytes_max` bytes, as it is.

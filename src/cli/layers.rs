@@ -286,7 +286,9 @@ impl Parsed<'_> {
                 }
                 Ready::Host(host) => (Box::new(netfilter::evaluate::Asked::new(host)), read.proxy),
                 Ready::Nginx(config, files, request) => {
-                    (Box::new(evaluate::Asked::new(config, files, request)), None)
+                    let asked = evaluate::Asked::new(config, files, request)
+                        .map_err(|error| anyhow!("{error}\n  help: {}", error.help))?;
+                    (Box::new(asked), None)
                 }
             };
             layers.push(match (read.port, proxy) {

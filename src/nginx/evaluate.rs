@@ -20,19 +20,22 @@ mod pieces;
 mod realip;
 mod rewrite;
 mod state;
+mod stream;
+mod table;
 mod uri;
 mod variable;
 mod walk;
+mod written;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::{Config, Files, Request};
+use super::{Config, Files, ReadError, Request, TableError};
 use crate::admission::{Admission, Decider, Layer, LayerKind, Listing, Question, RuleId, Step, Wanted};
 use crate::prefix::{Family, PrefixSet};
 use answer::{Answer, End, Fates, Serving};
-use level::{LevelId, Program, Role, rule};
+use level::{LevelId, Program, Role, rule, unheard};
 use listener::{Listener, listeners, reached};
 use state::{By, Client, Content, Known, Origin, State, mapped};
 use uri::{Slashes, normalised};
@@ -50,9 +53,21 @@ pub struct Asked<'t> {
 }
 
 impl<'t> Asked<'t> {
-    /// Makes a configuration ready.
-    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Self {
-        Self { program: Program::new(config), files, request }
+    /// Makes a configuration ready; what nginx would not load is refused.
+    pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Result<Self, ReadError> {
+        let program = Program::new(config).map_err(|error| located(files, error))?;
+        Ok(Self { program, files, request })
+    }
+}
+
+/// A fault of a table with the file that it is in.
+fn located(files: &Files, error: TableError) -> ReadError {
+    let listing = usize::try_from(error.place.file).ok().and_then(|at| files.listings().get(at));
+    ReadError {
+        file: listing.map(|listing| listing.name.clone()).unwrap_or_default(),
+        line: error.place.line,
+        message: error.message,
+        help: error.help,
     }
 }
 
@@ -93,16 +108,21 @@ impl Asked<'_> {
             None => PrefixSet::everything(),
         };
         let http = listeners(&self.program, &self.program.servers, question.port);
-        let mut doors = Vec::new();
+        let streams = listeners(&self.program, &self.program.streams, question.port);
         for door in self.doors(question, &everyone) {
-            let all = reached(&http, door.family, door.dialled);
-            if all.is_empty() {
-                walk.fates.refuse(&door.callers, &By::Nothing, None);
+            let connections = reached(&streams, door.family, door.dialled);
+            let requests = reached(&http, door.family, door.dialled);
+            if connections.is_empty() && requests.is_empty() {
+                let nobody = unheard(door.family, question.port);
+                walk.met_rule(nobody, || "refuses the connection".to_owned());
+                walk.fates.refuse(&door.callers, &By::One(nobody), None);
             }
-            doors.extend(all.into_iter().map(|listener| (door.clone(), listener)));
-        }
-        for (door, listener) in doors {
-            self.enter(&mut walk, &door, listener);
+            for listener in connections {
+                self.connect(&mut walk, &door, listener);
+            }
+            for listener in requests {
+                self.enter(&mut walk, &door, listener);
+            }
         }
         let steps = walk.steps.take().unwrap_or_default();
         let findings = std::mem::take(&mut walk.findings);
@@ -168,7 +188,28 @@ impl Asked<'_> {
             Some("off") => Slashes::Kept,
             _ => Slashes::Merged,
         };
+        let uri = normalised(&self.request.path, slashes);
+        let mut state = self.state(door, listener, server);
         let number = self.program.level(server).map_or(0, |level| level.number);
+        let Some(uri) = uri else {
+            state.known.by = By::One(rule(number, Role::Directive));
+            return vec![Answer { state, end: End::Status(400), rule: None }];
+        };
+        state.known.path = uri.path.as_str().into();
+        state.known.query = Content::text(&uri.query);
+        let mut answers = Vec::new();
+        if let Some(number) = self.handshake(walk, listener, &mut state) {
+            state.known.by = By::One(rule(number, Role::Directive));
+            return vec![Answer { state, end: End::Status(444), rule: None }];
+        }
+        answers.extend(self.plainly(walk, listener, &state));
+        let states = walk.real_ip(server, state);
+        answers.extend(walk.run(Phase::ServerRewrite, states));
+        answers
+    }
+
+    /// A request as it arrives at a server.
+    fn state(&self, door: &Door, listener: &Listener, server: LevelId) -> State {
         let is_mapped = listener.is_dual && door.family == Family::V4;
         let client = match self.request.proxy {
             Some(proxy) if is_mapped => Client::Fixed(mapped(proxy)),
@@ -176,12 +217,11 @@ impl Asked<'_> {
             None if is_mapped => Client::Mapped,
             None => Client::Own,
         };
-        let uri = normalised(&self.request.path, slashes);
         let method = match &self.request.method {
             Some(method) => Content::text(method),
             None => Content::unknown("callers may use any method: give `--method`"),
         };
-        let mut state = State {
+        State {
             callers: door.callers.clone(),
             known: Known {
                 server,
@@ -190,8 +230,8 @@ impl Asked<'_> {
                 peer: client.clone(),
                 client,
                 is_told: false,
-                path: uri.as_ref().map_or("/", |uri| &uri.path).into(),
-                query: Content::text(uri.as_ref().map_or("", |uri| &uri.query)),
+                path: "/".into(),
+                query: Content::text(""),
                 method,
                 is_internal: false,
                 is_changed: false,
@@ -203,25 +243,45 @@ impl Asked<'_> {
                 is_error_page: false,
                 by: By::Nothing,
             },
+        }
+    }
+
+    /// What TLS asks for before there is a request; the directive that refuses all.
+    fn handshake(
+        &self,
+        walk: &mut Walk<'_, '_>,
+        listener: &Listener,
+        state: &mut State,
+    ) -> Option<level::Number> {
+        if !listener.is_tls {
+            return None;
+        }
+        let server = state.known.server;
+        let on = |name| {
+            self.program.in_force(server, name).filter(|(_, line)| level::first(line.arguments()) == "on")
         };
-        if uri.is_none() {
-            state.known.by = By::One(rule(number, Role::Directive));
-            let rule = Some(rule(number, Role::Directive));
-            return vec![Answer { state, end: End::Status(400), rule }];
+        if let Some((number, _)) = on("ssl_reject_handshake") {
+            walk.met(number, || "refuses the handshake".to_owned());
+            return Some(number);
         }
-        let mut answers = Vec::new();
-        if listener.is_proxied && self.request.proxy.is_none() {
-            // Whoever speaks plainly is refused; whoever speaks the proxy's protocol gets further.
-            let number = listener.number.unwrap_or(number);
-            let why = "it waits for the PROXY protocol, which a proxy speaks: give `--proxy`".into();
-            walk.note(number, &why, &state.callers);
-            let mut plain = state.clone();
-            plain.known.by = By::One(rule(number, Role::Directive));
-            answers.push(Answer { state: plain, end: End::Status(400), rule: None });
+        let (number, _) = on("ssl_verify_client")?;
+        let why = "it asks for a client's certificate".into();
+        walk.note(number, &why, &state.callers);
+        walk.fates.refuse(&state.callers, &By::One(rule(number, Role::Directive)), None);
+        None
+    }
+
+    /// Whoever speaks plainly where the PROXY protocol is waited for is refused.
+    fn plainly(&self, walk: &mut Walk<'_, '_>, listener: &Listener, state: &State) -> Option<Answer> {
+        if !listener.is_proxied || self.request.proxy.is_some() {
+            return None;
         }
-        let states = walk.real_ip(server, state);
-        answers.extend(walk.run(Phase::ServerRewrite, states));
-        answers
+        let number = listener.number?;
+        let why = "it waits for the PROXY protocol, which a proxy speaks: give `--proxy`".into();
+        walk.note(number, &why, &state.callers);
+        let mut plain = state.clone();
+        plain.known.by = By::One(rule(number, Role::Directive));
+        Some(Answer { state: plain, end: End::Status(400), rule: None })
     }
 
     /// Whether an end is content, and so whether callers are in.
@@ -300,7 +360,7 @@ mod tests {
 
         fn ask<T>(&self, with: impl FnOnce(&Asked<'_>, Admission) -> T) -> T {
             let config = read(&self.files).unwrap();
-            let asked = Asked::new(&config, &self.files, &self.request);
+            let asked = Asked::new(&config, &self.files, &self.request).unwrap();
             let admission = asked.admit(&self.question);
             lawful(&admission);
             with(&asked, admission)

@@ -209,7 +209,10 @@ impl<'t> Dump<'t> {
 
 impl Texts for Dump<'_> {
     fn paths(&self, pattern: Glob<'_>) -> Result<Vec<String>, String> {
-        Ok(self.texts.keys().filter(|name| pattern.matches(name)).map(ToString::to_string).collect())
+        let prefix = pattern.prefix();
+        let near = self.texts.range(prefix..).map(|(name, _)| *name);
+        let near = near.take_while(|name| name.starts_with(prefix));
+        Ok(near.filter(|name| pattern.matches(name)).map(ToString::to_string).collect())
     }
 
     fn text(&self, path: &str) -> Result<Arc<str>, String> {
@@ -241,7 +244,8 @@ impl Known<'_> {
 
     fn includes(&self, name: &str) -> bool {
         let globs = || self.globs.iter().filter_map(|glob| Glob::new(glob));
-        self.single.contains(name) || globs().any(|glob| glob.matches(name))
+        self.single.contains(name)
+            || globs().any(|glob| name.starts_with(glob.prefix()) && glob.matches(name))
     }
 }
 
@@ -255,6 +259,9 @@ fn heads(text: &str) -> Vec<(&str, usize, usize)> {
         let name =
             line.trim_end_matches(['\r', '\n']).strip_prefix(HEAD).and_then(|rest| rest.strip_suffix(':'));
         found.extend(name.map(|name| (name, start, at)));
+        if found.len() > FILES_MAX {
+            break;
+        }
     }
     found
 }

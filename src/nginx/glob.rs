@@ -15,6 +15,14 @@ impl<'t> Glob<'t> {
         self.0
     }
 
+    /// What every path that is meant starts with.
+    pub(super) fn prefix(self) -> &'t str {
+        let end = self.0.find(['*', '?', '[', '\\']).unwrap_or(self.0.len());
+        let prefix = self.0.get(..end).unwrap_or_default();
+        // Slashes in a row are one.
+        prefix.find("//").and_then(|at| prefix.get(..at)).unwrap_or(prefix)
+    }
+
     /// Whether a path is meant. Patterns and paths have as many parts; what starts with a dot has to be named.
     pub fn matches(self, path: &str) -> bool {
         let (mut patterns, mut parts) = (parts(self.0), parts(path));

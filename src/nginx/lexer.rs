@@ -10,6 +10,18 @@ use super::{Words, lua};
 /// Bytes that nginx holds of a word or a comment; what is longer it refuses.
 const WORD_BYTES_MAX: usize = 4096;
 
+/// Bytes that end a word, or after which it has to be read with care.
+#[expect(clippy::indexing_slicing, reason = "it is made when the program is compiled")]
+const ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut rest: &[u8] = b" \t\r\n;{\\$";
+    while let [byte, more @ ..] = rest {
+        ends[*byte as usize] = true;
+        rest = more;
+    }
+    ends
+};
+
 /// What is wrong with a text.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -116,31 +128,43 @@ impl<'t> Lexer<'t> {
                 return Ok(None);
             };
             self.at += blanks;
-            let rest = rest.get(blanks..).unwrap_or_default();
-            let byte = rest.first().copied();
-            if byte != Some(b'#') {
-                return Ok(byte);
+            let byte = rest.get(blanks).copied();
+            if byte == Some(b'#') {
+                self.comment()?;
+                continue;
             }
-            let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-            if length >= WORD_BYTES_MAX {
-                return Err(self.too_long("comment"));
-            }
-            self.at += length;
+            return Ok(byte);
         }
+    }
+
+    /// Past a comment, to the end of its line.
+    fn comment(&mut self) -> Result<(), Fault> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        if length >= WORD_BYTES_MAX {
+            return Err(self.too_long("comment"));
+        }
+        self.at += length;
+        Ok(())
     }
 
     /// Reads a word without quotes.
     fn plain(&mut self) -> Result<(), Fault> {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let plain = rest
-            .iter()
-            .position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b'\\' | b'$'));
-        let length = match plain.and_then(|length| Some((length, *rest.get(length)?))) {
-            Some((length, b'\\' | b'$')) => winding(rest, length),
-            Some((length, _)) => Some(length),
-            None => None,
+        let Some(length) = rest.iter().position(|byte| ENDS.get(usize::from(*byte)) == Some(&true)) else {
+            return Err(self.cut_off("`;` or `{`"));
         };
-        let Some(length) = length else {
+        match rest.get(length) {
+            // Nearly all words are so: nothing in them stands for anything else.
+            Some(b';' | b'{' | b' ' | b'\n') if length + 1 < WORD_BYTES_MAX => {
+                let word = self.text.get(self.at..self.at + length).unwrap_or_default();
+                self.at += length;
+                self.words.push(Cow::Borrowed(word));
+                return Ok(());
+            }
+            _ => {}
+        }
+        let Some(length) = winding(rest, length) else {
             return Err(self.cut_off("`;` or `{`"));
         };
         let ended = matches!(rest.get(length), Some(b';' | b'{'));

@@ -121,6 +121,21 @@ impl Map {
         }
     }
 
+    /// The texts that it names whole, in small letters.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.whole.keys().map(String::as_str)
+    }
+
+    /// Its patterns, in their order.
+    pub fn patterns(&self) -> impl Iterator<Item = (&str, Case)> {
+        self.patterns.iter().map(|(text, case, _)| (text.as_str(), *case))
+    }
+
+    /// Whether it names texts by how they begin or end.
+    pub fn names_parts(&self) -> bool {
+        !self.heads.is_empty() || !self.tails.is_empty()
+    }
+
     /// Every value that it may give, each once, in their order.
     pub fn possible(&self) -> Vec<&str> {
         let default = if self.default.is_none() { Some("") } else { None };

@@ -36,6 +36,19 @@ impl PrefixSet {
         Self { v4: normalise(v4), v6: normalise(v6) }
     }
 
+    /// From any ranges: first and last address, of one family each; what is of two families is left out.
+    pub fn from_ranges(ranges: impl IntoIterator<Item = (IpAddr, IpAddr)>) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for range in ranges {
+            match range {
+                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.into(), last.into())),
+                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((first.into(), last.into())),
+                (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+            }
+        }
+        Self::from_spans(v4, v6)
+    }
+
     /// Its IPv4 intervals as first and last address: ascending, no two overlap or touch.
     pub fn v4(&self) -> &[(u32, u32)] {
         &self.v4

@@ -14,6 +14,8 @@ use crate::prefix::{Family, Prefix, PrefixSet};
 
 /// Most ranges that are written out for a rule that refuses.
 const REFUSED_MAX: usize = 4;
+/// Most rules that are told one by one: of more nobody reads each, and `--format json` has them all.
+const RULES_MAX: usize = 1_000;
 /// Where a line of ranges ends.
 const COLUMNS_MAX: usize = 100;
 
@@ -39,9 +41,13 @@ pub fn admission(
         } else if !admitted.is_empty() {
             text.push_str("  admitted\n");
         }
-        for group in &admitted {
-            wrapped(&group.ranges, &mut text);
-            text.push_str(&decided_by("by", group.rule, describe, 6));
+        if admitted.len() > RULES_MAX {
+            by_many(&admitted, &mut text);
+        } else {
+            for group in &admitted {
+                wrapped(&group.ranges, &mut text);
+                text.push_str(&decided_by("by", group.rule, describe, 6));
+            }
         }
         if !between.is_empty() {
             text.push_str("  undetermined\n");
@@ -79,10 +85,25 @@ fn groups<'a>(decided: impl Iterator<Item = &'a Decided>) -> Vec<Group> {
     groups
 }
 
+/// What very many rules decide, as the fewest ranges.
+fn by_many(groups: &[Group], text: &mut String) {
+    let ranges = groups.iter().flat_map(|group| &group.ranges).copied();
+    wrapped(&PrefixSet::from_ranges(ranges).ranges().collect::<Vec<_>>(), text);
+    let count = groups.len();
+    let _ = writeln!(
+        text,
+        "      by {count} rules: `--format json` names each, and `--source ADDRESS` the one for an address"
+    );
+}
+
 /// Who is refused. One rule's sources are everybody else where all others are written out.
 fn refusals(refused: &[Group], describe: Describe<'_>, text: &mut String) {
     if !refused.is_empty() {
         text.push_str("  refused\n");
+    }
+    if refused.len() > RULES_MAX {
+        by_many(refused, text);
+        return;
     }
     let largest = refused.iter().map(|group| group.ranges.len()).max().unwrap_or(0);
     let is_long = |group: &&Group| group.ranges.len() > REFUSED_MAX;

@@ -318,6 +318,10 @@ impl Layer for Asked<'_> {
     fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String> {
         self.commands(rule, sources, port, wanted)
     }
+
+    fn room_for(&self, added: &PrefixSet, ports: usize) -> Vec<Finding> {
+        self.quota_with(added, ports)
+    }
 }
 
 fn group_named(rule: &Rule) -> Option<&str> {
@@ -388,6 +392,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::admission::FindingKind;
     use crate::security_group::aws::{Input, Role, read};
 
     fn input(name: &str, text: &Value) -> Input {
@@ -663,7 +668,9 @@ mod tests {
         assert_eq!(text, "deny tcp 443 from 192.0.2.9/32");
         assert_eq!(steps[0], "syn denies it");
         let (title, ..) = told("2001:db8::1");
-        assert_eq!(title, "no rule of security group `sg-1` (web), f:3");
+        assert_eq!(title, "no entry of network ACL `acl-1`, a:3");
+        let (title, ..) = told("192.0.3.1");
+        assert_eq!(title, "no entry of network ACL `acl-1`, a:3");
     }
 
     #[test]

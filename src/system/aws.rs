@@ -140,7 +140,7 @@ fn failed_help(said: &str) -> &'static str {
         return "see `aws sts get-caller-identity`, and choose an identity with `--profile` or the environment";
     }
     if has(&["region"]) {
-        return "name the region with `--region`, or `AWS_REGION` in the environment";
+        return "name the region with `--region`, or `AWS_DEFAULT_REGION` in the environment";
     }
     if has(&["notfound", "malformed"]) {
         return "see whether the id is of this account and region: `--profile`, `--region`";

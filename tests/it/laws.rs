@@ -5,7 +5,7 @@ mod change;
 mod deployed;
 mod drift;
 mod lab;
-mod random;
+pub(crate) mod random;
 mod unknown;
 
 use crate::golden::{FAMILIES, MODES, SHAPES, prefixes};

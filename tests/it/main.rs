@@ -12,6 +12,7 @@
 )]
 
 mod admitted;
+mod bad_configurations;
 mod bad_listings;
 mod check;
 mod cli;
@@ -23,13 +24,16 @@ mod golden;
 mod judge;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod laws;
+mod moto;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod nginx_judge;
+mod nginx_reading;
 mod path;
 mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
+mod security_groups;
 mod support;
 mod terraform;
 mod tidy;

@@ -206,3 +206,115 @@ fn faults_of_a_path_are_told_with_their_place() {
     scene.write("callgate.yaml", format!("schema: 1\npath:\n{nine}targets:\n  web: {{ kind: nginx }}\n"));
     assert!(scene.run(&["check"]).expect(2).stdout.contains("more than 8 layers"));
 }
+
+/// A security group that admits these over TCP at one port.
+fn group(port: u16, admitted: &[&str]) -> String {
+    let ranges: Vec<Value> = admitted.iter().map(|one| serde_json::json!({ "CidrIp": one })).collect();
+    serde_json::json!({ "SecurityGroups": [{
+        "GroupId": "sg-0a1b2c3d4e5f60718", "GroupName": "callbacks", "VpcId": "vpc-1", "OwnerId": "1",
+        "Description": "", "IpPermissionsEgress": [],
+        "IpPermissions": [{ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": ranges,
+            "Ipv6Ranges": [], "PrefixListIds": [], "UserIdGroupPairs": [] }],
+    }]})
+    .to_string()
+}
+
+/// An nginx whose location of the callbacks has this list.
+fn nginx(list: &str) -> String {
+    format!(
+        "events {{}}\nhttp {{\n  server {{\n    listen 443;\n    server_name shop.example;\n    location /callback {{\n      {list}\n      root /srv;\n    }}\n  }}\n}}\n"
+    )
+}
+
+/// Security group, host, nginx.
+fn whole_way() -> Scene {
+    let scene = two_hosts(BOTH, BOTH);
+    scene.write(
+        "callgate.yaml",
+        "schema: 1\npath:\n  - { layer: security-group, security_groups: [groups.json] }\n  - { layer: host, nft: outer.txt }\n\
+        \x20 - { layer: nginx, nginx: nginx.conf, server_name: shop.example, path: /callback, method: POST }\n\
+         targets:\n  edge: { kind: nftables, mode: exclusive }\n  web: { kind: nginx }\n  cloud: { kind: aws-security-group }\n",
+    );
+    scene.write("groups.json", group(443, &["20.91.170.120/29", "91.132.170.1/32", "198.51.100.0/24"]));
+    scene.write(
+        "nginx.conf",
+        nginx("allow 20.91.170.120/29; allow 91.132.170.1; allow 198.51.100.0/24; deny all;"),
+    );
+    scene
+}
+
+#[test]
+fn each_layer_is_named_that_blocks() {
+    let scene = whole_way();
+    scene.write("groups.json", group(443, &["20.91.170.120/29", "91.132.170.0/32"]));
+    scene.write(
+        "outer.txt",
+        chain("\t\tip saddr { 20.91.170.120-20.91.170.126, 91.132.170.1 } tcp dport 443 accept\n"),
+    );
+    scene.write("nginx.conf", nginx("allow 20.91.170.121; deny all;"));
+    let report = diff(&scene, 1);
+    let layers = |report: &Value| -> Vec<String> {
+        report["path"]["sources"].as_array().unwrap().iter().map(|one| one["layer"].to_string()).collect()
+    };
+    // Of the eight the first that is refused is refused by nginx.
+    assert_eq!(layers(&report), [r#""nginx""#, r#""security-group""#, r#""security-group""#]);
+    assert_eq!(
+        report["path"]["sources"][0]["rule"]["title"],
+        "deny all of location `/callback` of server `shop.example`"
+    );
+    // Each target is compared with its own layer.
+    let compared: Vec<&str> =
+        report["targets"].as_array().unwrap().iter().map(|one| one["target"].as_str().unwrap()).collect();
+    assert_eq!(compared, ["cloud", "edge", "web"]);
+}
+
+#[test]
+fn what_one_layer_leaves_open_another_may_close() {
+    let scene = whole_way();
+    let report = diff(&scene, 1);
+    // The security group and nginx let a network in that the host does not.
+    assert!(
+        report["path"]["differences"].as_array().unwrap().iter().all(|one| one["part"] != "foreign"),
+        "{report:#}"
+    );
+    let wide = &report["targets"][0];
+    assert_eq!((wide["target"].as_str(), wide["outcome"].as_str()), (Some("cloud"), Some("drift")));
+    let of_cloud = wide["differences"].as_array().unwrap();
+    let foreign = of_cloud.iter().find(|one| one["part"] == "foreign").unwrap();
+    assert_eq!(foreign["ranges"][0]["first"], "198.51.100.0");
+    assert_eq!(verdicts(&report)[0], "eight v4 admitted nginx.conf");
+    // Nobody lets IPv6 in but the host.
+    assert_eq!(verdicts(&report)[1], "eight v6 blocked groups.json");
+}
+
+#[test]
+fn admitted_intersects_the_layers_that_options_name() {
+    let scene = whole_way();
+    let ask = |options: &[&str]| {
+        let run = scene.run(&[&["admitted", "--port", "443", "--format", "json"], options].concat());
+        serde_json::from_str::<Value>(&run.stdout).unwrap_or_else(|_| panic!("{}", run.stderr))
+    };
+    let cloud = ["--security-groups", "groups.json"];
+    let host = ["--nft", "outer.txt"];
+    let web = ["--nginx", "nginx.conf", "--server-name", "shop.example", "--path", "/callback"];
+    let surely = |report: &Value| report["v4"]["surely"].to_string();
+    let all = ask(&[&cloud[..], &host, &web].concat());
+    assert_eq!(surely(&all), surely(&ask(&host)));
+    assert_eq!(all["question"]["layers"].as_array().unwrap().len(), 3);
+    assert_eq!(surely(&ask(&[&cloud[..], &web].concat())), surely(&ask(&cloud)));
+    let one = ask(&[&cloud[..], &host, &web, &["--source", "198.51.100.7"]].concat());
+    let verdicts: Vec<&str> =
+        one["layers"].as_array().unwrap().iter().map(|one| one["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["accept", "drop", "accept"]);
+    assert_eq!(one["v4"]["decided"][0]["rule"]["layer"], "host");
+}
+
+#[test]
+fn an_option_takes_what_it_leaves_open_from_the_site() {
+    let scene = whole_way();
+    scene.write("other.conf", nginx("deny all;"));
+    let run = scene.run(&["diff", "--nginx", "other.conf", "--format", "json"]).expect(1);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["path"]["layers"][0]["request"]["server_name"], "shop.example");
+    assert!(verdicts(&report).iter().all(|one| one.ends_with("blocked other.conf") || one.contains(" v6 ")));
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use callgate::prefix::{Prefix, PrefixSet};
 
 use crate::golden::{FAMILIES, FORMS, Form, MODES, PREROUTING, SHAPES, files, prefixes, rendered};
+use crate::moto::Moto;
 use crate::support::{Scene, root};
 use crate::world::{done, have, lying_about, tool};
 
@@ -411,10 +412,7 @@ fn terraform_validates_the_modules() {
 
 #[test]
 fn ec2_takes_the_permissions_and_gives_them_back() {
-    if !have(&["moto_server", "aws"]) {
-        return;
-    }
-    let moto = Moto::start();
+    let Some(moto) = Moto::start() else { return };
     let group_of = |name: &str| {
         let made = moto.aws(&["create-security-group", "--group-name", name, "--description", "callbacks"]);
         made["GroupId"].as_str().unwrap().to_owned()
@@ -477,50 +475,5 @@ fn ec2_takes_the_permissions_and_gives_them_back() {
         let wanted: PrefixSet =
             prefixes(family, shape).iter().map(|prefix| prefix.parse::<Prefix>().unwrap()).collect();
         assert_eq!(got, wanted, "{name}");
-    }
-}
-
-/// A moto server on loopback.
-pub(crate) struct Moto {
-    server: std::process::Child,
-    pub(crate) url: String,
-}
-
-impl Moto {
-    pub(crate) fn start() -> Self {
-        // The port is free at this moment; a race with another process shows as a failure to start.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let quiet = || std::process::Stdio::null();
-        let server = tool("moto_server")
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(quiet())
-            .stderr(quiet())
-            .spawn()
-            .unwrap();
-        let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(std::time::Instant::now() < until, "moto does not listen");
-            std::thread::yield_now();
-        }
-        Self { server, url: format!("http://127.0.0.1:{port}") }
-    }
-
-    pub(crate) fn aws(&self, arguments: &[&str]) -> serde_json::Value {
-        let mut command = tool("aws");
-        command
-            .args(["--endpoint-url", &self.url, "--region", "eu-north-1", "--output", "json", "ec2"])
-            .args(arguments);
-        command
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_EC2_METADATA_DISABLED", "true");
-        serde_json::from_str(&done(&mut command)).unwrap()
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }

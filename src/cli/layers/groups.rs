@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::admission::Listing;
 use crate::cli::complain;
 use crate::security_group::Groups;
 use crate::security_group::aws::{self, Input, Role};
@@ -43,6 +42,9 @@ pub(in crate::cli) struct GroupOptions {
     /// The instance whose groups stand before the service
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
+    /// The account's quota of inward rules a group and family; 60 where it is left out
+    #[arg(long, value_name = "COUNT")]
+    rules_max: Option<u32>,
     /// The profile that AWS is asked with
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -80,6 +82,7 @@ impl GroupOptions {
             group: raw.groups.clone(),
             network_interface: raw.network_interface.clone(),
             instance: raw.instance.clone(),
+            rules_max: raw.rules_max,
             profile: raw.profile.clone(),
             region: raw.region.clone(),
         }
@@ -91,6 +94,7 @@ impl GroupOptions {
             (self.group, self.network_interface, self.instance) =
                 (other.group, other.network_interface, other.instance);
         }
+        self.rules_max = self.rules_max.or(other.rules_max);
         self.profile = self.profile.or(other.profile);
         self.region = self.region.or(other.region);
         self
@@ -102,7 +106,7 @@ impl GroupOptions {
             groups: self.group.clone(),
             interface: self.network_interface.clone(),
             instance: self.instance.clone(),
-            rules_max: None,
+            rules_max: self.rules_max,
         }
     }
 
@@ -115,11 +119,11 @@ impl GroupOptions {
     fn files(&self) -> anyhow::Result<Vec<Input>> {
         let mut inputs = Vec::new();
         for path in self.security_groups.iter().chain(&self.network_acl) {
-            inputs.push(Input { listing: listing(path)?, role: Role::AsSaid });
+            inputs.push(Input { listing: system::read_listing(path, BYTES_MAX)?, role: Role::AsSaid });
         }
         for argument in &self.prefix_lists {
             let (role, file) = Role::split(argument);
-            inputs.push(Input { listing: listing(Path::new(file))?, role });
+            inputs.push(Input { listing: system::read_listing(Path::new(file), BYTES_MAX)?, role });
         }
         Ok(inputs)
     }
@@ -138,10 +142,4 @@ impl GroupOptions {
         }
         Ok(taken.inputs)
     }
-}
-
-fn listing(path: &Path) -> anyhow::Result<Listing> {
-    let name = path.display().to_string();
-    let text = system::read_text(path, BYTES_MAX)?;
-    Ok(Listing { name, text: text.text.as_str().into() })
 }

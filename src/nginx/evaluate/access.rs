@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::level::{LevelId, Number, Program, first};
 use super::pieces::{Layers, Pieces};
 use super::state::{Client, is_mapped};
-use crate::prefix::{Prefix, PrefixSet};
+use crate::nginx::address::{Network, Operand, Range};
+use crate::prefix::PrefixSet;
 
 /// The allow and deny lines in force at a level.
 #[derive(Debug)]
@@ -36,14 +37,6 @@ pub(super) enum Sense {
     Deny,
 }
 
-/// Whom a line names.
-enum Named {
-    All,
-    Prefix(Prefix),
-    /// Callers of sockets in the file system.
-    Unix,
-}
-
 impl List {
     /// Reads the list in force at a level; `None` where there is none.
     ///
@@ -53,18 +46,21 @@ impl List {
         let mut layers = Layers::default();
         let mut has_v4 = false;
         for number in &numbers {
-            let named = program.directive(*number).and_then(|line| named(first(line.arguments())));
+            let named = program.directive(*number).and_then(|line| Operand::read(first(line.arguments())));
             match named {
-                Some(Named::All) => {
+                Some(Operand::All) => {
                     layers.push_v4((u32::MIN, u32::MAX), *number);
                     layers.push_v6((u128::MIN, u128::MAX), *number);
                     has_v4 = true;
                 }
-                Some(Named::Prefix(prefix)) => {
-                    layers.push(prefix.first(), prefix.last(), *number);
-                    has_v4 |= prefix.first().is_ipv4();
+                Some(Operand::Network(Network { range: Range::V4(span), .. })) => {
+                    layers.push_v4(span, *number);
+                    has_v4 = true;
                 }
-                Some(Named::Unix) | None => {}
+                Some(Operand::Network(Network { range: Range::V6(span), .. })) => {
+                    layers.push_v6(span, *number)
+                }
+                Some(Operand::Unix) | None => {}
             }
         }
         Some(Self { level, numbers, deciding: layers.decided(), has_v4 })
@@ -105,11 +101,6 @@ impl List {
     pub(super) fn leaves_out(&self) -> PrefixSet {
         self.deciding.whose(|_| true).complement()
     }
-
-    /// Whether lines name addresses of this family.
-    pub(super) fn names(&self, family: crate::prefix::Family) -> bool {
-        !self.deciding.whose(|_| true).is_family_empty(family)
-    }
 }
 
 /// Whether a line allows or denies.
@@ -117,28 +108,5 @@ pub(super) fn sense(program: &Program<'_>, number: Number) -> Sense {
     match program.directive(number).map(crate::nginx::Directive::name) {
         Some("allow") => Sense::Allow,
         _ => Sense::Deny,
-    }
-}
-
-/// Host bits don't count.
-fn named(text: &str) -> Option<Named> {
-    match text {
-        "all" => return Some(Named::All),
-        "unix:" => return Some(Named::Unix),
-        _ => {}
-    }
-    prefix(text).map(Named::Prefix)
-}
-
-/// An address with or without a length.
-pub(super) fn prefix(text: &str) -> Option<Prefix> {
-    let (address, length) = match text.split_once('/') {
-        Some((address, length)) => (address, Some(length)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().ok()?;
-    match length {
-        Some(length) => Prefix::covering(address, length.parse().ok()?),
-        None => Some(Prefix::single(address)),
     }
 }

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::Asked;
-use super::level::{Kind, LevelId, Role, ruled};
+use super::level::{Kind, LevelId, Role, as_unheard, ruled};
 use super::listener::names;
 use super::locate::Name;
 use crate::admission::{Decider, RuleId};
 use crate::nginx::Directive;
+use crate::prefix::Family;
 
 impl Asked<'_> {
     /// The directive that a number stands for.
     pub(super) fn decider(&self, id: RuleId) -> Decider {
+        if let Some((family, port)) = as_unheard(id) {
+            return self.nobody(family, port);
+        }
         let Some((number, role)) = ruled(id) else { return Decider::default() };
         let Some(entry) = self.program.entry(number) else { return Decider::default() };
         let directive = entry.directive;
@@ -35,14 +39,27 @@ impl Asked<'_> {
         if let Some(location) = location {
             facts.insert("location", location);
         }
-        let listing = usize::try_from(directive.place.file).ok().and_then(|at| self.files.listings().get(at));
+        let (listing, line) = self.located(directive);
+        Decider { title, text: shown_whole(directive), listing, line, facts }
+    }
+
+    /// Nothing listens there.
+    fn nobody(&self, family: Family, port: u16) -> Decider {
+        let root = self.program.root.and_then(|root| self.program.directive(root));
+        let (listing, line) = root.map(|root| self.located(root)).unwrap_or_default();
         Decider {
-            title,
-            text: shown_whole(directive),
-            listing: listing.map(|listing| listing.name.clone()).unwrap_or_default(),
-            line: directive.place.line,
-            facts,
+            title: format!("no server listens on port {port} over {family}"),
+            text: String::new(),
+            listing,
+            line,
+            facts: BTreeMap::from([("family", family.as_str().to_owned())]),
         }
+    }
+
+    /// The file and the line of a directive.
+    fn located(&self, directive: &Directive<'_>) -> (String, u32) {
+        let listing = usize::try_from(directive.place.file).ok().and_then(|at| self.files.listings().get(at));
+        (listing.map(|listing| listing.name.clone()).unwrap_or_default(), directive.place.line)
     }
 
     /// The server and the location that a level stands in.

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::{self, Code};
 use super::locate::Name;
+use super::table::{self, Table};
 use crate::admission::RuleId;
-use crate::nginx::{Config, Directive};
+use crate::nginx::{Config, Directive, TableError};
+use crate::prefix::Family;
 
 /// Levels may stand in each other no deeper.
 pub(super) const DEPTH_MAX: usize = 100;
@@ -67,10 +69,14 @@ pub(super) struct Program<'t> {
     /// Each level.
     pub(super) levels: Vec<Level<'t>>,
     entries: Vec<Entry<'t>>,
+    /// The block `http`, or `stream` where there is no other.
+    pub(super) root: Option<Number>,
     /// Servers of `http`, in order.
     pub(super) servers: Vec<LevelId>,
     /// Servers of `stream`, in order.
     pub(super) streams: Vec<LevelId>,
+    /// Variables that tables of `http` make.
+    pub(super) tables: BTreeMap<String, Table>,
     /// Variables that a `set` or its like makes, wherever it stands.
     pub(super) settable: BTreeSet<&'t str>,
 }
@@ -92,33 +98,55 @@ pub(super) fn rule(number: Number, role: Role) -> RuleId {
     RuleId(number.saturating_mul(2).saturating_add(2).saturating_add(end))
 }
 
+/// The first of the numbers that stand for a port that nothing listens on.
+const UNHEARD: u32 = 0xfffe_0000;
+
+/// The rule that nothing listens on a port, over a family.
+pub(super) fn unheard(family: Family, port: u16) -> RuleId {
+    let family = u32::from(family == Family::V6);
+    RuleId(UNHEARD | family << 16 | u32::from(port))
+}
+
+/// The port that nothing listens on, and over which family.
+pub(super) fn as_unheard(rule: RuleId) -> Option<(Family, u16)> {
+    let rest = rule.0.checked_sub(UNHEARD)?;
+    let family = if rest >> 16 == 0 { Family::V4 } else { Family::V6 };
+    Some((family, u16::try_from(rest & 0xffff).ok()?))
+}
+
 /// What a rule's number stands for.
 pub(super) fn ruled(rule: RuleId) -> Option<(Number, Role)> {
-    let number = rule.0.checked_sub(2)?;
+    let number = rule.0.checked_sub(2).filter(|_| rule.0 < UNHEARD)?;
     Some((number / 2, if number.is_multiple_of(2) { Role::Directive } else { Role::EndOfList }))
 }
 
 impl<'t> Program<'t> {
     /// Makes a configuration ready.
-    pub(super) fn new(config: &'t Config<'t>) -> Self {
+    pub(super) fn new(config: &'t Config<'t>) -> Result<Self, TableError> {
         let mut program = Self::default();
         for directive in &config.directives {
-            if matches!(directive.name(), "http" | "stream") {
-                let number = program.number(directive, None);
-                program.open(directive, number, (None, Kind::Root), 0);
+            let is_http = match directive.name() {
+                "http" => true,
+                "stream" => false,
+                _ => continue,
+            };
+            let number = program.number(directive, None);
+            if is_http || program.root.is_none() {
+                program.root = Some(number);
+            }
+            let root = program.open(directive, number, (None, Kind::Root), 0);
+            let servers = program.levels.iter().enumerate().skip(root);
+            let servers =
+                servers.filter(|(_, level)| level.kind == Kind::Server && level.parent == Some(root));
+            let servers: Vec<LevelId> = servers.map(|(id, _)| id).collect();
+            if is_http {
+                program.servers = servers;
+                program.tables = table::read_all(directive)?;
+            } else {
+                program.streams = servers;
             }
         }
-        let of = |name: &str| {
-            let servers = program.levels.iter().enumerate().filter(|(_, level)| {
-                level.kind == Kind::Server
-                    && level.parent.and_then(|root| program.levels.get(root)).is_some_and(|root| {
-                        program.directive(root.number).is_some_and(|opener| opener.name() == name)
-                    })
-            });
-            servers.map(|(id, _)| id).collect()
-        };
-        let (servers, streams) = (of("http"), of("stream"));
-        Self { servers, streams, ..program }
+        Ok(program)
     }
 
     fn number(&mut self, directive: &'t Directive<'t>, level: Option<LevelId>) -> Number {

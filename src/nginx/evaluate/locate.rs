@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::level::{DEPTH_MAX, Kind, LevelId, Program};
 use super::pattern::{Case, Expression, Found};
+use crate::nginx::map::Captured;
 
 /// How a location is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +48,8 @@ impl Name {
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// This location answers; with what a pattern captured, `None` within where nobody can say.
-    Level(LevelId, Option<Option<Captured>>),
+    /// This location answers; with what a pattern captured.
+    Level(LevelId, Option<Captured>),
     /// No location: the server itself.
     Server,
     /// The name of this location with a slash is what callers are sent to.
@@ -65,9 +66,6 @@ impl Place {
         }
     }
 }
-
-/// What a pattern captured, the whole match first.
-pub(super) type Captured = Vec<Option<String>>;
 
 impl Program<'_> {
     /// Searches the location of a path within a server.
@@ -192,7 +190,7 @@ impl Finder<'_, '_> {
                     return Some(match nested {
                         None | Some(Place::Level(_, None)) => {
                             let inner = nested.map_or(*id, |place| place.level().unwrap_or(*id));
-                            Place::Level(inner, Some(captured))
+                            Place::Level(inner, Some(expression.captured(captured)))
                         }
                         Some(nested) => nested,
                     });

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::locate::Captured;
+use crate::nginx::map::Captured;
 use crate::nginx::pattern::Pattern;
 pub(super) use crate::nginx::pattern::{Case, Found};
 
@@ -25,8 +25,18 @@ impl Expression {
         self.pattern().find(text)
     }
 
+    /// What its groups hold, with their names.
+    pub(super) fn captured(&self, groups: Option<Vec<Option<String>>>) -> Captured {
+        Captured { groups, names: self.pattern().names().to_vec() }
+    }
+
+    /// Its text, and whether case counts.
+    pub(super) fn parts(&self) -> (&str, Case) {
+        (&self.text, self.case)
+    }
+
     /// The pattern.
-    pub(super) fn pattern(&self) -> &Pattern {
+    fn pattern(&self) -> &Pattern {
         self.made.get_or_init(|| Pattern::new(&self.text, self.case))
     }
 
@@ -50,5 +60,5 @@ impl Eq for Expression {}
 
 /// A plain yes or no, which captures nothing.
 pub(super) fn plain(holds: bool) -> Found {
-    if holds { Found::Yes(Some(Captured::new())) } else { Found::No }
+    if holds { Found::Yes(Some(Vec::new())) } else { Found::No }
 }

@@ -20,7 +20,7 @@ enum Satisfy {
 
 /// What handlers have said of a request.
 #[derive(Debug, Clone)]
-enum Verdict {
+pub(super) enum Verdict {
     /// Nothing yet.
     Open,
     /// No: this status, unless another handler of several lets it through.
@@ -59,6 +59,11 @@ impl Walk<'_, '_> {
                 }
             }
         }
+    }
+
+    /// The same of a connection, which has nothing but a list.
+    pub(super) fn by_list_of_stream(&mut self, state: State) -> Vec<(State, Verdict)> {
+        self.by_list(Satisfy::All, state)
     }
 
     /// Allow and deny lines, the first that names a caller.
@@ -340,13 +345,10 @@ impl Walk<'_, '_> {
         let Some(last) = arguments.and_then(<[_]>::last) else { return };
         let why: Rc<str> = "it hangs on which files there are".into();
         if let Some(status) = last.strip_prefix('=') {
-            // A file that is missing is no refusal; any other status may be meant as one.
-            if let Some(status) = status.parse().ok().filter(|status| *status != 404) {
-                self.note(number, &why, &state.callers);
-                let mut state = state.clone();
-                state.known.by = By::One(rule(number, Role::Directive));
-                self.fail(state, status);
-            }
+            self.note(number, &why, &state.callers);
+            let mut state = state.clone();
+            state.known.by = By::One(rule(number, Role::Directive));
+            self.fail(state, status.parse().unwrap_or(404));
             return;
         }
         self.note(number, &why, &state.callers);

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::access::prefix;
 use super::level::{LevelId, Number, Role, first, rule};
-use super::state::{Client, State, settle};
+use super::state::{Client, State, all_of, settle};
 use super::walk::Walk;
+use crate::nginx::address::Network;
 use crate::prefix::PrefixSet;
 
 /// Whom `set_real_ip_from` trusts.
@@ -29,24 +29,29 @@ impl Walk<'_, '_> {
         for number in &numbers {
             let Some(line) = self.program.directive(*number) else { continue };
             let text = first(line.arguments());
-            match prefix(text) {
-                Some(prefix) => peers.push(prefix),
+            match Network::read(text) {
+                Some(network) => peers.push(network.range.set()),
                 None if text.starts_with("unix:") => {}
                 None => name = Some(*number),
             }
         }
-        Some(Trusted { peers: peers.into_iter().collect(), numbers, name })
+        Some(Trusted { peers: all_of(&peers), numbers, name })
     }
 
     /// Takes the address from where a trusted peer tells it, which happens once.
     ///
     /// <https://nginx.org/en/docs/http/ngx_http_realip_module.html>
     pub(super) fn real_ip(&mut self, id: LevelId, state: State) -> Vec<State> {
+        let header = self.program.setting(id, "real_ip_header").unwrap_or_else(|| "x-real-ip".to_owned());
+        self.real_ip_by(id, &header, state)
+    }
+
+    /// The same, where this header or protocol tells it.
+    pub(super) fn real_ip_by(&mut self, id: LevelId, header: &str, state: State) -> Vec<State> {
         if state.known.is_told {
             return vec![state];
         }
         let Some(trusted) = self.trusted(id) else { return vec![state] };
-        let header = self.program.setting(id, "real_ip_header").unwrap_or_else(|| "x-real-ip".to_owned());
         if header == "proxy_protocol" && !self.way.is_proxied {
             return vec![state];
         }
@@ -69,7 +74,7 @@ impl Walk<'_, '_> {
         if let Some(number) = trusted.numbers.first() {
             self.met(*number, || format!("trusts it: the address is what `{header}` says"));
         }
-        for state in self.told(id, (&header, &trusted.peers), state.of(telling)) {
+        for state in self.told(id, (header, &trusted.peers), state.of(telling)) {
             settle(&mut states, state);
         }
         states
@@ -120,7 +125,7 @@ impl Walk<'_, '_> {
 }
 
 /// The address that `X-Forwarded-For` tells: the last one, or the last that is not trusted.
-fn forwarded(values: &[&str], trusted: &PrefixSet, is_recursive: bool) -> Option<IpAddr> {
+pub(super) fn forwarded(values: &[&str], trusted: &PrefixSet, is_recursive: bool) -> Option<IpAddr> {
     let all = values.iter().rev().flat_map(|value| value.rsplit([',', ' ']));
     let mut found = None;
     for text in all.filter(|text| !text.is_empty()) {

@@ -7,7 +7,9 @@ use super::code::{Act, Condition, Flag, Return, Rewrite, Wanted};
 use super::level::{LevelId, Number, Role, rule};
 use super::pattern::{Expression, Found, plain};
 use super::state::{By, Client, Content, State, Value, settle};
+use super::table::capture;
 use super::walk::Walk;
+use super::written::matching;
 use crate::prefix::PrefixSet;
 
 /// More ways than these are not followed at the same time.
@@ -91,8 +93,12 @@ impl<'t> Walk<'_, 't> {
         let branches = self.branches(number, condition, &mut state);
         for branch in branches {
             let mut inner = state.of(branch.callers);
-            if let Some(captured) = branch.captured {
-                inner.known.captured = captured;
+            match (branch.captured, condition) {
+                (Some(groups), Condition::Match(_, expression, _)) => {
+                    capture(&mut inner, expression.captured(groups.map(Rc::unwrap_or_clone)));
+                }
+                (Some(_), _) => inner.known.captured = None,
+                (None, _) => {}
             }
             if branch.outcome == Wanted::Fails {
                 self.met(number, || "does not hold".to_owned());
@@ -209,8 +215,12 @@ impl<'t> Walk<'_, 't> {
         let holding = match ask {
             Ask::Truth => PrefixSet::everything(),
             Ask::Text(text) => client.written(text),
-            Ask::Pattern(_) => {
-                return self.both(number, callers, &"a pattern is asked of the caller's address".into());
+            Ask::Pattern(expression) => {
+                let (pattern, case) = expression.parts();
+                let Some(set) = matching(pattern, case, client) else {
+                    return self.both(number, callers, &"a pattern is asked of the caller's address".into());
+                };
+                return matched(&callers, &set);
             }
         };
         let branch = |callers, outcome| Branch { callers, outcome, captured: None };
@@ -242,7 +252,7 @@ impl<'t> Walk<'_, 't> {
             Found::No => return settle(&mut run.going, state),
             Found::Unknown(why) => return self.end(state, End::Unknown(number, why.into())),
         };
-        state.known.captured = captured.map(Rc::new);
+        capture(&mut state, rewrite.pattern.captured(captured));
         let replacement = rewrite.replacement.as_str();
         let target = self.filled(&mut state, replacement);
         for (callers, content) in target.among(&state.callers) {
@@ -289,12 +299,21 @@ fn change_path(state: &mut State, target: &str) {
     known.is_internal = true;
 }
 
+/// Callers whose address matches a pattern, and the others. What it captured differs from one to the next.
+fn matched(callers: &PrefixSet, set: &PrefixSet) -> Vec<Branch> {
+    let branches = [
+        Branch { callers: callers.intersection(set), outcome: Wanted::Holds, captured: Some(None) },
+        Branch { callers: callers.difference(set), outcome: Wanted::Fails, captured: None },
+    ];
+    branches.into_iter().filter(|branch| !branch.callers.is_empty()).collect()
+}
+
 /// A way that leads on from a condition.
 pub(super) struct Branch {
     pub(super) callers: PrefixSet,
     pub(super) outcome: Wanted,
     /// What a pattern captured, where one was asked; within, `None` where nobody can say.
-    pub(super) captured: Option<Option<Rc<super::locate::Captured>>>,
+    pub(super) captured: Option<Option<Rc<Vec<Option<String>>>>>,
 }
 
 /// What is asked of a text.

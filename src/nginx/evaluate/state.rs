@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 
 use super::level::LevelId;
-use super::locate::Captured;
 use super::pieces::Pieces;
 use crate::admission::RuleId;
 use crate::prefix::{Prefix, PrefixSet};
@@ -209,7 +208,7 @@ pub(super) struct Known {
     /// How many more changes nginx takes.
     pub(super) changes_left: u8,
     /// What the last pattern captured; `None` where nobody can say.
-    pub(super) captured: Option<Rc<Captured>>,
+    pub(super) captured: Option<Rc<Vec<Option<String>>>>,
     /// Variables that were set.
     pub(super) variables: Rc<BTreeMap<String, Value>>,
     /// Variables of maps that were asked: they keep their value.

@@ -86,10 +86,18 @@ impl Walk<'_, '_> {
         if name.len() == 1 && name.starts_with(|c: char| c.is_ascii_digit()) {
             return capture(state, name);
         }
+        if let Some(value) = self.tabled(state, name) {
+            return value;
+        }
         if self.program.settable.contains(name) {
             return Value::text("");
         }
-        Value::One(self.builtin(state, name))
+        let value = Value::One(self.builtin(state, name));
+        // It keeps the address that it was first asked with.
+        if name == "remote_addr" {
+            Rc::make_mut(&mut state.known.cached).insert(name.to_owned(), value.clone());
+        }
+        value
     }
 
     /// A variable that nginx makes itself.

@@ -13,6 +13,7 @@ use super::answer::{Answer, End, Fates};
 use super::level::{Kind, LevelId, Number, Program, Role, rule};
 use super::locate::Place;
 use super::state::{Content, Origin, State};
+use super::table::capture;
 use crate::admission::{Finding, RuleId, Step};
 use crate::nginx::Request;
 use crate::prefix::PrefixSet;
@@ -65,6 +66,8 @@ pub(super) struct Walk<'a, 't> {
     pub(super) findings: Vec<Finding>,
     /// How many intervals may still be looked at.
     pub(super) budget: usize,
+    /// How many tables are being asked.
+    pub(super) depth: usize,
     phases: usize,
     lists: BTreeMap<LevelId, Option<Rc<List>>>,
     todo: Vec<(Phase, State)>,
@@ -82,6 +85,7 @@ impl<'a, 't> Walk<'a, 't> {
             steps: None,
             findings: Vec::new(),
             budget: INTERVALS_MAX,
+            depth: 0,
             phases: PHASES_MAX,
             lists: BTreeMap::new(),
             todo: Vec::new(),
@@ -177,12 +181,13 @@ impl<'a, 't> Walk<'a, 't> {
             }
             Place::Level(level, captured) => {
                 if let Some(captured) = captured {
-                    state.known.captured = captured.map(Rc::new);
+                    capture(&mut state, captured);
                 }
                 self.enter(level, state);
             }
             Place::Slash(level) => {
                 state.known.level = level;
+                let Some(mut state) = self.outside(state) else { return };
                 let to = format!("{}/", state.known.path);
                 let number = self.program.level(level).map_or(0, |level| level.number);
                 state.known.by = super::state::By::One(rule(number, Role::Directive));
@@ -200,12 +205,22 @@ impl<'a, 't> Walk<'a, 't> {
         let Some(level) = self.program.level(id) else { return };
         self.met(level.number, || "answers this path".to_owned());
         state.known.level = id;
-        if !state.known.is_internal && level.has("internal") {
-            let number = level.own(&["internal"]).first().copied().unwrap_or(level.number);
-            state.known.by = super::state::By::One(rule(number, Role::Directive));
-            return self.fail(state, 404);
+        if let Some(state) = self.outside(state) {
+            self.limit_methods(state);
         }
-        self.limit_methods(state);
+    }
+
+    /// The requests that may come here: none from outside where a location is `internal`.
+    fn outside(&mut self, mut state: State) -> Option<State> {
+        match self.program.in_force(state.known.level, "internal") {
+            Some((number, _)) if !state.known.is_internal => {
+                self.met(number, || "is not there for callers".to_owned());
+                state.known.by = super::state::By::One(rule(number, Role::Directive));
+                self.fail(state, 404);
+                None
+            }
+            _ => Some(state),
+        }
     }
 
     /// Into the level that a `limit_except` is, where the method is not left alone.

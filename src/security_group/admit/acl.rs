@@ -89,6 +89,11 @@ impl<'g> Guard<'g> {
         RuleId(u32::try_from(self.first_id.saturating_add(index)).unwrap_or(u32::MAX))
     }
 
+    /// The number of what refuses whom no entry names.
+    pub(super) fn no_entry(&self) -> RuleId {
+        self.id(self.entries.len().saturating_add(1))
+    }
+
     /// Entries of a direction, in their order, each with its number among all.
     fn of(&self, direction: Direction) -> impl Iterator<Item = (RuleId, &'g Entry)> + Clone {
         let numbered = self.entries.iter().enumerate().map(|(index, entry)| (self.id(index), *entry));
@@ -115,7 +120,7 @@ impl<'g> Guard<'g> {
             let best = self.run::<N>(direction, port, Case::Best);
             let possibly = allowed(&best);
             judged = Some(match judged {
-                None => Judged { surely, possibly, denied: denied(&best), why: None },
+                None => Judged { surely, possibly, denied: denied(&best, self.no_entry()), why: None },
                 // Callers choose the port that answers go to.
                 Some(known) => Judged {
                     surely: intersection(&known.surely, &surely),
@@ -244,9 +249,12 @@ fn allowed<N: Side>(pieces: &[(Span<N>, (RuleId, Action))]) -> Vec<Span<N>> {
 }
 
 /// Pieces that are refused: by an entry, or by none.
-fn denied<N: Side>(pieces: &[(Span<N>, (RuleId, Action))]) -> Vec<(Span<N>, Option<RuleId>)> {
+fn denied<N: Side>(
+    pieces: &[(Span<N>, (RuleId, Action))],
+    no_entry: RuleId,
+) -> Vec<(Span<N>, Option<RuleId>)> {
     let covered = normalise(pieces.iter().map(|(span, _)| *span).collect());
-    let gaps = crate::prefix::span::complement(&covered).into_iter().map(|span| (span, None));
+    let gaps = crate::prefix::span::complement(&covered).into_iter().map(|span| (span, Some(no_entry)));
     let refused = pieces.iter().filter(|(_, (_, action))| *action == Action::Deny);
     let mut all: Vec<_> = refused.map(|(span, (id, _))| (*span, Some(*id))).chain(gaps).collect();
     all.sort_by_key(|((first, _), _)| *first);

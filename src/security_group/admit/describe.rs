@@ -16,6 +16,8 @@ pub(super) enum Subject<'g> {
     Entry(&'g Entry),
     /// That no rule names a source.
     Nobody,
+    /// That no entry of the network ACL names it.
+    NoEntry,
 }
 
 impl<'g> Asked<'g> {
@@ -33,7 +35,11 @@ impl<'g> Asked<'g> {
         if id == self.nobody() {
             return Some(Subject::Nobody);
         }
-        let entry = self.guard.as_ref()?.entries.get(index.checked_sub(self.rules.len())?)?;
+        let guard = self.guard.as_ref()?;
+        if id == guard.no_entry() {
+            return Some(Subject::NoEntry);
+        }
+        let entry = guard.entries.get(index.checked_sub(self.rules.len())?)?;
         Some(Subject::Entry(entry))
     }
 
@@ -43,6 +49,7 @@ impl<'g> Asked<'g> {
             Some(Subject::Rule(group, rule)) => self.rule(group, rule),
             Some(Subject::Entry(entry)) => self.entry(entry),
             Some(Subject::Nobody) => self.no_rule(),
+            Some(Subject::NoEntry) => self.no_entry(),
         }
     }
 
@@ -114,6 +121,17 @@ impl<'g> Asked<'g> {
             ..Decider::default()
         };
         self.decided_at(first.place, decider)
+    }
+
+    fn no_entry(&self) -> Decider {
+        let Some(acl) = self.guard.as_ref().map(|guard| guard.acl) else { return Decider::default() };
+        let decider = Decider {
+            title: format!("no entry of network ACL `{}`", line(&acl.id)),
+            text: "what no entry names is refused".to_owned(),
+            facts: BTreeMap::from([("network_acl", acl.id.clone())]),
+            ..Decider::default()
+        };
+        self.decided_at(acl.place, decider)
     }
 
     /// A rule as people say it: `tcp 443 from 20.91.170.120/29 (legacy)`.

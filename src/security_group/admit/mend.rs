@@ -28,9 +28,8 @@ impl Asked<'_> {
             (Subject::Nobody, Wanted::Admit) => vec![authorize(self.chosen.first()?, sources, port)?],
             (Subject::Entry(entry), Wanted::Admit) => self.entries_before(entry, sources, port)?,
             (Subject::Rule(group, rule), Wanted::Refuse) => self.revoke(group, rule, sources, port)?,
-            (Subject::Rule(..), Wanted::Admit) | (Subject::Entry(_) | Subject::Nobody, Wanted::Refuse) => {
-                return None;
-            }
+            (Subject::Rule(..) | Subject::NoEntry, Wanted::Admit)
+            | (Subject::Entry(_) | Subject::Nobody | Subject::NoEntry, Wanted::Refuse) => return None,
         };
         Some(lines.join("\n"))
     }

@@ -61,8 +61,8 @@ pub(super) fn order<'g>((group, rule): (&'g Group, &'g Rule)) -> impl Ord + use<
         Some(Source::Group(_)) => 201,
         None => 202,
     };
-    let doubt = rule.doubt.is_some();
-    (width, doubt, rule.id.as_str(), group.id.as_str(), &rule.source, &rule.protocol, &rule.ports, rule.place)
+    let meaning = (&rule.source, &rule.protocol, &rule.ports);
+    (width, rule.doubt.is_some(), meaning, rule.id.as_str(), group.id.as_str(), rule.place)
 }
 
 /// Sources that a rule may admit.

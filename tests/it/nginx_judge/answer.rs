@@ -94,8 +94,11 @@ impl Answer {
         let within = |range: &&Value| {
             ranges(&Value::Array(vec![(*range).clone()])).is_some_and(|it| holds(&it, source))
         };
-        let rule = decided.into_iter().find(within).map(|found| found["rule"].to_string());
-        format!("{word} by {}", rule.unwrap_or_else(|| "no rule".into()))
+        let rule = decided.into_iter().find(within).map(|found| &found["rule"]);
+        match rule.and_then(|rule| Some((rule["title"].as_str()?, &rule["line"]))) {
+            Some((title, line)) => format!("{word} by line {line}, {title}"),
+            None => format!("{word} by no rule"),
+        }
     }
 
     /// Conditions that were left open, for a person.
@@ -103,7 +106,8 @@ impl Answer {
         let mut text = String::new();
         for undecided in self.whole["undecided"].as_array().into_iter().flatten().take(4) {
             let rule = &undecided["rule"];
-            let _ = writeln!(text, "  undecided: {} {} {}", rule["title"], rule["text"], undecided["why"]);
+            let _ =
+                writeln!(text, "  undecided: line {}, {} {}", rule["line"], rule["title"], undecided["why"]);
         }
         text
     }

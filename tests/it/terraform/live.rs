@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use super::{ALL, When, admission, listing, question, read, set, shown};
 use crate::golden::{FAMILIES, SHAPES, files, prefixes};
-use crate::real::{Moto, provider_mirror};
+use crate::moto::Moto;
+use crate::real::provider_mirror;
 use crate::support::{Scene, root};
-use crate::world::{done, have, tool};
+use crate::world::{done, tool};
 
 /// A folder with a configuration, and Terraform in it.
 struct Workspace {
@@ -191,10 +192,7 @@ fn check_truth(
 #[test]
 fn plan_and_state_say_what_the_endpoint_says() {
     let Some(mirror) = provider_mirror() else { return };
-    if !have(&["moto_server", "aws"]) {
-        return;
-    }
-    let moto = Moto::start();
+    let Some(moto) = Moto::start() else { return };
     let scene = Scene::new();
     let fixtures = root().join("tests/fixtures/terraform");
     for case in ["shapes", "changes"] {
