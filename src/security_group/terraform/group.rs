@@ -66,7 +66,10 @@ pub(super) fn group(
         made.iter().any(|made| moment.owner(&made.group) == Some(key))
     };
     let has_resources = owns(moment, &made) || earlier.is_some_and(|earlier| owns(earlier, &before));
-    let known = made.iter().chain(&before).flat_map(|made| &made.rules).filter_map(|part| part.atom.as_ref());
+    // Only what `ingress` lists has to be recognised.
+    let listing = resource.filter(|group| group.ingress.as_ref().is_ok_and(|blocks| !blocks.is_empty()));
+    let parts = listing.iter().flat_map(|_| made.iter().chain(&before)).flat_map(|made| &made.rules);
+    let known: HashSet<&Atom> = parts.filter_map(|part| part.atom.as_ref()).collect();
     let mut assembly = Assembly {
         moment,
         key,
@@ -75,13 +78,15 @@ pub(super) fn group(
         has_resources,
         listed: HashSet::new(),
         strays: Vec::new(),
-        is_disputed: false,
+        stray_count: 0,
         rules: Vec::new(),
         unlisted: None,
     };
-    assembly.ingress(&known.collect());
-    assembly.resources(&made);
-    let remarks = assembly.remarks(&made);
+    assembly.ingress(&known);
+    let own = made.iter().filter(|made| moment.owner(&made.group) == Some(key));
+    let styles: HashSet<Style> = own.map(|made| made.style).collect();
+    assembly.resources(made);
+    let remarks = assembly.remarks(&styles);
     let group = Group {
         id: key.to_owned(),
         name: resource.map(|group| group.name.clone()).unwrap_or_default(),
@@ -136,8 +141,8 @@ struct Assembly<'m, 'd, 'a> {
     listed: HashSet<Atom>,
     /// What it lists, and no resource makes.
     strays: Vec<Part>,
-    /// Whether that is about TCP.
-    is_disputed: bool,
+    /// How many of them are about TCP.
+    stray_count: usize,
     rules: Vec<Rule>,
     unlisted: Option<String>,
 }
@@ -167,7 +172,7 @@ impl Assembly<'_, '_, '_> {
     }
 
     /// Takes what rule resources make.
-    fn resources(&mut self, made: &[Made]) {
+    fn resources(&mut self, made: Vec<Made>) {
         let mut exclusives = self.moment.exclusives(self.key);
         if exclusives.len() > EXCLUSIVES_MAX {
             self.unlisted = Some("many resources say which rules stay".to_owned());
@@ -189,25 +194,24 @@ impl Assembly<'_, '_, '_> {
                 None | Some(_) => {}
             }
         }
-        self.is_disputed = strays.iter().any(is_about_tcp);
-        for made in made {
-            let gone = exclusives.iter().any(|one| acts(one) && lists(one, made) == Some(false));
+        self.stray_count = strays.iter().filter(|part| is_about_tcp(part)).count();
+        for mut made in made {
+            let gone = exclusives.iter().any(|one| acts(one) && lists(one, &made) == Some(false));
             if gone {
                 continue;
             }
-            let unlisted = exclusives.iter().find(|one| lists(one, made) != Some(true));
+            let unlisted = exclusives.iter().find(|one| lists(one, &made) != Some(true));
             let unlisted = unlisted.map(|one| format!("`{}` does not list it for sure", line(&one.address)));
-            for part in &made.rules {
-                let doubt = unlisted.clone().or_else(|| self.doubt(made, part));
-                let rule = part.rule.clone();
-                self.rules.push(Rule { doubt: rule.doubt.clone().or(doubt), ..rule });
+            for part in std::mem::take(&mut made.rules) {
+                let doubt = unlisted.clone().or_else(|| self.doubt(&made, &part));
+                let mut rule = part.rule;
+                rule.doubt = rule.doubt.or(doubt);
+                self.rules.push(rule);
             }
         }
         let why =
             "`ingress` lists it, and no resource here makes it: it is made elsewhere, or has gone since";
-        let doubted = |part: &Part| Rule { doubt: Some(why.to_owned()), ..part.rule.clone() };
-        self.rules.extend(strays.iter().map(doubted));
-        self.strays = strays;
+        self.rules.extend(strays.into_iter().map(|part| Rule { doubt: Some(why.to_owned()), ..part.rule }));
     }
 
     /// Why a rule that a resource makes may not be there.
@@ -226,20 +230,17 @@ impl Assembly<'_, '_, '_> {
             Inline::Absent => None,
             // What the plan makes is there after it, whatever the group's own list was before.
             Inline::Unknown if self.moment.when == When::After && made.fate != Fate::Kept => None,
-            Inline::Unknown => self
-                .is_disputed
+            Inline::Unknown => (self.stray_count > 0)
                 .then(|| "the group's own `ingress` lists other rules, and not this one".to_owned()),
         }
     }
 
-    fn remarks(&self, made: &[Made]) -> Vec<Remark> {
+    fn remarks(&self, styles: &HashSet<Style>) -> Vec<Remark> {
         let mut remarks = Vec::new();
         let address = line(self.resource.map_or(self.key, |group| &group.entry.address));
         let place = self.resource.map(|group| self.moment.place(group.entry)).unwrap_or_default();
         let mut remark =
             |kind, text, help: &str| remarks.push(Remark { kind, place, text, help: help.to_owned() });
-        let own = made.iter().filter(|made| self.moment.owner(&made.group) == Some(self.key));
-        let styles: HashSet<Style> = own.map(|made| made.style).collect();
         if self.inline == Inline::Written && !styles.is_empty() {
             let text = format!("`{address}` has blocks `ingress`, and resources make rules for it as well");
             remark(FindingKind::MixedRuleStyles, text, MIXED);
@@ -249,14 +250,13 @@ impl Assembly<'_, '_, '_> {
             );
             remark(FindingKind::MixedRuleStyles, text, MIXED);
         }
-        let strays = self.strays.iter().filter(|part| is_about_tcp(part)).count();
-        if strays > 0 {
+        if self.stray_count > 0 {
+            let strays = self.stray_count;
             let text = format!("`ingress` of `{address}` lists {strays} rules that no resource here makes");
-            remark(
-                FindingKind::Listing,
-                text,
-                "run `terraform apply -refresh-only`; what is still listed then is made elsewhere",
-            );
+            // A plan would show blocks that somebody wrote; a state has nothing else to tell them by.
+            let is_state = self.moment.configured.is_none();
+            let kind = if is_state { FindingKind::MixedRuleStyles } else { FindingKind::Listing };
+            remark(kind, text, STRAYS);
         }
         if self.resource.is_none() {
             let text = format!(
@@ -269,27 +269,25 @@ impl Assembly<'_, '_, '_> {
 
     /// The rules, equal ones once.
     fn finish(self) -> Vec<Rule> {
-        let mut rules: Vec<Rule> = Vec::with_capacity(self.rules.len());
-        let mut seen = HashSet::new();
-        for rule in self.rules {
-            let same = (
-                rule.id.clone(),
-                rule.protocol.clone(),
-                rule.ports.clone(),
-                rule.source.clone(),
-                rule.doubt.clone(),
-            );
-            if seen.insert(same) {
-                rules.push(rule);
-            }
-        }
-        rules
+        let first: Vec<bool> = {
+            let mut seen = HashSet::new();
+            let same = self
+                .rules
+                .iter()
+                .map(|rule| (&rule.id, &rule.protocol, &rule.ports, &rule.source, &rule.doubt));
+            same.map(|same| seen.insert(same)).collect()
+        };
+        self.rules.into_iter().zip(first).filter_map(|(rule, first)| first.then_some(rule)).collect()
     }
 }
 
 /// How to mend a group that has rules of several kinds.
 const MIXED: &str =
     "keep one kind, best `aws_vpc_security_group_ingress_rule`: the others undo each other at every apply";
+
+/// What to do about rules that nobody here makes.
+const STRAYS: &str = "keep one kind of rules; where there is one, run `terraform apply -refresh-only`: what is listed \
+                      then is made elsewhere";
 
 /// Whether a rule can let in a TCP connection.
 fn is_about_tcp(part: &Part) -> bool {
