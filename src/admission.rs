@@ -89,6 +89,12 @@ pub trait Layer {
     /// Commands or lines that bring about what is wanted for these sources, at the place of the deciding rule;
     /// `None` where there is no short and safe change.
     fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String>;
+    /// What stands in the way of a rule for each of these sources, at each of so many ports, besides those that are
+    /// there: quotas.
+    fn room_for(&self, added: &PrefixSet, ports: usize) -> Vec<Finding> {
+        let _ = (added, ports);
+        Vec::new()
+    }
 }
 
 /// What a change should bring about.

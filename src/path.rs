@@ -71,6 +71,10 @@ impl Layer for Entered<'_> {
             Some(proxy) => self.layer.mend(rule, &PrefixSet::between(proxy, proxy), port, wanted),
         }
     }
+
+    fn room_for(&self, added: &PrefixSet, ports: usize) -> Vec<Finding> {
+        self.layer.room_for(added, ports)
+    }
 }
 
 /// The fate of one source, a proxy, as everybody's.

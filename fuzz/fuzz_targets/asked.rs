@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use callgate::admission::{Admission, Decided, Layer as _, Question, Ruling};
+use callgate::admission::{Admission, Decided, Layer, Question, Ruling};
 use callgate::netfilter::evaluate::Asked;
 use callgate::netfilter::host::{Host, HostAddress, Links, View};
 use callgate::netfilter::{Item, Listing, Match, Reading, Test};
@@ -45,12 +45,8 @@ pub fn ask(text: &str, readings: Vec<(View, Reading)>) {
 
 /// One of a few questions: what is known besides the rules differs.
 fn question(dice: usize) -> (Question, Option<Links>) {
-    let mut question = Question {
-        port: 443,
-        interface: None,
-        addresses: Vec::new(),
-        at: jiff::Timestamp::UNIX_EPOCH,
-    };
+    let mut question =
+        Question { port: 443, interface: None, addresses: Vec::new(), at: jiff::Timestamp::UNIX_EPOCH };
     let mut links = None;
     if dice % 2 == 1 {
         question.interface = Some("eth0".to_owned());
@@ -64,14 +60,15 @@ fn question(dice: usize) -> (Question, Option<Links>) {
             let address = network.addr();
             Some(HostAddress { interface: interface.to_owned(), address, network: network.trunc() })
         };
-        let own = [own("eth0", "192.0.2.1/24"), own("eth0", "2001:db8::1/64"), own("docker0", "172.17.0.1/16")];
+        let own =
+            [own("eth0", "192.0.2.1/24"), own("eth0", "2001:db8::1/64"), own("docker0", "172.17.0.1/16")];
         links = Some(Links { addresses: own.into_iter().flatten().collect(), bridges: Vec::new() });
     }
     (question, links)
 }
 
 /// Every source is in exactly one part.
-fn parts(answer: &Admission) {
+pub fn parts(answer: &Admission) {
     assert!(answer.possibly.covers(&answer.surely));
     let told = |accepted: bool| {
         let told = answer.decided.iter().filter(|one| (one.ruling == Ruling::Accept) == accepted);
@@ -98,7 +95,7 @@ fn parts(answer: &Admission) {
 }
 
 /// One source alone is judged as it is among all.
-fn alone(asked: &Asked<'_>, question: &Question, answer: &Admission) {
+pub fn alone(asked: &dyn Layer, question: &Question, answer: &Admission) {
     let edges = answer.decided.iter().flat_map(|one| [one.first, one.last]);
     let between = answer.possibly.difference(&answer.surely);
     let between: Vec<IpAddr> = between.ranges().map(|range| range.0).take(ALONE).collect();

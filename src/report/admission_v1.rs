@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::change_v1::ChangeReport;
 use super::json_v1::VERSION;
-use crate::admission::{Admission, Decided, Decider, RuleId};
+use crate::admission::{Admission, Decided, Decider, Finding, RuleId};
 use crate::prefix::{Family, PrefixSet};
 
 /// Tells what a rule's number stands for.
@@ -199,15 +199,15 @@ pub struct StepReport {
     pub did: String,
 }
 
-/// The findings of an answer, for a report.
-pub fn findings(admission: &Admission, describe: Describe<'_>) -> Vec<FindingReport> {
-    let one = |found: &crate::admission::Finding| FindingReport {
+/// Findings, for a report.
+pub fn findings(all: &[Finding], describe: Describe<'_>) -> Vec<FindingReport> {
+    let one = |found: &Finding| FindingReport {
         code: found.kind.as_str(),
         message: found.message.clone(),
         help: found.help.clone(),
         rule: found.rule.map(|rule| RuleReport::of(describe(rule))),
     };
-    admission.findings.iter().map(one).collect()
+    all.iter().map(one).collect()
 }
 
 /// An answer as a report.
@@ -245,7 +245,7 @@ pub fn report(
         v4: family(Family::V4),
         v6: family(Family::V6),
         undecided: undecided.collect(),
-        findings: findings(admission, describe),
+        findings: findings(&admission.findings, describe),
         plan: None,
         layers,
         trace,

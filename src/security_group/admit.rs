@@ -318,6 +318,10 @@ impl Layer for Asked<'_> {
     fn mend(&self, rule: RuleId, sources: &PrefixSet, port: u16, wanted: Wanted) -> Option<String> {
         self.commands(rule, sources, port, wanted)
     }
+
+    fn room_for(&self, added: &PrefixSet, ports: usize) -> Vec<Finding> {
+        self.quota_with(added, ports)
+    }
 }
 
 fn group_named(rule: &Rule) -> Option<&str> {

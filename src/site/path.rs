@@ -45,6 +45,8 @@ record! {
         /// Files with what `aws ec2 describe-network-acls` prints.
         #[schemars(default)]
         network_acls: list String,
+        /// The account's quota of inward rules a group and family; 60 where it is left out.
+        rules_max: optional u32,
         /// The profile that AWS is asked with.
         profile: optional String,
         /// The region that AWS is asked in.

@@ -347,6 +347,19 @@ fn the_document_of_admission_shows_what_admitted_prints() {
 }
 
 #[test]
+fn the_document_of_nginx_shows_what_admitted_prints() {
+    let text = std::fs::read_to_string(root().join("docs/admission-nginx.md")).unwrap();
+    let shown = blocks(&text, "text").remove(0);
+    let scene = Scene::new();
+    scene.write("etc/nginx/nginx.conf", blocks(&text, "nginx").remove(0));
+    let options =
+        ["--nginx", "etc/nginx/nginx.conf", "--nginx-root", ".", "--server-name", "shop.example.com"];
+    let question = ["admitted", "--port", "443", "--path", "/payment/callback", "--method", "POST"];
+    let printed = scene.run(&[&question[..], &options].concat()).expect(0).stdout;
+    assert!(printed.starts_with(&shown), "{printed}");
+}
+
+#[test]
 fn the_document_of_drift_shows_what_diff_prints() {
     let text = std::fs::read_to_string(root().join("docs/drift.md")).unwrap();
     let shown = blocks(&text, "text").remove(0);

@@ -13,7 +13,8 @@ use crate::world::{done, find, have, tool};
 /// A moto server. It ends with its owner.
 pub(crate) struct Moto {
     server: Child,
-    url: String,
+    /// Where it listens.
+    pub(crate) url: String,
     /// Where it logs requests, a line each.
     log: tempfile::NamedTempFile,
 }

@@ -345,7 +345,7 @@ fn nginx_takes_every_golden_snippet() {
 }
 
 /// Where Terraform's AWS provider lies, as a mirror of providers.
-fn provider_mirror() -> Option<PathBuf> {
+pub(crate) fn provider_mirror() -> Option<PathBuf> {
     if crate::world::find("terraform").is_none() {
         eprintln!("SKIPPED: terraform is not installed");
         return None;

@@ -54,11 +54,18 @@ impl Comparison<'_> {
         service.ports.iter().map(ask).collect()
     }
 
+    /// What is worth saying besides; of one layer also whether it has room for what it blocks.
     pub(super) fn findings(&self, asked: &[Asked]) -> Vec<FindingReport> {
         let of = |one: &Asked| {
-            findings(&one.crossing.admission, &|id: RuleId| self.path.describe(&one.crossing, id))
+            findings(&one.crossing.admission.findings, &|id: RuleId| self.path.describe(&one.crossing, id))
         };
-        asked.iter().flat_map(of).collect()
+        let mut all: Vec<FindingReport> = asked.iter().flat_map(of).collect();
+        if let ([layer], Some(first)) = (self.path.layers(), asked.first()) {
+            let blocked = first.drift.part(Part::Blocked);
+            let room = layer.room_for(&blocked, asked.len());
+            all.extend(findings(&room, &|id: RuleId| layer.describe(id)));
+        }
+        all
     }
 
     pub(super) fn differences(&self, asked: &[Asked]) -> Vec<DifferenceReport> {

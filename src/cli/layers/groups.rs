@@ -42,6 +42,9 @@ pub(in crate::cli) struct GroupOptions {
     /// The instance whose groups stand before the service
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
+    /// The account's quota of inward rules a group and family; 60 where it is left out
+    #[arg(long, value_name = "COUNT")]
+    rules_max: Option<u32>,
     /// The profile that AWS is asked with
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -79,6 +82,7 @@ impl GroupOptions {
             group: raw.groups.clone(),
             network_interface: raw.network_interface.clone(),
             instance: raw.instance.clone(),
+            rules_max: raw.rules_max,
             profile: raw.profile.clone(),
             region: raw.region.clone(),
         }
@@ -90,6 +94,7 @@ impl GroupOptions {
             (self.group, self.network_interface, self.instance) =
                 (other.group, other.network_interface, other.instance);
         }
+        self.rules_max = self.rules_max.or(other.rules_max);
         self.profile = self.profile.or(other.profile);
         self.region = self.region.or(other.region);
         self
@@ -101,7 +106,7 @@ impl GroupOptions {
             groups: self.group.clone(),
             interface: self.network_interface.clone(),
             instance: self.instance.clone(),
-            rules_max: None,
+            rules_max: self.rules_max,
         }
     }
 

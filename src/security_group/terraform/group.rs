@@ -37,14 +37,14 @@ impl Block {
     }
 }
 
-/// Who writes the attribute `ingress`.
+/// Whether somebody wrote the attribute `ingress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Inline {
-    /// The configuration.
+    /// Somebody did.
     Written,
-    /// The provider, from what it saw.
-    Seen,
-    /// Nobody can say.
+    /// Nobody did: a group that is made without it has no rules of its own.
+    Absent,
+    /// Nobody can say: it may be what the provider saw.
     Unknown,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn group(
         moment,
         key,
         resource,
-        inline: inline(moment, resource),
+        inline: inline(moment, earlier, resource),
         listed: HashSet::new(),
         strays: Vec::new(),
         rules: Vec::new(),
@@ -87,15 +87,34 @@ pub(super) fn group(
     (group, remarks)
 }
 
-/// Whether the blocks `ingress` of a group were written.
-fn inline(moment: &Moment<'_, '_>, resource: Option<&GroupResource<'_, '_>>) -> Inline {
-    let (Some(configured), Some(group)) = (moment.configured, resource) else { return Inline::Unknown };
-    if !configured.has(&group.entry.address) {
-        Inline::Unknown
-    } else if configured.sets(&group.entry.address, "ingress") {
+/// Whether the blocks `ingress` of a group were written. The configuration that a plan has leaves out dynamic blocks.
+fn inline(
+    moment: &Moment<'_, '_>,
+    earlier: Option<&Moment<'_, '_>>,
+    resource: Option<&GroupResource<'_, '_>>,
+) -> Inline {
+    let Some(group) = resource else { return Inline::Unknown };
+    let address = &group.entry.address;
+    if moment.configured.is_some_and(|configured| configured.sets(address, "ingress")) {
+        return Inline::Written;
+    }
+    if group.entry.fate == Fate::Made {
+        return if group.ingress.is_ok() { Inline::Written } else { Inline::Absent };
+    }
+    // What the provider saw is planned to stay; what differs was written.
+    let before = earlier.and_then(|earlier| earlier.groups.iter().find(|one| one.entry.address == *address));
+    if before.is_some_and(|before| before.listed() != group.listed()) {
         Inline::Written
     } else {
-        Inline::Seen
+        Inline::Unknown
+    }
+}
+
+impl GroupResource<'_, '_> {
+    /// What `ingress` lists; `None` for what nobody can say.
+    fn listed(&self) -> HashSet<Option<&Atom>> {
+        let blocks = self.ingress.iter().flatten();
+        blocks.flat_map(|block| &block.parts).map(|part| part.atom.as_ref()).collect()
     }
 }
 
@@ -114,15 +133,10 @@ struct Assembly<'m, 'd, 'a> {
 }
 
 impl Assembly<'_, '_, '_> {
-    fn is_new(&self) -> bool {
-        self.resource.is_some_and(|group| group.entry.fate == Fate::Made)
-    }
-
     /// Takes what the attribute `ingress` lists.
     fn ingress(&mut self, has_resources: bool, known: &HashSet<&Atom>) {
         let Some(group) = self.resource else { return };
-        // Nobody but this plan has given rules to a group that it makes.
-        if self.is_new() && self.inline == Inline::Seen {
+        if self.inline == Inline::Absent {
             return;
         }
         let blocks = match &group.ingress {
@@ -200,13 +214,14 @@ impl Assembly<'_, '_, '_> {
         if listed {
             return None;
         }
-        let after = self.moment.when == When::After;
         match self.inline {
             Inline::Written => {
                 Some("the group's own `ingress` does not have it, and may take it away".to_owned())
             }
-            Inline::Seen if after => None,
-            Inline::Seen | Inline::Unknown => {
+            Inline::Absent => None,
+            // What the plan makes is there after it, whatever the group's own list was before.
+            Inline::Unknown if self.moment.when == When::After && made.fate != Fate::Kept => None,
+            Inline::Unknown => {
                 disputed.then(|| "the group's own `ingress` lists other rules, and not this one".to_owned())
             }
         }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::When;
 use super::json::{Entry, Fate};
 use super::marks::Marks;
 use super::moment::Moment;
@@ -16,7 +15,7 @@ use crate::security_group::{Known, PrefixList, Rule, Source, cidr};
 pub(super) struct Lists {
     pub(super) all: Vec<Listed>,
     /// By list, the entries that resources add.
-    added: HashMap<String, Vec<Known<Prefix>>>,
+    added: AddedTo,
 }
 
 /// A list.
@@ -26,24 +25,29 @@ pub(super) struct Listed {
     pub(super) list: PrefixList,
     /// Entries that may be there, and why that is not sure.
     doubtful: Vec<(Prefix, String)>,
+    /// What the attribute `entry` has.
+    listed: BTreeSet<Prefix>,
 }
 
 /// An entry that a resource adds.
+#[derive(Clone)]
 struct Added {
-    /// Its list's id or address; `None` where nobody can say.
-    list: Option<String>,
     cidr: Known<Prefix>,
+    /// What the plan does to it.
+    fate: Fate,
 }
+
+/// Entries that resources add, by the id or address of their list.
+type AddedTo = HashMap<String, Vec<Added>>;
 
 /// Reads all lists; `earlier` is the moment before a plan, where this is the one after.
 pub(super) fn read(moment: &Moment<'_, '_>, earlier: Option<&Moment<'_, '_>>) -> Lists {
-    let mut added: HashMap<String, Vec<Known<Prefix>>> = HashMap::new();
+    let mut added = AddedTo::new();
     let mut homeless = false;
     for one in moment.entries.iter().filter(|entry| is(entry, "aws_ec2_managed_prefix_list_entry")) {
-        let one = entry_resource(one, moment);
-        match one.list {
-            Some(list) => added.entry(list).or_default().push(one.cidr),
-            None => homeless = true,
+        match entry_resource(one, moment) {
+            (Some(list), one) => added.entry(list).or_default().push(one),
+            (None, _) => homeless = true,
         }
     }
     let mut all: Vec<Listed> = Vec::new();
@@ -52,7 +56,7 @@ pub(super) fn read(moment: &Moment<'_, '_>, earlier: Option<&Moment<'_, '_>>) ->
         let found =
             entry.is_data && matches!(&*entry.kind, "aws_ec2_managed_prefix_list" | "aws_prefix_list");
         if managed || found {
-            let earlier = earlier.map(|earlier| &earlier.lists.added);
+            let earlier = earlier.map(|earlier| &earlier.lists);
             let mut one = list(entry, moment, &Additions { now: &added, earlier });
             if homeless && managed {
                 one.list.unlisted = Some("an entry is for a list that is known only after apply".to_owned());
@@ -70,8 +74,8 @@ pub(super) fn read(moment: &Moment<'_, '_>, earlier: Option<&Moment<'_, '_>>) ->
 
 /// Entries that resources add, by list.
 struct Additions<'s> {
-    now: &'s HashMap<String, Vec<Known<Prefix>>>,
-    earlier: Option<&'s HashMap<String, Vec<Known<Prefix>>>>,
+    now: &'s AddedTo,
+    earlier: Option<&'s Lists>,
 }
 
 impl Lists {
@@ -97,15 +101,16 @@ fn is(entry: &Entry<'_>, kind: &str) -> bool {
     !entry.is_data && entry.kind == kind
 }
 
-fn entry_resource(entry: &Entry<'_>, moment: &Moment<'_, '_>) -> Added {
-    let unreadable = |why: String| Added { list: None, cidr: Known::Unknown(why) };
+/// The list that an entry is for, by its id or address, if anybody can say.
+fn entry_resource(entry: &Entry<'_>, moment: &Moment<'_, '_>) -> (Option<String>, Added) {
+    let added = |cidr| Added { cidr, fate: entry.fate };
     let values: ListEntryValues = match values_of(entry) {
         Ok(values) => values,
-        Err(why) => return unreadable(why),
+        Err(why) => return (None, added(Known::Unknown(why))),
     };
     let later = || moment.configured?.id_of(&entry.address, "prefix_list_id");
     let list = told(&values.prefix_list_id).map(ToOwned::to_owned).or_else(later);
-    Added { list, cidr: prefix(&values, &Marks::of(entry)) }
+    (list, added(prefix(&values, &Marks::of(entry))))
 }
 
 /// What one entry has.
@@ -132,7 +137,7 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
                 place,
                 ..PrefixList::default()
             };
-            return Listed { address, list, doubtful: Vec::new() };
+            return Listed { address, list, doubtful: Vec::new(), listed: BTreeSet::new() };
         }
     };
     let marks = Marks::of(entry);
@@ -155,16 +160,23 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
         },
         address,
         doubtful: Vec::new(),
+        listed: BTreeSet::new(),
     };
     if entry.is_data {
         one.found(&values, &marks);
     } else {
         let keys = BTreeSet::from([&one.list.id, &one.address]);
-        let of = |all: &HashMap<String, Vec<Known<Prefix>>>| -> Vec<Known<Prefix>> {
+        let of = |all: &AddedTo| -> Vec<Added> {
             keys.iter().filter_map(|key| all.get(key.as_str())).flatten().cloned().collect()
         };
-        let own = Own { now: of(added.now), earlier: added.earlier.map(of).unwrap_or_default() };
-        one.managed(&Blocks::new(entry, &values, &marks, moment), &own);
+        let own = Own {
+            now: of(added.now),
+            earlier: added.earlier.map(|lists| of(&lists.added)).unwrap_or_default(),
+        };
+        let before =
+            added.earlier.and_then(|lists| lists.all.iter().find(|before| before.address == one.address));
+        let blocks = Blocks::new(entry, &values, &marks, moment, before);
+        one.managed(blocks, &own);
     }
     one
 }
@@ -200,73 +212,74 @@ impl Listed {
     }
 
     /// What is made here: by blocks, or by resources of their own.
-    fn managed(&mut self, blocks: &Blocks, own: &Own) {
-        if let Some(why) = &blocks.unlisted {
-            self.list.unlisted = Some(why.clone());
-        }
+    fn managed(&mut self, blocks: Blocks, own: &Own) {
         let has_resources = !own.now.is_empty() || !own.earlier.is_empty();
-        let made: BTreeSet<Prefix> =
-            own.now.iter().chain(&own.earlier).filter_map(|one| one.value().copied()).collect();
+        if blocks.unknown && (own.now.is_empty() || blocks.written) {
+            self.list.unlisted = Some("its entries are known only after apply".to_owned());
+        }
+        let both = own.now.iter().chain(&own.earlier);
+        let made: BTreeSet<Prefix> = both.filter_map(|one| one.cidr.value().copied()).collect();
         let listed: BTreeSet<Prefix> = blocks.entries.iter().filter_map(|one| one.value().copied()).collect();
         let mut strays = Vec::new();
         for one in &blocks.entries {
             match one.value() {
-                Some(prefix) if blocks.written != Some(true) && has_resources => {
+                Some(prefix) if has_resources && !blocks.written => {
                     strays.extend((!made.contains(prefix)).then_some(*prefix));
                 }
                 Some(_) | None => self.take(one.clone()),
             }
         }
-        let written = blocks.written == Some(true);
-        let disputed = written || (!strays.is_empty() && !blocks.is_seen_before);
         for one in &own.now {
-            match one.value() {
-                Some(prefix) if listed.contains(prefix) && written => {}
+            let disputed = blocks.written || (!strays.is_empty() && one.fate == Fate::Kept);
+            match one.cidr.value() {
                 Some(prefix) if disputed && !listed.contains(prefix) => {
                     self.doubtful.push((*prefix, "the list's own `entry` does not have it".to_owned()));
                 }
-                Some(_) | None => self.take(one.clone()),
+                Some(_) | None => self.take(one.cidr.clone()),
             }
         }
         let why = "`entry` lists it, and no resource here adds it: it is added elsewhere, or has gone since";
         self.doubtful.extend(strays.into_iter().map(|prefix| (prefix, why.to_owned())));
+        self.listed = listed;
     }
 }
 
 /// Entries of one list that resources add.
 struct Own {
-    now: Vec<Known<Prefix>>,
-    earlier: Vec<Known<Prefix>>,
+    now: Vec<Added>,
+    earlier: Vec<Added>,
 }
 
 /// The attribute `entry` of a list.
 struct Blocks {
     entries: Vec<Known<Prefix>>,
-    /// Why it may have others.
-    unlisted: Option<String>,
-    /// Whether somebody wrote it; `None` where nobody can say. What nobody wrote is what the provider saw.
-    written: Option<bool>,
-    /// Whether it is what the provider saw before the plan, of which this is the moment after.
-    is_seen_before: bool,
+    /// Whether nobody can say which it has.
+    unknown: bool,
+    /// Whether somebody wrote it. What nobody wrote is what the provider saw. Where that is all that is known, it may
+    /// have been written.
+    written: bool,
 }
 
 impl Blocks {
-    fn new(entry: &Entry<'_>, values: &ListValues<'_>, marks: &Marks, moment: &Moment<'_, '_>) -> Self {
-        let configured = moment.configured.filter(|all| all.has(&entry.address));
-        let written = configured.map(|all| all.sets(&entry.address, "entry"));
-        // Nobody but this plan has given entries to a list that it makes.
-        let is_empty = entry.fate == Fate::Made && written == Some(false);
-        let unknown = marks.unknown.field("entry").is_all() && !is_empty;
-        let marks = marks.field("entry");
+    /// Reads them; `before` is the list before the plan.
+    fn new(
+        entry: &Entry<'_>,
+        values: &ListValues<'_>,
+        marks: &Marks,
+        moment: &Moment<'_, '_>,
+        before: Option<&Listed>,
+    ) -> Self {
         let nothing = ListEntryValues::default();
-        let blocks = values.entry.iter().flatten().enumerate().filter(|_| !is_empty);
-        Self {
-            entries: blocks
-                .map(|(at, block)| prefix(block.as_ref().unwrap_or(&nothing), &marks.item(at)))
-                .collect(),
-            unlisted: unknown.then(|| "its entries are known only after apply".to_owned()),
-            written,
-            is_seen_before: written == Some(false) && moment.when == When::After,
-        }
+        let unknown = marks.unknown.field("entry").is_all();
+        let marks = marks.field("entry");
+        let blocks = values.entry.iter().flatten().enumerate();
+        let entries: Vec<_> =
+            blocks.map(|(at, block)| prefix(block.as_ref().unwrap_or(&nothing), &marks.item(at))).collect();
+        // The configuration leaves out dynamic blocks; but what the provider saw is planned to stay as it is.
+        let set = moment.configured.is_some_and(|all| all.sets(&entry.address, "entry"));
+        let listed: BTreeSet<Prefix> = entries.iter().filter_map(|one| one.value().copied()).collect();
+        let changed = before.is_some_and(|before| before.listed != listed);
+        let made = entry.fate == Fate::Made && !unknown;
+        Self { entries, unknown, written: set || made || changed }
     }
 }

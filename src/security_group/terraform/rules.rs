@@ -1,6 +1,6 @@
 //! Rules, from the attributes of the resources that make them.
 
-use super::json::Entry;
+use super::json::{Entry, Fate};
 use super::marks::Marks;
 use super::references::Configured;
 use super::values::{IngressRuleValues, RuleValues, Written, read, told};
@@ -20,6 +20,8 @@ pub(super) struct Made {
     pub(super) address: String,
     /// Which kind of resource.
     pub(super) style: Style,
+    /// What the plan does to it.
+    pub(super) fate: Fate,
     /// The group's id, or what the reader was told instead.
     pub(super) group: Belongs,
     /// The rule's own id, where it is known.
@@ -82,6 +84,7 @@ pub(super) fn made(entry: &Entry<'_>, style: Style, around: &Around<'_, '_>) -> 
         Some(Made {
             address: entry.address.to_string(),
             style,
+            fate: entry.fate,
             group: Belongs::Unknown,
             rule_id: None,
             rules: vec![unknown(&entry.address, &why, around.place)],
@@ -122,6 +125,7 @@ fn newer(entry: &Entry<'_>, around: &Around<'_, '_>) -> Result<Made, String> {
     Ok(Made {
         address: entry.address.to_string(),
         style: Style::Newer,
+        fate: entry.fate,
         group,
         rule_id: told(&values.security_group_rule_id).map(ToOwned::to_owned),
         rules: terms.rules(sources.named, &own),
@@ -142,7 +146,7 @@ fn older(entry: &Entry<'_>, around: &Around<'_, '_>) -> Result<Option<Made>, Str
     };
     let ids_of = |argument: &str| around.configured.and_then(|all| all.ids_of(&entry.address, argument));
     let mut sources = Sources { marks: &marks, named: Vec::new() };
-    sources.block(&values, &own_id, || ids_of("prefix_list_ids"));
+    sources.block(&values, &own_id, || Some(Later { ids: ids_of("prefix_list_ids")?, shared: false }));
     let argument = "source_security_group_id";
     // The provider fills it in for every rule: until then it is unknown, whether or not somebody wrote it.
     let written =
@@ -161,6 +165,7 @@ fn older(entry: &Entry<'_>, around: &Around<'_, '_>) -> Result<Option<Made>, Str
     Ok(Some(Made {
         address: entry.address.to_string(),
         style: Style::Older,
+        fate: entry.fate,
         group,
         rule_id: told(&values.security_group_rule_id).map(ToOwned::to_owned),
         rules: terms.rules(sources.named, &own),
@@ -179,8 +184,9 @@ pub(super) fn block(
     let mut sources = Sources { marks, named: Vec::new() };
     // All blocks are one argument: its references are those of all of them.
     let lists = || {
-        let ids = around.configured?.ids_of(&entry.address, "ingress")?;
-        Some(ids.into_iter().filter(|id| id.contains("aws_ec2_managed_prefix_list.")).collect())
+        let mut ids = around.configured?.ids_of(&entry.address, "ingress")?;
+        ids.retain(|id| id.contains("aws_ec2_managed_prefix_list."));
+        Some(Later { shared: ids.len() > 1, ids })
     };
     sources.block(values, group, lists);
     let own =
@@ -281,6 +287,13 @@ struct Sources<'m> {
     named: Vec<Named>,
 }
 
+/// Lists whose ids are not known yet.
+struct Later {
+    ids: Vec<String>,
+    /// Whether others have some of them, and nobody can say which.
+    shared: bool,
+}
+
 /// Whom one rule names.
 struct Named {
     /// As far as it may be told.
@@ -362,27 +375,31 @@ impl Sources<'_> {
     }
 
     /// All that a block `ingress` names; `later` are the lists whose ids are not known yet.
-    fn block(&mut self, values: &RuleValues<'_>, own: &str, later: impl Fn() -> Option<Vec<String>>) {
+    fn block(&mut self, values: &RuleValues<'_>, own: &str, later: impl Fn() -> Option<Later>) {
         let (v4, v6) = (("cidr_blocks", Family::V4), ("ipv6_cidr_blocks", Family::V6));
         for ((name, family), texts) in [(v4, &values.cidr_blocks), (v6, &values.ipv6_cidr_blocks)] {
             self.each(name, texts, |sources, text, why| sources.prefix_or(name, text, family, why));
         }
         let name = "prefix_list_ids";
         let later = if self.marks.unknown.field(name).is_all() { later() } else { None };
-        let doubt = self.marks.why(name);
-        for id in later.iter().flatten() {
-            // Of several nobody can say which block has which.
-            let doubt = doubt.clone().filter(|_| later.as_ref().is_some_and(|lists| lists.len() > 1));
-            self.add(Known::Is(Source::PrefixList(id.clone())), doubt, None);
-        }
-        if later.is_none_or(|lists| lists.is_empty()) {
-            self.each(name, &values.prefix_list_ids, Self::list_or);
+        match later.filter(|later| !later.ids.is_empty()) {
+            Some(later) => {
+                let doubt = self.marks.why(name).filter(|_| later.shared);
+                for id in later.ids {
+                    self.add(Known::Is(Source::PrefixList(id)), doubt.clone(), None);
+                }
+            }
+            None => self.each(name, &values.prefix_list_ids, Self::list_or),
         }
         self.each("security_groups", &values.security_groups, Self::group_or);
-        let why = self.marks.why("self");
-        if values.own == Some(true) || why.is_some() {
+        // Whether it is there is no secret: of a set with anything sensitive all is marked.
+        if values.own == Some(true) || self.marks.unknown.field("self").is_any() {
             let group = Source::Group(GroupRef { id: own.to_owned(), elsewhere: None });
-            self.add(Known::Is(group.clone()), why, (values.own == Some(true)).then_some(group));
+            self.add(
+                Known::Is(group.clone()),
+                self.marks.why("self"),
+                (values.own == Some(true)).then_some(group),
+            );
         }
     }
 

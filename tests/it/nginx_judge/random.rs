@@ -83,18 +83,11 @@ const VALUES: [&str; 5] = ["0", "1", "\"\"", "yes", "x"];
 const STATE: [&str; 5] = ["1", "2", "\"\"", "$known", "$ok"];
 const TARGETS: [&str; 5] = ["/open", "/guarded", "/callback/b", "/callback/a/x", "/elsewhere"];
 
-/// Whether paths may be rewritten.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rewrites {
-    Yes,
-    No,
-}
-
 struct Maker {
     dice: Dice,
     text: String,
     depth: usize,
-    /// Whether locations may ask others; what a server rewrites would lead such questions to a service.
+    /// Whether locations may ask others; what a server says itself would answer such questions.
     asks: bool,
 }
 
@@ -211,7 +204,7 @@ impl Maker {
         }
         self.close();
         self.open("map $remote_addr $table");
-        for key in self.some(&["203.0.113.7", "2001:DB8:7::1", "~^203\\.0\\.113\\.1", "~:"], 3) {
+        for key in self.some(&["203.0.113.7", "2001:DB8:7::1", "198.51.100.8", "2001:db8:7:0::2"], 3) {
             self.line(&format!("{key} 1;"));
         }
         self.close();
@@ -275,9 +268,8 @@ impl Maker {
         if self.chance(50) {
             self.line("set $state 1;");
         }
-        if self.chance(25) {
-            let rewrites = if self.asks { Rewrites::No } else { Rewrites::Yes };
-            self.statements(2, 30, rewrites);
+        if !self.asks && self.chance(25) {
+            self.statements(2, 30);
         }
         self.level();
         self.locations();
@@ -316,10 +308,13 @@ impl Maker {
         }
         // Whether there are files is nothing that a configuration tells.
         self.location("/");
-        for (matched, answer) in [("= /auth/yes", "return 204;"), ("= /auth/no", "return 403;")] {
-            self.line(&format!("location {matched} {{ {answer} }}"));
-        }
-        self.line("location = /auth/some { if ($known = 1) { return 204; } return 401; }");
+        // An inherited error_page would answer in their stead.
+        let none = "error_page 404 /none;";
+        self.line(&format!("location = /auth/yes {{ {none} return 204; }}"));
+        self.line(&format!("location = /auth/no {{ {none} return 403; }}"));
+        self.line(&format!(
+            "location = /auth/some {{ {none} if ($known = 1) {{ return 204; }} return 401; }}"
+        ));
         for name in ["@first", "@second"] {
             self.open(&format!("location {name}"));
             self.body();
@@ -348,7 +343,7 @@ impl Maker {
             self.list();
         }
         if self.chance(40) {
-            self.statements(3, 25, Rewrites::Yes);
+            self.statements(3, 25);
         }
         self.level();
         if self.chance(15) {
@@ -361,21 +356,21 @@ impl Maker {
     }
 
     /// Statements of the rewrite module, some of them within conditions.
-    fn statements(&mut self, most: usize, ends: usize, rewrites: Rewrites) {
+    fn statements(&mut self, most: usize, ends: usize) {
         for _ in 0..=self.dice.below(most) {
             if self.chance(65) {
                 let condition = self.one(&CONDITIONS);
                 self.open(&format!("if ({condition})"));
-                self.statement(60, rewrites);
+                self.statement(60);
                 self.close();
             } else {
-                self.statement(ends, rewrites);
+                self.statement(ends);
             }
         }
     }
 
     /// A statement, one that ends the way in so many of a hundred.
-    fn statement(&mut self, ends: usize, rewrites: Rewrites) {
+    fn statement(&mut self, ends: usize) {
         let state = self.one(&STATE);
         let target = self.one(&TARGETS);
         let text = if self.chance(ends) {
@@ -385,15 +380,13 @@ impl Maker {
                 2 => "return 200 in;".to_owned(),
                 3 => "return 444;".to_owned(),
                 4 => "return 302 /elsewhere;".to_owned(),
-                5 if rewrites == Rewrites::No => "return 410;".to_owned(),
-                6 if rewrites == Rewrites::No => "return 200;".to_owned(),
                 5 => format!("rewrite ^ {target} last;"),
                 6 => format!("rewrite ^/callback(.*)$ {target}$1 break;"),
                 _ => "break;".to_owned(),
             }
         } else {
             match self.dice.below(4) {
-                0 if rewrites == Rewrites::Yes => format!("rewrite ^/callback/(.)$ {target}/$1;"),
+                0 => format!("rewrite ^/callback/(.)$ {target}/$1;"),
                 _ => format!("set $state {state};"),
             }
         };
