@@ -39,7 +39,7 @@ use crate::prefix::{Family, PrefixSet};
 use answer::{Answer, End, Fates, Serving};
 use level::{LevelId, Program, Role, rule, unheard};
 use listener::{Listener, listeners, reached};
-use state::{By, Client, Content, Known, Origin, State, mapped};
+use state::{By, Client, Content, Known, Once, Origin, State, mapped};
 use uri::{Slashes, normalised};
 use walk::{Phase, Walk, Way};
 
@@ -199,7 +199,7 @@ impl Asked<'_> {
             }
             for answer in self.walked(walk, door, (listener, server), &self.request.path) {
                 self.about_error_page(walk, &answer);
-                self.judge(&mut walk.fates, answer);
+                Self::judge(&mut walk.fates, answer);
             }
         }
     }
@@ -230,7 +230,7 @@ impl Asked<'_> {
             state.known.by = By::One(rule(number, Role::Directive));
             return vec![Answer { state, end: End::Status(444), rule: None }];
         }
-        answers.extend(self.plainly(walk, listener, &state));
+        answers.extend(Self::plainly(walk, listener, &state));
         let states = walk.real_ip(server, state);
         answers.extend(walk.run(Phase::ServerRewrite, states));
         answers
@@ -257,7 +257,7 @@ impl Asked<'_> {
                 origin: Origin::Caller,
                 peer: client.clone(),
                 client,
-                is_told: false,
+                told: Once::Open,
                 path: "/".into(),
                 query: Content::text(""),
                 method,
@@ -268,7 +268,7 @@ impl Asked<'_> {
                 variables: Rc::new(BTreeMap::new()),
                 cached: Rc::new(BTreeMap::new()),
                 status: None,
-                is_error_page: false,
+                error_page: Once::Open,
                 by: By::Nothing,
             },
         }
@@ -300,7 +300,7 @@ impl Asked<'_> {
     }
 
     /// Whoever speaks plainly where the PROXY protocol is waited for is refused.
-    fn plainly(&self, walk: &mut Walk<'_, '_>, listener: &Listener, state: &State) -> Option<Answer> {
+    fn plainly(walk: &mut Walk<'_, '_>, listener: &Listener, state: &State) -> Option<Answer> {
         if !listener.is_proxied || walk.way.proxy.is_some() {
             return None;
         }
@@ -313,7 +313,7 @@ impl Asked<'_> {
     }
 
     /// Whether an end is content, and so whether callers are in.
-    fn judge(&self, fates: &mut Fates, answer: Answer) {
+    fn judge(fates: &mut Fates, answer: Answer) {
         let Answer { state, end, rule: place } = answer;
         let (callers, by) = (&state.callers, &state.known.by);
         match (end, state.known.status) {
@@ -332,7 +332,7 @@ impl Asked<'_> {
                 let why = format!("the request is passed on, and its answer has status {status}");
                 fates.leave_open(callers, place, &why.into());
             }
-            (End::Content(_), None | Some(..300)) | (End::Status(..300), None | Some(..300)) => {
+            (End::Content(_) | End::Status(..300), None | Some(..300)) => {
                 fates.accept(callers, by, place);
             }
             (End::Content(Serving::Files) | End::Status(_), _) => fates.refuse(callers, by, place),

@@ -58,7 +58,7 @@ impl List {
                     has_v4 = true;
                 }
                 Some(Operand::Network(Network { range: Range::V6(span), .. })) => {
-                    layers.push_v6(span, *number)
+                    layers.push_v6(span, *number);
                 }
                 Some(Operand::Unix) | None => {}
             }

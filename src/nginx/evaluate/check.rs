@@ -130,17 +130,13 @@ fn codes(program: &Program<'_>, level: &Level<'_>) -> Result<(), TableError> {
 fn listens(program: &Program<'_>) -> Result<(), TableError> {
     for servers in [&program.servers, &program.streams] {
         let mut seen = BTreeSet::new();
-        for server in servers {
-            let numbers = program.level(*server).map(|level| level.own(&["listen"])).unwrap_or_default();
-            for directive in numbers.into_iter().filter_map(|number| program.directive(number)) {
-                let Some(socket) = Listen::read(directive).and_then(|listen| listen.default_socket()) else {
-                    continue;
-                };
-                if !seen.insert(socket) {
-                    let at = line(first(directive.arguments()));
-                    let message = format!("`{at}` has a second default server");
-                    return Err(fault(directive.place, message, "keep one `default_server`"));
-                }
+        let levels = servers.iter().filter_map(|server| program.level(*server));
+        let lines = levels.flat_map(|level| level.own(&["listen"]));
+        for directive in lines.filter_map(|number| program.directive(number)) {
+            let socket = Listen::read(directive).and_then(|listen| listen.default_socket());
+            if socket.is_some_and(|socket| !seen.insert(socket)) {
+                let message = format!("`{}` has a second default server", line(first(directive.arguments())));
+                return Err(fault(directive.place, message, "keep one `default_server`"));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::code::{Condition, Wanted};
 use super::level::Number;
-use super::pattern::{Expression, Found, plain};
+use super::pattern::{Expression, Found};
 use super::state::{Content, Form, State, Value, all_of};
 use super::table::capture_values;
 use super::walk::Walk;
@@ -63,8 +63,10 @@ enum Ask<'c> {
 impl Ask<'_> {
     fn of(&self, text: &str) -> Found {
         match self {
-            Ask::Truth => plain(!matches!(text, "" | "0")),
-            Ask::Text(other) => plain(text == *other),
+            Ask::Truth if matches!(text, "" | "0") => Found::No,
+            Ask::Text(other) if text != *other => Found::No,
+            // What is no pattern has no groups.
+            Ask::Truth | Ask::Text(_) => Found::Yes(Some(Vec::new())),
             Ask::Pattern(expression) => expression.find(text),
         }
     }
@@ -85,10 +87,10 @@ impl Walk<'_, '_> {
                 let branches = self.compared(number, (variable, text), state);
                 return turned(branches, *wanted);
             }
-            Condition::File => return self.both(number, state.callers.clone(), &"it asks for a file".into()),
+            Condition::File => return self.both(number, &state.callers, &"it asks for a file".into()),
             Condition::Unread => {
                 let why = "nginx would not load this condition".into();
-                return self.both(number, state.callers.clone(), &why);
+                return self.both(number, &state.callers, &why);
             }
         };
         let value = self.variable(state, variable);
@@ -103,11 +105,9 @@ impl Walk<'_, '_> {
         for (callers, content) in other.among(&state.callers) {
             match content {
                 Content::Text(other) => all.extend(self.asked(number, &value, &callers, Ask::Text(&other))),
-                Content::Unknown(why) => all.extend(self.both(number, callers, &why)),
+                Content::Unknown(why) => all.extend(self.both(number, &callers, &why)),
                 Content::Caller(form) => {
-                    for (callers, content) in value.among(&callers) {
-                        all.extend(self.compared_with_caller(number, callers, &content, form));
-                    }
+                    all.extend(self.compared_with_caller(number, &callers, &value, form));
                 }
             }
         }
@@ -117,23 +117,28 @@ impl Walk<'_, '_> {
     fn compared_with_caller(
         &mut self,
         number: Number,
-        callers: PrefixSet,
-        content: &Content,
+        callers: &PrefixSet,
+        value: &Value,
         form: Form,
     ) -> Vec<Branch> {
-        match content {
-            Content::Text(text) => self.of_callers(number, &callers, form, Ask::Text(text)),
-            Content::Caller(own) if *own == form => self.of_callers(number, &callers, form, Ask::Truth),
-            Content::Caller(_) => {
-                self.both(number, callers, &"an address is compared with itself in another form".into())
-            }
-            Content::Unknown(why) => self.both(number, callers, why),
+        let mut all = Vec::new();
+        for (callers, content) in value.among(callers) {
+            all.extend(match content {
+                Content::Text(text) => self.of_callers(number, &callers, form, Ask::Text(&text)),
+                Content::Caller(own) if own == form => self.of_callers(number, &callers, form, Ask::Truth),
+                Content::Caller(_) => {
+                    let why = "an address is compared with itself in another form".into();
+                    self.both(number, &callers, &why)
+                }
+                Content::Unknown(why) => self.both(number, &callers, &why),
+            });
         }
+        all
     }
 
     /// Both ways, because nobody can say.
-    fn both(&mut self, number: Number, callers: PrefixSet, why: &Rc<str>) -> Vec<Branch> {
-        self.note(number, why, &callers);
+    fn both(&mut self, number: Number, callers: &PrefixSet, why: &Rc<str>) -> Vec<Branch> {
+        self.note(number, why, callers);
         let branch = |outcome| Branch { callers: callers.clone(), outcome, captured: Captured::Unknown };
         vec![branch(Wanted::Holds), branch(Wanted::Fails)]
     }
@@ -159,7 +164,7 @@ impl Walk<'_, '_> {
                 Found::No => {
                     branches.push(Branch { callers, outcome: Wanted::Fails, captured: Captured::Nothing });
                 }
-                Found::Unknown(why) => branches.extend(self.both(number, callers, &why.into())),
+                Found::Unknown(why) => branches.extend(self.both(number, &callers, &why.into())),
             }
         }
         joined(branches)
@@ -188,7 +193,7 @@ impl Walk<'_, '_> {
         branches.retain(|branch| !branch.callers.is_empty());
         if !perhaps.is_empty() {
             let why = "a pattern is asked of the caller's address".into();
-            branches.extend(self.both(number, perhaps, &why));
+            branches.extend(self.both(number, &perhaps, &why));
         }
         branches
     }

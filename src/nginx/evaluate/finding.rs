@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::access::{List, Sense, sense};
 use super::answer::{Answer, End, Serving};
 use super::level::{Kind, LevelId, Role, rule, ruled};
-use super::listener::{Listen, Listener, listeners};
+use super::listener::{Listen, Listener, is_named, listeners};
 use super::locate::{Name, Place};
 use super::realip::{Trusted, everybody};
-use super::state::{By, Client, State, all_of};
+use super::state::{By, Client, Once, State, all_of};
 use super::walk::Walk;
 use super::{Asked, Door};
 use crate::admission::{Admission, Finding, FindingKind, Question, RuleId};
@@ -24,7 +24,7 @@ impl Walk<'_, '_> {
         let is_proxys = match &state.known.client {
             Client::Fixed(address) => self.way.proxy.is_some_and(|proxy| proxy == address.to_canonical()),
             // Only a proxy speaks its protocol.
-            Client::Own | Client::Mapped => self.way.is_proxied && !state.known.is_told,
+            Client::Own | Client::Mapped => self.way.is_proxied && state.known.told == Once::Open,
             Client::Told(_) => false,
         };
         if is_proxys {
@@ -128,30 +128,33 @@ impl Asked<'_> {
     fn other_sockets(&self, question: &Question, door: &Door) -> Vec<Finding> {
         let Some(name) = self.request.server_name.as_deref() else { return Vec::new() };
         let mut found = Vec::new();
-        for port in self.ports().into_iter().take(WAYS_MAX) {
-            let all = listeners(&self.program, &self.program.servers, port);
-            for listener in all.iter().filter(|_| port != question.port) {
-                let Some(server) = self.named(listener, door, name) else { continue };
-                let Some(id) = self.open_to_all(door, (listener, server), &self.request.path) else {
-                    continue;
-                };
-                let place = self.decider(id).title;
-                found.push(Finding {
-                    kind: FindingKind::OpenSibling,
-                    message: format!("the same path is open to everybody at port {port}, by {place}"),
-                    help: "give it the same list, or don't serve it there".to_owned(),
-                    rule: Some(id),
-                });
+        let ports = self.ports().into_iter().filter(|port| *port != question.port).take(WAYS_MAX);
+        for port in ports {
+            for listener in listeners(&self.program, &self.program.servers, port) {
+                let server = self.named(&listener, door, name);
+                let open =
+                    server.and_then(|server| self.open_to_all(door, (&listener, server), &self.request.path));
+                found.extend(open.map(|id| self.open_at(port, id)));
             }
         }
         found
+    }
+
+    fn open_at(&self, port: u16, id: RuleId) -> Finding {
+        let place = self.decider(id).title;
+        Finding {
+            kind: FindingKind::OpenSibling,
+            message: format!("the same path is open to everybody at port {port}, by {place}"),
+            help: "give it the same list, or don't serve it there".to_owned(),
+            rule: Some(id),
+        }
     }
 
     /// The server of this name itself, at a socket that callers reach.
     fn named(&self, listener: &Listener, door: &Door, name: &str) -> Option<LevelId> {
         let [server] = listener.answering(&self.program, Some(name)).as_slice().try_into().ok()?;
         let server: LevelId = server;
-        let is_own = listener.is_named(&self.program, server, name);
+        let is_own = is_named(&self.program, server, name);
         (is_own && listener.is_reached_by(door.family)).then_some(server)
     }
 

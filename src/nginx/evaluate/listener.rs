@@ -225,12 +225,12 @@ impl Listener {
         }
         found
     }
+}
 
-    /// Whether a server of this socket has this name itself, and is not only what answers all others.
-    pub(super) fn is_named(&self, program: &Program<'_>, server: LevelId, name: &str) -> bool {
-        let name = host(name);
-        names(program, server).iter().any(|known| rank(known, &name).is_some())
-    }
+/// Whether a server has this name itself, and is not only what answers all others.
+pub(super) fn is_named(program: &Program<'_>, server: LevelId, name: &str) -> bool {
+    let name = host(name);
+    names(program, server).iter().any(|known| rank(known, &name).is_some())
 }
 
 /// How a socket stands to an address that callers dial.
@@ -316,10 +316,8 @@ fn rank(known: &str, name: &str) -> Option<Rank> {
     }
     if known.starts_with('.') {
         let own = known.get(1..) == Some(name);
-        return match own {
-            true => Some(Rank::Exact),
-            false => name.ends_with(known).then_some(Rank::Leading(known.len())),
-        };
+        let within = || name.ends_with(known).then_some(Rank::Leading(known.len()));
+        return if own { Some(Rank::Exact) } else { within() };
     }
     let head = known.strip_suffix('*').filter(|head| head.ends_with('.'))?;
     (name.len() > head.len() && name.starts_with(head)).then_some(Rank::Trailing(head.len()))

@@ -196,9 +196,8 @@ impl Finder<'_, '_> {
                     let nested = self.within(*id, depth).map_or(Place::Level(*id, None), |(place, _)| place);
                     return Some(nested.with(expression.captured(captured)));
                 }
-                Found::No => {}
                 Found::Unknown(why) if self.unknown.is_none() => self.unknown = Some((*id, why)),
-                Found::Unknown(_) => {}
+                Found::No | Found::Unknown(_) => {}
             }
         }
         None

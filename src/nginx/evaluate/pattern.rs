@@ -62,8 +62,3 @@ impl PartialEq for Expression {
 }
 
 impl Eq for Expression {}
-
-/// A plain yes or no, which captures nothing.
-pub(super) fn plain(holds: bool) -> Found {
-    if holds { Found::Yes(Some(Vec::new())) } else { Found::No }
-}

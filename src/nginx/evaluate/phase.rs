@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::access::{List, Said, Sense, sense};
 use super::answer::{Answer, End, Serving};
 use super::level::{Kind, LevelId, Number, Role, first, rule};
-use super::state::{By, Client, Content, Origin, State};
+use super::state::{By, Client, Content, Once, Origin, State};
 use super::walk::{Phase, Walk};
 use crate::admission::RuleId;
 use crate::prefix::PrefixSet;
@@ -205,14 +205,14 @@ impl Walk<'_, '_> {
                 continue;
             };
             let realm = self.filled(&mut state, first(line.arguments()));
-            for (callers, content) in realm.among(&state.callers) {
-                let state = state.of(callers);
-                if content == Content::text("off") {
-                    all.push((state, verdict.clone()));
-                    continue;
-                }
-                let why: Rc<str> = "it asks for a password".into();
-                all.extend(self.either((number, 401, &why), satisfy, (state, verdict.clone())));
+            let (off, on): (Vec<_>, Vec<_>) = realm
+                .among(&state.callers)
+                .into_iter()
+                .partition(|(_, content)| *content == Content::text("off"));
+            all.extend(off.into_iter().map(|(callers, _)| (state.of(callers), verdict.clone())));
+            let why: Rc<str> = "it asks for a password".into();
+            for (callers, _) in on {
+                all.extend(self.either((number, 401, &why), satisfy, (state.of(callers), verdict.clone())));
             }
         }
         all
@@ -253,7 +253,7 @@ impl Walk<'_, '_> {
         known.origin = Origin::Subrequest;
         known.is_internal = true;
         known.is_changed = false;
-        known.is_error_page = false;
+        known.error_page = Once::Open;
         known.status = None;
         known.captured = None;
         self.run(Phase::ServerRewrite, vec![inner])
@@ -269,8 +269,7 @@ impl Walk<'_, '_> {
     ) -> Vec<(State, Verdict)> {
         let by = By::One(rule(number, Role::Directive));
         let status = match end {
-            End::Status(status) => *status,
-            End::Redirect(status, _) => *status,
+            End::Status(status) | End::Redirect(status, _) => *status,
             End::Content(_) | End::Unknown(..) => {
                 let why: Rc<str> = match end {
                     End::Unknown(_, why) => Rc::clone(why),
@@ -393,19 +392,18 @@ impl Walk<'_, '_> {
             let mut state = state.clone();
             let filled = self.filled(&mut state, &name);
             for (callers, content) in filled.among(&state.callers) {
-                let state = state.of(callers);
-                let Content::Text(name) = content else {
-                    self.end(state, End::Unknown(number, Rc::clone(&why)));
-                    continue;
-                };
-                self.note(number, &why, &state.callers);
-                let target = if name.starts_with('/') {
-                    name.to_string()
-                } else {
-                    format!("{}{name}", state.known.path)
-                };
-                self.redirect_within(state, &target);
+                self.page_of_folder((number, &why), state.of(callers), &content);
             }
         }
+    }
+
+    fn page_of_folder(&mut self, (number, why): (Number, &Rc<str>), state: State, name: &Content) {
+        let Content::Text(name) = name else {
+            return self.end(state, End::Unknown(number, Rc::clone(why)));
+        };
+        self.note(number, why, &state.callers);
+        let is_path = name.starts_with('/');
+        let target = if is_path { name.to_string() } else { format!("{}{name}", state.known.path) };
+        self.redirect_within(state, &target);
     }
 }

@@ -36,21 +36,21 @@ impl<'t> Walk<'_, 't> {
         for code in program.level(id).map(|level| level.codes.as_slice()).unwrap_or_default() {
             let states = std::mem::take(&mut run.going);
             // Beyond that nothing is sure of anybody who is still on the way.
-            let is_too_much = states.len() > WAYS_MAX || self.budget == 0;
+            if states.len() > WAYS_MAX || self.budget == 0 {
+                return self.give_up(states, code.number);
+            }
             for state in states {
                 self.spend(&state.callers);
-                if is_too_much {
-                    self.give_up(state, code.number);
-                } else {
-                    self.code(code.number, &code.act, state, run);
-                }
+                self.code(code.number, &code.act, state, run);
             }
         }
     }
 
-    fn give_up(&mut self, state: State, number: Number) {
-        let why = "more ways lead on from here than are followed".into();
-        self.end(state, End::Unknown(number, why));
+    fn give_up(&mut self, states: Vec<State>, number: Number) {
+        let why: Rc<str> = "more ways lead on from here than are followed".into();
+        for state in states {
+            self.end(state, End::Unknown(number, Rc::clone(&why)));
+        }
     }
 
     fn code(&mut self, number: Number, act: &Act<'t>, mut state: State, run: &mut Run) {

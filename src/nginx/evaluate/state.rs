@@ -114,8 +114,8 @@ pub(super) fn all_of(sets: &[PrefixSet]) -> PrefixSet {
     if let [only] = sets {
         return only.clone();
     }
-    let v4 = sets.iter().flat_map(|set| set.v4()).copied().collect();
-    let v6 = sets.iter().flat_map(|set| set.v6()).copied().collect();
+    let v4 = sets.iter().flat_map(PrefixSet::v4).copied().collect();
+    let v6 = sets.iter().flat_map(PrefixSet::v6).copied().collect();
     PrefixSet::from_spans(v4, v6)
 }
 
@@ -192,6 +192,15 @@ pub(super) enum Origin {
     Subrequest,
 }
 
+/// What happens once to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Once {
+    /// Not yet.
+    Open,
+    /// Already.
+    Done,
+}
+
 /// What is known of a request, besides who sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
@@ -205,8 +214,8 @@ pub(super) struct Known {
     pub(super) client: Client,
     /// The address that the connection comes from.
     pub(super) peer: Client,
-    /// Whether the tested address was taken from a header already.
-    pub(super) is_told: bool,
+    /// Whether the tested address was taken from a header.
+    pub(super) told: Once,
     /// `$uri`
     pub(super) path: Rc<str>,
     /// `$args`
@@ -227,8 +236,8 @@ pub(super) struct Known {
     pub(super) cached: Rc<BTreeMap<String, Value>>,
     /// The status that the answer will have, whatever the content; `None` for the content's own.
     pub(super) status: Option<u16>,
-    /// Whether an error was sent on already, which happens once.
-    pub(super) is_error_page: bool,
+    /// Whether an error was sent on.
+    pub(super) error_page: Once,
     /// By which rule callers came here.
     pub(super) by: By,
 }

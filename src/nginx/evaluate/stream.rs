@@ -23,13 +23,13 @@ impl Asked<'_> {
         walk.met(listener.number.unwrap_or(number), || "takes the connection".to_owned());
         let mut state = self.state(door, listener, server);
         self.handshake(walk, listener, &mut state);
-        let plain = self.plainly(walk, listener, &state);
+        let plain = Self::plainly(walk, listener, &state);
         let mut answers: Vec<Answer> = plain.into_iter().collect();
         for state in walk.told_by_protocol(server, state) {
             answers.extend(self.passed_on(walk, state));
         }
         for answer in answers {
-            self.judge(&mut walk.fates, answer);
+            Self::judge(&mut walk.fates, answer);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::realip::forwarded;
+use super::realip::{Reading, forwarded};
 use super::state::{Client, Content, Form, State, Value};
 use super::walk::Walk;
 use super::written::{matching, text_of};
@@ -122,7 +122,8 @@ impl Walk<'_, '_> {
         if values.is_empty() {
             return vec![(callers.clone(), any_of(geo, &why))];
         }
-        match forwarded(&values, &geo.proxies, geo.is_recursive) {
+        let reading = if geo.is_recursive { Reading::Beyond } else { Reading::Last };
+        match forwarded(&values, &geo.proxies, reading) {
             Some(address) => vec![(callers.clone(), Content::text(geo.value(address)))],
             None => of_client(geo, client, callers),
         }

@@ -133,10 +133,8 @@ impl Walk<'_, '_> {
             }
             "server_name" => {
                 let names = super::listener::names(self.program, known.server);
-                names.first().map_or_else(unknown, |name| {
-                    let special = name.starts_with('~') || name.contains('$');
-                    if special { unknown() } else { Content::text(name.trim_start_matches('.')) }
-                })
+                let plain = names.first().filter(|name| !name.starts_with('~') && !name.contains('$'));
+                plain.map_or_else(unknown, |name| Content::text(name.trim_start_matches('.')))
             }
             "scheme" => Content::text(if self.way.is_tls { "https" } else { "http" }),
             "https" => Content::text(if self.way.is_tls { "on" } else { "" }),

@@ -166,17 +166,11 @@ impl<'a, 't> Walk<'a, 't> {
         if !state.known.is_changed {
             return self.go(Phase::Preaccess, state);
         }
-        if self.changed(&mut state) {
+        if changed(&mut state) {
             self.go(Phase::Find, state);
         } else {
             self.fail(state, 500);
         }
-    }
-
-    /// Counts a change of the path; whether nginx takes it.
-    pub(super) fn changed(&mut self, state: &mut State) -> bool {
-        state.known.changes_left = state.known.changes_left.saturating_sub(1);
-        state.known.changes_left > 0
     }
 
     /// Searches the location.
@@ -246,7 +240,7 @@ impl<'a, 't> Walk<'a, 't> {
         limited.known.level = id;
         match &state.known.method {
             Content::Text(method) if is_left_alone(&method.to_ascii_uppercase()) => {
-                self.go(Phase::Rewrite, state)
+                self.go(Phase::Rewrite, state);
             }
             Content::Text(_) => {
                 self.met(level.number, || "holds for this method".to_owned());
@@ -323,4 +317,10 @@ impl<'a, 't> Walk<'a, 't> {
             steps.push(Step { packet: "request", rule, did: did() });
         }
     }
+}
+
+/// Counts a change of the path; whether nginx takes it.
+pub(super) fn changed(state: &mut State) -> bool {
+    state.known.changes_left = state.known.changes_left.saturating_sub(1);
+    state.known.changes_left > 0
 }

@@ -182,20 +182,19 @@ impl Texts {
         let width = 1_u64 << (8 * more);
         let mut spans: Vec<Span<u32>> = Vec::new();
         for octet in 0..=255_u64 {
-            let mut next = self.read(at, &octet.to_string());
-            if more == 0 {
-                next = if self.ends(next) { At::Yes } else { At::No };
-            } else {
-                next = self.read(next, ".");
-            }
+            let end = self.read(at, &octet.to_string());
+            let next = match more {
+                0 if self.ends(end) => At::Yes,
+                0 => At::No,
+                _ => self.read(end, "."),
+            };
             let first = u32::try_from(octet * width).ok()?;
             match next {
                 At::Yes => join(&mut spans, (first, first + u32::try_from(width - 1).ok()?)),
                 At::No => {}
                 open @ At::Open(_) => {
-                    for (from, to) in self.octets(open, more - 1, known)?.iter() {
-                        join(&mut spans, (first + from, first + to));
-                    }
+                    let inner = self.octets(open, more - 1, known)?;
+                    inner.iter().for_each(|(from, to)| join(&mut spans, (first + from, first + to)));
                 }
             }
             if spans.len() > INTERVALS_MAX {
