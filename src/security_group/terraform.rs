@@ -149,7 +149,7 @@ impl<'a> Document<'a> {
         earlier: Option<&Moment<'_, '_>>,
     ) -> Moment<'d, 'a> {
         let source = moment::Source { entries, configured: self.configured.as_ref(), lines: &self.lines };
-        Moment::new(when, source, earlier)
+        Moment::new(when, &source, earlier)
     }
 }
 

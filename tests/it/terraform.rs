@@ -305,6 +305,9 @@ fn several_ways_of_making_rules_are_a_finding() {
         assert!(findings[0].message.contains(words), "{findings:?}");
     }
     assert!(of("aws_security_group.legacy").is_empty());
+    // A state does not tell blocks that were written from what was seen.
+    let state = read(&fixture("changes/before.json"), &["aws_security_group.mixed"], When::After);
+    assert_eq!(kinds(&admission(&state, 443)), [FindingKind::MixedRuleStyles]);
     let strays = of("aws_security_group.rules");
     assert_eq!(strays.len(), 1);
     assert!(strays[0].message.contains("lists 1 rules that no resource here makes"), "{strays:?}");
@@ -597,4 +600,101 @@ fn a_place_is_the_line_of_the_resource() {
         reading.groups.located(reading.groups.groups[0].rules[0].place),
         format!("terraform.json:{line}")
     );
+}
+
+#[test]
+fn nothing_is_deep_enough_to_hang_or_to_crash() {
+    let deep = "{\"child_modules\":[".repeat(100_000);
+    check_refused(
+        &format!("{{\"format_version\":\"1.0\",\"values\":{{\"root_module\":{deep}"),
+        "recursion limit",
+        "show",
+    );
+    let lists = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (key, surely, maybe) in [("values", "192.0.2.1/32", ""), ("sensitive_values", "", "0.0.0.0/0")] {
+        // Raw text: no reader of values that builds a tree would take it.
+        let mut one = rule("deep", "192.0.2.1/32");
+        one[key]["tags"] = json!("HERE");
+        let marked = one.to_string().replace("\"HERE\"", &lists.replace("[]", "[true]"));
+        let text = json!({ "format_version": "1.0", "values": { "root_module": { "resources": [group(&[]), "RULE"] } } });
+        let listing = listing(text.to_string().replace("\"RULE\"", &marked));
+        let reading = read(&listing, &GROUP, When::After);
+        let answer = admission(&reading, 443);
+        assert_eq!(shown(&answer.surely), surely, "{key}");
+        assert!(answer.possibly.covers(&set(maybe)), "{key}");
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_is_refused() {
+    for file in ["shapes/state.json", "changes/plan.json"] {
+        let listing = fixture(file);
+        let text = listing.text.trim_end();
+        for cut in (0..text.len()).step_by(613).filter(|cut| text.is_char_boundary(*cut)) {
+            assert!(terraform::read("cut", &text[..cut]).is_err(), "{file} is read after {cut} bytes");
+        }
+    }
+}
+
+/// Attributes of rules, groups and lists that a mark can be put on. Ids are what resources know each other by.
+const MARKED: [&str; 13] = [
+    "cidr_ipv4",
+    "cidr_blocks",
+    "from_port",
+    "to_port",
+    "ip_protocol",
+    "protocol",
+    "type",
+    "security_group_id",
+    "prefix_list_id",
+    "ingress",
+    "entry",
+    "cidr",
+    "self",
+];
+
+#[test]
+fn what_is_marked_is_never_more_certain() {
+    let whole: Value = serde_json::from_str(&fixture("changes/plan.json").text).unwrap();
+    let names = ["rules", "legacy", "inline", "mixed", "lists", "exclusive"];
+    let answers = |plan: &Value| {
+        let listing = listing(plan.to_string());
+        let of = |name: &str| {
+            admission(&read(&listing, &[&format!("aws_security_group.{name}")], When::After), 443)
+        };
+        names.map(of)
+    };
+    let before = answers(&whole);
+    let mut marked = 0;
+    for at in 0..whole["resource_changes"].as_array().unwrap().len() {
+        for (attribute, mark) in
+            MARKED.iter().flat_map(|one| ["after_unknown", "after_sensitive"].map(|mark| (one, mark)))
+        {
+            let mut plan = whole.clone();
+            let change = &mut plan["resource_changes"][at]["change"];
+            if change["after"][attribute].is_null() || !change[mark].is_object() {
+                continue;
+            }
+            change[mark][attribute] = json!(true);
+            if mark == "after_unknown" {
+                change["after"].as_object_mut().unwrap().remove(*attribute);
+            }
+            marked += 1;
+            for (name, (old, new)) in names.iter().zip(before.iter().zip(&answers(&plan))) {
+                let case =
+                    format!("{attribute} {mark} of {}: {name}", whole["resource_changes"][at]["address"]);
+                assert!(
+                    new.possibly.covers(&old.possibly),
+                    "{case} shuts out {:?}",
+                    old.possibly.difference(&new.possibly)
+                );
+                assert!(
+                    old.surely.covers(&new.surely),
+                    "{case} lets in {:?}",
+                    new.surely.difference(&old.surely)
+                );
+            }
+        }
+    }
+    assert!(marked > 100, "{marked}");
 }

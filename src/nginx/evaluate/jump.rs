@@ -37,21 +37,16 @@ impl Walk<'_, '_> {
         }
         let target = self.filled(&mut state, &page.target);
         for (callers, content) in target.among(&state.callers) {
-            let mut state = state.of(callers);
+            let state = state.of(callers);
             let Content::Text(target) = content else {
                 let why = "nobody can say which page an error has".into();
                 self.end(state, End::Unknown(page.number, why));
                 continue;
             };
-            if target.starts_with('/') {
-                if state.known.method != Content::text("HEAD") {
-                    state.known.method = Content::text("GET");
-                }
-                self.redirect_within(state, &target);
-            } else if target.starts_with('@') {
-                self.jump_to_named(state, &target);
-            } else {
-                self.end(state, End::Redirect(302, target));
+            match target.chars().next() {
+                Some('/') => self.redirect_within(as_get(state), &target),
+                Some('@') => self.jump_to_named(state, &target),
+                _ => self.end(state, End::Redirect(302, target)),
             }
         }
     }
@@ -132,4 +127,12 @@ impl Walk<'_, '_> {
         self.met(number, || "is where it goes on".to_owned());
         self.limit_methods(state);
     }
+}
+
+/// A page is asked for with GET, unless nothing but its head was asked for.
+fn as_get(mut state: State) -> State {
+    if state.known.method != Content::text("HEAD") {
+        state.known.method = Content::text("GET");
+    }
+    state
 }

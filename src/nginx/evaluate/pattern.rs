@@ -27,7 +27,12 @@ impl Expression {
 
     /// What its groups hold, with their names.
     pub(super) fn captured(&self, groups: Option<Vec<Option<String>>>) -> Captured {
-        Captured { groups, names: self.pattern().names().to_vec() }
+        Captured { groups, names: self.names().to_vec() }
+    }
+
+    /// Names of its groups, with their numbers.
+    pub(super) fn names(&self) -> &[(String, usize)] {
+        self.pattern().names()
     }
 
     /// Its text, and whether case counts.

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::access::{List, Said, Sense, sense};
 use super::answer::{Answer, End, Serving};
 use super::level::{Kind, LevelId, Number, Role, first, rule};
-use super::pieces::Layers;
 use super::state::{By, Client, Content, Origin, State};
 use super::walk::{Phase, Walk};
 use crate::admission::RuleId;
@@ -33,6 +32,18 @@ type Named = (PrefixSet, By);
 /// Directives whose modules make the content.
 const PASSING: [&str; 6] =
     ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass"];
+
+/// Directives whose modules run code of others in the access phase.
+const CODE: [&str; 8] = [
+    "access_by_lua",
+    "access_by_lua_block",
+    "access_by_lua_file",
+    "access_by_lua_no_postpone",
+    "js_access",
+    "auth_jwt",
+    "auth_digest",
+    "auth_ldap",
+];
 
 impl Walk<'_, '_> {
     /// Who may: allow and deny, passwords, subrequests, code.
@@ -75,11 +86,8 @@ impl Walk<'_, '_> {
                 let program = self.program;
                 let of = |wanted| {
                     let set = pieces.whose(|number| sense(program, number) == wanted);
-                    let mut layers = Layers::default();
-                    for (first, last, number) in pieces.within(&set).ranges() {
-                        layers.push(first, last, rule(number, Role::Directive).0);
-                    }
-                    (set, By::Each(Rc::new(layers.decided())))
+                    let own = pieces.within(&set).tagged(|number| rule(number, Role::Directive).0);
+                    (set, By::Each(Rc::new(own)))
                 };
                 let (allowed, denied) = (of(Sense::Allow), of(Sense::Deny));
                 let unlisted = state.callers.difference(&allowed.0).difference(&denied.0);
@@ -93,6 +101,9 @@ impl Walk<'_, '_> {
             let end = self.program.level(list.level).map_or(0, |level| level.number);
             let end = rule(end, Role::EndOfList);
             self.met_rule(end, || "no line names it".to_owned());
+            if satisfy == Satisfy::All || !self.asks_more(state.known.level) {
+                self.about_unlisted(&list, &unlisted);
+            }
             let mut state = state.of(unlisted);
             state.known.by = By::One(end);
             asked.push((state, Verdict::Open));
@@ -110,6 +121,13 @@ impl Walk<'_, '_> {
             }
         }
         asked
+    }
+
+    /// Whether more is asked of callers than their address.
+    fn asks_more(&self, level: LevelId) -> bool {
+        let in_force =
+            |name: &&str| self.program.setting(level, name).is_some_and(|setting| setting != "off");
+        ["auth_basic", "auth_request"].iter().chain(&CODE).any(in_force)
     }
 
     /// The address that is tested is not known: whatever the lines say of any is possible.
@@ -280,16 +298,6 @@ impl Walk<'_, '_> {
 
     /// Code of others in the access phase.
     fn by_code(&mut self, satisfy: Satisfy, asked: Vec<(State, Verdict)>) -> Vec<(State, Verdict)> {
-        const CODE: [&str; 8] = [
-            "access_by_lua",
-            "access_by_lua_block",
-            "access_by_lua_file",
-            "access_by_lua_no_postpone",
-            "js_access",
-            "auth_jwt",
-            "auth_digest",
-            "auth_ldap",
-        ];
         let mut all = Vec::new();
         for (state, verdict) in asked {
             let level = state.known.level;
@@ -359,7 +367,7 @@ impl Walk<'_, '_> {
             match content {
                 Content::Text(target) if target.starts_with('@') => self.jump_to_named(state, &target),
                 Content::Text(target) => self.redirect_within(state, &target),
-                Content::Caller | Content::Unknown(_) => {
+                Content::Caller(_) | Content::Unknown(_) => {
                     self.end(state, End::Unknown(number, Rc::clone(&why)));
                 }
             }

@@ -55,6 +55,7 @@ impl Walk<'_, '_> {
         if header == "proxy_protocol" && !self.way.is_proxied {
             return vec![state];
         }
+        self.about_trusted(&trusted, header);
         let mut states = Vec::new();
         let inside = state.known.client.within(&trusted.peers).unwrap_or_else(PrefixSet::everything);
         let (telling, others) = (state.callers.intersection(&inside), state.callers.difference(&inside));
@@ -88,7 +89,7 @@ impl Walk<'_, '_> {
         } else {
             format!("`{}`", shown(header))
         };
-        if self.request.proxy.is_some() {
+        if self.way.proxy.is_some() {
             state.known.is_told = true;
             if header == "x-forwarded-for" && is_recursive {
                 // A caller from a trusted network is taken for one more proxy, whose word counts.

@@ -18,9 +18,34 @@ pub(super) enum Content {
     /// It is this.
     Text(Rc<str>),
     /// The caller's own address, as nginx writes it.
-    Caller,
+    Caller(Form),
     /// Nobody can say, and why.
     Unknown(Rc<str>),
+}
+
+/// How nginx writes a caller's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// One of IPv4 as IPv6 has it.
+    Mapped,
+}
+
+impl Form {
+    /// The callers whose address is written like this.
+    pub(super) fn written(self, text: &str) -> PrefixSet {
+        let Ok(address) = text.parse::<IpAddr>() else { return PrefixSet::empty() };
+        if address.to_string() != text {
+            return PrefixSet::empty();
+        }
+        let caller = match (self, address) {
+            (Form::Mapped, IpAddr::V4(_)) => return PrefixSet::empty(),
+            (Form::Mapped, IpAddr::V6(v6)) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+            (Form::Plain, _) => address,
+        };
+        std::iter::once(Prefix::single(caller)).collect()
+    }
 }
 
 impl Content {
@@ -125,24 +150,11 @@ impl Client {
     /// Its address as a text.
     pub(super) fn content(&self) -> Content {
         match self {
-            Client::Own | Client::Mapped => Content::Caller,
+            Client::Own => Content::Caller(Form::Plain),
+            Client::Mapped => Content::Caller(Form::Mapped),
             Client::Fixed(address) => Content::text(&address.to_string()),
             Client::Told(why) => Content::Unknown(Rc::clone(why)),
         }
-    }
-
-    /// The callers whose address is written like this.
-    pub(super) fn written(&self, text: &str) -> PrefixSet {
-        let Ok(address) = text.parse::<IpAddr>() else { return PrefixSet::empty() };
-        if address.to_string() != text {
-            return PrefixSet::empty();
-        }
-        let caller = match (self, address) {
-            (Client::Mapped, IpAddr::V4(_)) => return PrefixSet::empty(),
-            (Client::Mapped, IpAddr::V6(v6)) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
-            _ => address,
-        };
-        std::iter::once(Prefix::single(caller)).collect()
     }
 }
 
@@ -208,7 +220,7 @@ pub(super) struct Known {
     /// How many more changes nginx takes.
     pub(super) changes_left: u8,
     /// What the last pattern captured; `None` where nobody can say.
-    pub(super) captured: Option<Rc<Vec<Option<String>>>>,
+    pub(super) captured: Option<Rc<Vec<Value>>>,
     /// Variables that were set.
     pub(super) variables: Rc<BTreeMap<String, Value>>,
     /// Variables of maps that were asked: they keep their value.

@@ -36,6 +36,8 @@ pub(super) struct Way {
     pub(super) is_tls: bool,
     /// Whether the socket waits for the PROXY protocol.
     pub(super) is_proxied: bool,
+    /// The proxy that all come through, and which tells who they are.
+    pub(super) proxy: Option<IpAddr>,
 }
 
 /// Where a request is.
@@ -91,6 +93,12 @@ impl<'a, 't> Walk<'a, 't> {
             todo: Vec::new(),
             answers: Vec::new(),
         }
+    }
+
+    /// Leaves it less to do: for what is only worth saying.
+    pub(super) fn spare(&mut self) {
+        self.budget = self.budget.min(INTERVALS_MAX / 100);
+        self.phases = self.phases.min(PHASES_MAX / 100);
     }
 
     /// Walks these requests to their ends.
@@ -244,7 +252,7 @@ impl<'a, 't> Walk<'a, 't> {
                 self.met(level.number, || "holds for this method".to_owned());
                 self.go(Phase::Rewrite, limited);
             }
-            Content::Caller | Content::Unknown(_) => {
+            Content::Caller(_) | Content::Unknown(_) => {
                 let why: Rc<str> = "callers may use any method: give `--method`".into();
                 self.note(level.number, &why, &state.callers);
                 self.go(Phase::Rewrite, state);

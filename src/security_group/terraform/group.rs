@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::When;
+use super::address::Address;
 use super::json::{Entry, Fate};
 use super::marks::Marks;
 use super::moment::{Exclusive, GroupResource, Moment};
@@ -15,6 +16,9 @@ use super::values::RuleValues;
 use crate::admission::FindingKind;
 use crate::plain::line;
 use crate::security_group::{Group, Known, Protocol, Remark, Rule};
+
+/// More resources than this say nothing together about which rules of a group stay.
+const EXCLUSIVES_MAX: usize = 4;
 
 /// A block `ingress`.
 pub(super) struct Block {
@@ -55,27 +59,34 @@ pub(super) fn group(
     earlier: Option<&Moment<'_, '_>>,
     key: &str,
 ) -> (Group, Vec<Remark>) {
-    let resource = moment.groups.iter().find(|group| group.key == key);
+    let resource = moment.group(key);
     let made = moment.made_for(key);
     let before = earlier.map(|earlier| earlier.made_for(key)).unwrap_or_default();
     let owns = |moment: &Moment<'_, '_>, made: &[Made]| {
         made.iter().any(|made| moment.owner(&made.group) == Some(key))
     };
     let has_resources = owns(moment, &made) || earlier.is_some_and(|earlier| owns(earlier, &before));
-    let known = made.iter().chain(&before).flat_map(|made| &made.rules).filter_map(|part| part.atom.as_ref());
+    // Only what `ingress` lists has to be recognised.
+    let listing = resource.filter(|group| group.ingress.as_ref().is_ok_and(|blocks| !blocks.is_empty()));
+    let parts = listing.iter().flat_map(|_| made.iter().chain(&before)).flat_map(|made| &made.rules);
+    let known: HashSet<&Atom> = parts.filter_map(|part| part.atom.as_ref()).collect();
     let mut assembly = Assembly {
         moment,
         key,
         resource,
         inline: inline(moment, earlier, resource),
+        has_resources,
         listed: HashSet::new(),
         strays: Vec::new(),
+        stray_count: 0,
         rules: Vec::new(),
         unlisted: None,
     };
-    assembly.ingress(has_resources, &known.collect());
-    assembly.resources(&made);
-    let remarks = assembly.remarks(&made);
+    assembly.ingress(&known);
+    let own = made.iter().filter(|made| moment.owner(&made.group) == Some(key));
+    let styles: HashSet<Style> = own.map(|made| made.style).collect();
+    assembly.resources(made);
+    let remarks = assembly.remarks(&styles);
     let group = Group {
         id: key.to_owned(),
         name: resource.map(|group| group.name.clone()).unwrap_or_default(),
@@ -102,7 +113,7 @@ fn inline(
         return if group.ingress.is_ok() { Inline::Written } else { Inline::Absent };
     }
     // What the provider saw is planned to stay; what differs was written.
-    let before = earlier.and_then(|earlier| earlier.groups.iter().find(|one| one.entry.address == *address));
+    let before = earlier.and_then(|earlier| earlier.group_at(address));
     if before.is_some_and(|before| before.listed() != group.listed()) {
         Inline::Written
     } else {
@@ -124,17 +135,21 @@ struct Assembly<'m, 'd, 'a> {
     key: &'m str,
     resource: Option<&'m GroupResource<'d, 'a>>,
     inline: Inline,
+    /// Whether resources make rules for it, or did before the plan.
+    has_resources: bool,
     /// What `ingress` lists.
     listed: HashSet<Atom>,
     /// What it lists, and no resource makes.
     strays: Vec<Part>,
+    /// How many of them are about TCP.
+    stray_count: usize,
     rules: Vec<Rule>,
     unlisted: Option<String>,
 }
 
 impl Assembly<'_, '_, '_> {
     /// Takes what the attribute `ingress` lists.
-    fn ingress(&mut self, has_resources: bool, known: &HashSet<&Atom>) {
+    fn ingress(&mut self, known: &HashSet<&Atom>) {
         let Some(group) = self.resource else { return };
         if self.inline == Inline::Absent {
             return;
@@ -148,7 +163,7 @@ impl Assembly<'_, '_, '_> {
         };
         for part in blocks.iter().flat_map(|block| &block.parts) {
             self.listed.extend(part.atom.clone());
-            if self.inline == Inline::Written || !has_resources {
+            if self.inline == Inline::Written || !self.has_resources {
                 self.rules.push(part.rule.clone());
             } else if part.atom.as_ref().is_none_or(|atom| !known.contains(atom)) {
                 self.strays.push(part.clone());
@@ -157,8 +172,12 @@ impl Assembly<'_, '_, '_> {
     }
 
     /// Takes what rule resources make.
-    fn resources(&mut self, made: &[Made]) {
-        let exclusives = self.moment.exclusives(self.key);
+    fn resources(&mut self, made: Vec<Made>) {
+        let mut exclusives = self.moment.exclusives(self.key);
+        if exclusives.len() > EXCLUSIVES_MAX {
+            self.unlisted = Some("many resources say which rules stay".to_owned());
+            exclusives.truncate(EXCLUSIVES_MAX);
+        }
         let acts = |exclusive: &Exclusive| self.moment.when == When::After && exclusive.fate != Fate::Kept;
         let mut strays = std::mem::take(&mut self.strays);
         for exclusive in &exclusives {
@@ -175,38 +194,28 @@ impl Assembly<'_, '_, '_> {
                 None | Some(_) => {}
             }
         }
-        let disputed = strays.iter().any(is_about_tcp);
-        for made in made {
-            let gone = exclusives.iter().any(|one| acts(one) && self.lists(one, made) == Some(false));
+        self.stray_count = strays.iter().filter(|part| is_about_tcp(part)).count();
+        for mut made in made {
+            let gone = exclusives.iter().any(|one| acts(one) && lists(one, &made) == Some(false));
             if gone {
                 continue;
             }
-            let unlisted = exclusives.iter().find(|one| self.lists(one, made) != Some(true));
+            let unlisted = exclusives.iter().find(|one| lists(one, &made) != Some(true));
             let unlisted = unlisted.map(|one| format!("`{}` does not list it for sure", line(&one.address)));
-            for part in &made.rules {
-                let doubt = unlisted.clone().or_else(|| self.doubt(made, part, disputed));
-                let rule = part.rule.clone();
-                self.rules.push(Rule { doubt: rule.doubt.clone().or(doubt), ..rule });
+            for part in std::mem::take(&mut made.rules) {
+                let doubt = unlisted.clone().or_else(|| self.doubt(&made, &part));
+                let mut rule = part.rule;
+                rule.doubt = rule.doubt.or(doubt);
+                self.rules.push(rule);
             }
         }
         let why =
             "`ingress` lists it, and no resource here makes it: it is made elsewhere, or has gone since";
-        let doubted = |part: &Part| Rule { doubt: Some(why.to_owned()), ..part.rule.clone() };
-        self.rules.extend(strays.iter().map(doubted));
-        self.strays = strays;
-    }
-
-    /// Whether a resource that says which rules stay lists this one; `None` where nobody can say.
-    fn lists(&self, exclusive: &Exclusive, made: &Made) -> Option<bool> {
-        if let (Some(ids), Some(id)) = (&exclusive.rule_ids, &made.rule_id) {
-            return Some(ids.contains(id));
-        }
-        let configured = self.moment.configured?;
-        configured.names(&exclusive.address, "ingress_rule_ids", &made.address).then_some(true)
+        self.rules.extend(strays.into_iter().map(|part| Rule { doubt: Some(why.to_owned()), ..part.rule }));
     }
 
     /// Why a rule that a resource makes may not be there.
-    fn doubt(&self, made: &Made, part: &Part, disputed: bool) -> Option<String> {
+    fn doubt(&self, made: &Made, part: &Part) -> Option<String> {
         if self.moment.owner(&made.group).is_none() {
             return Some("nobody can say which group it is for".to_owned());
         }
@@ -221,20 +230,17 @@ impl Assembly<'_, '_, '_> {
             Inline::Absent => None,
             // What the plan makes is there after it, whatever the group's own list was before.
             Inline::Unknown if self.moment.when == When::After && made.fate != Fate::Kept => None,
-            Inline::Unknown => {
-                disputed.then(|| "the group's own `ingress` lists other rules, and not this one".to_owned())
-            }
+            Inline::Unknown => (self.stray_count > 0)
+                .then(|| "the group's own `ingress` lists other rules, and not this one".to_owned()),
         }
     }
 
-    fn remarks(&self, made: &[Made]) -> Vec<Remark> {
+    fn remarks(&self, styles: &HashSet<Style>) -> Vec<Remark> {
         let mut remarks = Vec::new();
         let address = line(self.resource.map_or(self.key, |group| &group.entry.address));
         let place = self.resource.map(|group| self.moment.place(group.entry)).unwrap_or_default();
         let mut remark =
             |kind, text, help: &str| remarks.push(Remark { kind, place, text, help: help.to_owned() });
-        let own = made.iter().filter(|made| self.moment.owner(&made.group) == Some(self.key));
-        let styles: HashSet<Style> = own.map(|made| made.style).collect();
         if self.inline == Inline::Written && !styles.is_empty() {
             let text = format!("`{address}` has blocks `ingress`, and resources make rules for it as well");
             remark(FindingKind::MixedRuleStyles, text, MIXED);
@@ -244,14 +250,13 @@ impl Assembly<'_, '_, '_> {
             );
             remark(FindingKind::MixedRuleStyles, text, MIXED);
         }
-        let strays = self.strays.iter().filter(|part| is_about_tcp(part)).count();
-        if strays > 0 {
+        if self.stray_count > 0 {
+            let strays = self.stray_count;
             let text = format!("`ingress` of `{address}` lists {strays} rules that no resource here makes");
-            remark(
-                FindingKind::Listing,
-                text,
-                "run `terraform apply -refresh-only`; what is still listed then is made elsewhere",
-            );
+            // A plan would show blocks that somebody wrote; a state has nothing else to tell them by.
+            let is_state = self.moment.configured.is_none();
+            let kind = if is_state { FindingKind::MixedRuleStyles } else { FindingKind::Listing };
+            remark(kind, text, STRAYS);
         }
         if self.resource.is_none() {
             let text = format!(
@@ -264,21 +269,15 @@ impl Assembly<'_, '_, '_> {
 
     /// The rules, equal ones once.
     fn finish(self) -> Vec<Rule> {
-        let mut rules: Vec<Rule> = Vec::with_capacity(self.rules.len());
-        let mut seen = HashSet::new();
-        for rule in self.rules {
-            let same = (
-                rule.id.clone(),
-                rule.protocol.clone(),
-                rule.ports.clone(),
-                rule.source.clone(),
-                rule.doubt.clone(),
-            );
-            if seen.insert(same) {
-                rules.push(rule);
-            }
-        }
-        rules
+        let first: Vec<bool> = {
+            let mut seen = HashSet::new();
+            let same = self
+                .rules
+                .iter()
+                .map(|rule| (&rule.id, &rule.protocol, &rule.ports, &rule.source, &rule.doubt));
+            same.map(|same| seen.insert(same)).collect()
+        };
+        self.rules.into_iter().zip(first).filter_map(|(rule, first)| first.then_some(rule)).collect()
     }
 }
 
@@ -286,7 +285,20 @@ impl Assembly<'_, '_, '_> {
 const MIXED: &str =
     "keep one kind, best `aws_vpc_security_group_ingress_rule`: the others undo each other at every apply";
 
+/// What to do about rules that nobody here makes.
+const STRAYS: &str = "keep one kind of rules; where there is one, run `terraform apply -refresh-only`: what is listed \
+                      then is made elsewhere";
+
 /// Whether a rule can let in a TCP connection.
 fn is_about_tcp(part: &Part) -> bool {
     part.rule.protocol != Known::Is(Protocol::Other)
+}
+
+/// Whether a resource that says which rules stay lists this one; `None` where nobody can say.
+fn lists(exclusive: &Exclusive, made: &Made) -> Option<bool> {
+    if let (Some(ids), Some(id)) = (&exclusive.rule_ids, &made.rule_id) {
+        return Some(ids.contains(id));
+    }
+    let whole = made.address.strip_suffix(Address::read(&made.address).index).unwrap_or(&made.address);
+    (exclusive.named.contains(&made.address) || exclusive.named.contains(whole)).then_some(true)
 }

@@ -24,7 +24,7 @@ pub(super) struct Top<'a> {
     values: Option<StateValues<'a>>,
     planned_values: Option<IgnoredAny>,
     #[serde(borrow, default)]
-    resource_changes: Vec<Change<'a>>,
+    resource_changes: Vec<Planned<'a>>,
     #[serde(borrow)]
     prior_state: Option<State<'a>>,
     #[serde(borrow)]
@@ -78,7 +78,7 @@ struct Resource<'a> {
 
 /// A resource of a plan.
 #[derive(Deserialize)]
-struct Change<'a> {
+struct Planned<'a> {
     #[serde(borrow)]
     address: Cow<'a, str>,
     #[serde(borrow)]
@@ -262,7 +262,7 @@ fn state(top: Top<'_>) -> File<'_> {
 
 fn plan(top: Top<'_>) -> File<'_> {
     let key =
-        |change: &Change<'_>| (change.address.to_string(), change.deposed.as_ref().map(ToString::to_string));
+        |change: &Planned<'_>| (change.address.to_string(), change.deposed.as_ref().map(ToString::to_string));
     let mut touched: HashMap<_, bool> =
         top.resource_changes.iter().map(|change| (key(change), false)).collect();
     let (mut before, mut after) = (Vec::new(), Vec::with_capacity(top.resource_changes.len()));
@@ -288,8 +288,8 @@ fn plan(top: Top<'_>) -> File<'_> {
 }
 
 /// A resource before and after.
-fn sides(change: Change<'_>) -> (Option<Entry<'_>>, Option<Entry<'_>>) {
-    let Change { address, mode, kind, deposed: _, change } = change;
+fn sides(change: Planned<'_>) -> (Option<Entry<'_>>, Option<Entry<'_>>) {
+    let Planned { address, mode, kind, deposed: _, change } = change;
     let does = |action: &str| change.actions.iter().any(|known| known == action);
     let is_data = mode.is_some_and(|mode| mode == "data");
     let entry = |values| Entry {

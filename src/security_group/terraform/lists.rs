@@ -16,6 +16,8 @@ pub(super) struct Lists {
     pub(super) all: Vec<Listed>,
     /// By list, the entries that resources add.
     added: AddedTo,
+    /// By id, and by address, the index of a list.
+    index: HashMap<String, usize>,
 }
 
 /// A list.
@@ -26,7 +28,7 @@ pub(super) struct Listed {
     /// Entries that may be there, and why that is not sure.
     doubtful: Vec<(Prefix, String)>,
     /// What the attribute `entry` has.
-    listed: BTreeSet<Prefix>,
+    shown: BTreeSet<Prefix>,
 }
 
 /// An entry that a resource adds.
@@ -50,26 +52,24 @@ pub(super) fn read(moment: &Moment<'_, '_>, earlier: Option<&Moment<'_, '_>>) ->
             (None, _) => homeless = true,
         }
     }
-    let mut all: Vec<Listed> = Vec::new();
-    for entry in moment.entries {
-        let managed = is(entry, "aws_ec2_managed_prefix_list");
-        let found =
-            entry.is_data && matches!(&*entry.kind, "aws_ec2_managed_prefix_list" | "aws_prefix_list");
-        if managed || found {
-            let earlier = earlier.map(|earlier| &earlier.lists);
-            let mut one = list(entry, moment, &Additions { now: &added, earlier });
-            if homeless && managed {
-                one.list.unlisted = Some("an entry is for a list that is known only after apply".to_owned());
-            }
-            // A list can be made here and looked up as well; what is made comes with its entries.
-            match all.iter_mut().find(|known| known.list.id == one.list.id) {
-                Some(known) if managed => *known = one,
-                Some(_) => {}
-                None => all.push(one),
-            }
+    let mut lists = Lists::default();
+    let earlier = earlier.map(|earlier| &earlier.lists);
+    let managed = moment.entries.iter().filter(|entry| is(entry, "aws_ec2_managed_prefix_list"));
+    for entry in managed {
+        let mut one = list(entry, moment, &Additions { now: &added, earlier });
+        if homeless {
+            one.list.unlisted = Some("an entry is for a list that is known only after apply".to_owned());
         }
+        lists.add(one);
     }
-    Lists { all, added }
+    // A list can be made here and looked up as well: what is made comes first, with its entries.
+    let found =
+        |entry: &&Entry<'_>| matches!(&*entry.kind, "aws_ec2_managed_prefix_list" | "aws_prefix_list");
+    for entry in moment.entries.iter().filter(|entry| entry.is_data).filter(found) {
+        lists.add(list(entry, moment, &Additions { now: &added, earlier }));
+    }
+    lists.added = added;
+    lists
 }
 
 /// Entries that resources add, by list.
@@ -79,9 +79,19 @@ struct Additions<'s> {
 }
 
 impl Lists {
+    /// Adds a list, unless there is one of its id.
+    fn add(&mut self, one: Listed) {
+        let at = self.all.len();
+        if !self.index.contains_key(&one.list.id) {
+            self.index.insert(one.address.clone(), at);
+            self.index.insert(one.list.id.clone(), at);
+            self.all.push(one);
+        }
+    }
+
     /// The list of this id or address.
-    pub(super) fn get(&self, id: &str) -> Option<&Listed> {
-        self.all.iter().find(|one| one.list.id == id)
+    pub(super) fn get(&self, key: &str) -> Option<&Listed> {
+        self.all.get(*self.index.get(key)?)
     }
 
     /// Rules for entries that may be in the list that this one names.
@@ -137,7 +147,7 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
                 place,
                 ..PrefixList::default()
             };
-            return Listed { address, list, doubtful: Vec::new(), listed: BTreeSet::new() };
+            return Listed { address, list, doubtful: Vec::new(), shown: BTreeSet::new() };
         }
     };
     let marks = Marks::of(entry);
@@ -160,7 +170,7 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
         },
         address,
         doubtful: Vec::new(),
-        listed: BTreeSet::new(),
+        shown: BTreeSet::new(),
     };
     if entry.is_data {
         one.found(&values, &marks);
@@ -173,10 +183,9 @@ fn list(entry: &Entry<'_>, moment: &Moment<'_, '_>, added: &Additions<'_>) -> Li
             now: of(added.now),
             earlier: added.earlier.map(|lists| of(&lists.added)).unwrap_or_default(),
         };
-        let before =
-            added.earlier.and_then(|lists| lists.all.iter().find(|before| before.address == one.address));
+        let before = added.earlier.and_then(|lists| lists.get(&one.address));
         let blocks = Blocks::new(entry, &values, &marks, moment, before);
-        one.managed(blocks, &own);
+        one.managed(&blocks, &own);
     }
     one
 }
@@ -212,7 +221,7 @@ impl Listed {
     }
 
     /// What is made here: by blocks, or by resources of their own.
-    fn managed(&mut self, blocks: Blocks, own: &Own) {
+    fn managed(&mut self, blocks: &Blocks, own: &Own) {
         let has_resources = !own.now.is_empty() || !own.earlier.is_empty();
         if blocks.unknown && (own.now.is_empty() || blocks.written) {
             self.list.unlisted = Some("its entries are known only after apply".to_owned());
@@ -240,7 +249,7 @@ impl Listed {
         }
         let why = "`entry` lists it, and no resource here adds it: it is added elsewhere, or has gone since";
         self.doubtful.extend(strays.into_iter().map(|prefix| (prefix, why.to_owned())));
-        self.listed = listed;
+        self.shown = listed;
     }
 }
 
@@ -278,7 +287,7 @@ impl Blocks {
         // The configuration leaves out dynamic blocks; but what the provider saw is planned to stay as it is.
         let set = moment.configured.is_some_and(|all| all.sets(&entry.address, "entry"));
         let listed: BTreeSet<Prefix> = entries.iter().filter_map(|one| one.value().copied()).collect();
-        let changed = before.is_some_and(|before| before.listed != listed);
+        let changed = before.is_some_and(|before| before.shown != listed);
         let made = entry.fate == Fate::Made && !unknown;
         Self { entries, unknown, written: set || made || changed }
     }

@@ -25,6 +25,8 @@ pub(super) struct Moment<'d, 'a> {
     pub(super) lists: Lists,
     /// By address, the key of what has one.
     keys: HashMap<String, String>,
+    /// By key, the index of a group.
+    by_key: HashMap<String, usize>,
 }
 
 /// A group that has a resource.
@@ -44,6 +46,8 @@ pub(super) struct Exclusive {
     pub(super) fate: Fate,
     /// The rules that stay; `None` where nobody can say.
     pub(super) rule_ids: Option<HashSet<String>>,
+    /// The resources whose rules it says stay.
+    pub(super) named: HashSet<String>,
 }
 
 /// Whether a resource of this type is a group.
@@ -60,8 +64,8 @@ pub(super) struct Source<'d, 'a> {
 
 impl<'d, 'a> Moment<'d, 'a> {
     /// A moment; `earlier` is the one before a plan, where this is the one after.
-    pub(super) fn new(when: When, source: Source<'d, 'a>, earlier: Option<&Moment<'_, '_>>) -> Self {
-        let Source { entries, configured, lines } = source;
+    pub(super) fn new(when: When, source: &Source<'d, 'a>, earlier: Option<&Moment<'_, '_>>) -> Self {
+        let Source { entries, configured, lines } = *source;
         let mut moment = Self {
             when,
             entries,
@@ -70,11 +74,13 @@ impl<'d, 'a> Moment<'d, 'a> {
             groups: Vec::new(),
             lists: Lists::default(),
             keys: HashMap::new(),
+            by_key: HashMap::new(),
         };
         for entry in entries {
             if is_group(entry) {
                 let group = moment.group_resource(entry);
                 moment.keys.insert(entry.address.to_string(), group.key.clone());
+                moment.by_key.insert(group.key.clone(), moment.groups.len());
                 moment.groups.push(group);
             }
         }
@@ -92,6 +98,16 @@ impl<'d, 'a> Moment<'d, 'a> {
 
     pub(super) fn around(&self, entry: &Entry<'_>) -> Around<'d, 'a> {
         Around { configured: self.configured, place: self.place(entry) }
+    }
+
+    /// The group of this key.
+    pub(super) fn group(&self, key: &str) -> Option<&GroupResource<'d, 'a>> {
+        self.groups.get(*self.by_key.get(key)?)
+    }
+
+    /// The group of this address.
+    pub(super) fn group_at(&self, address: &str) -> Option<&GroupResource<'d, 'a>> {
+        self.group(self.key(address)?)
     }
 
     /// The key of what stands at this address: a group or a prefix list.
@@ -191,6 +207,14 @@ impl<'d, 'a> Moment<'d, 'a> {
         let marks = Marks::of(entry).field("ingress_rule_ids");
         let hidden = marks.unknown.is_any() || marks.sensitive.is_any();
         let rule_ids = (!hidden).then(|| values.ingress_rule_ids.into_iter().flatten().collect());
-        (group == key).then(|| Exclusive { address: entry.address.to_string(), fate: entry.fate, rule_ids })
+        (group == key).then(|| Exclusive {
+            address: entry.address.to_string(),
+            fate: entry.fate,
+            rule_ids,
+            named: self
+                .configured
+                .map(|all| all.named_by(&entry.address, "ingress_rule_ids"))
+                .unwrap_or_default(),
+        })
     }
 }

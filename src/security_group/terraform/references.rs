@@ -4,13 +4,15 @@
 //! the value; of several, nobody can say which one becomes it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::address::{Address, Step, index_len, module_step};
-use super::json::{ConfiguredModule, ConfiguredResource};
+use super::json::ConfiguredModule;
 
 /// How far a value is followed through variables and outputs.
 const HOPS_MAX: usize = 64;
@@ -18,7 +20,12 @@ const HOPS_MAX: usize = 64;
 /// The configuration, ready to be asked.
 pub(super) struct Configured<'a> {
     root: ConfiguredModule<'a>,
+    /// Blocks that were looked into, by where their text starts.
+    known: RefCell<HashMap<usize, Rc<Block>>>,
 }
+
+/// The arguments of a block; of each what it refers to, or `None` where it isn't one expression.
+type Block = HashMap<String, Option<Vec<String>>>;
 
 /// What is referred to by an expression; absent where it is a constant.
 #[derive(Deserialize, Default)]
@@ -28,6 +35,7 @@ struct Expression<'a> {
 }
 
 /// The modules around an expression, outermost first, and their names in addresses.
+#[derive(Clone)]
 struct Scope<'c, 'a> {
     modules: Vec<&'c ConfiguredModule<'a>>,
     steps: Vec<String>,
@@ -45,13 +53,12 @@ impl<'c, 'a> Scope<'c, 'a> {
         Some(())
     }
 
-    /// Goes one module up, and gives what is passed to a variable of the one that is left.
-    fn leave(&mut self, variable: &str) -> Option<Vec<String>> {
-        let step = self.steps.pop()?;
+    /// Goes one module up, and gives what is passed to the one that is left.
+    fn leave(&mut self) -> Option<&'c RawValue> {
+        let step = format!("{}.", self.steps.pop()?);
         self.modules.pop()?;
-        let name = module_step(&format!("{step}.")).map(|(step, _)| step.name.to_owned())?;
-        let call = self.module()?.module_calls.get(name.as_str())?;
-        references(call.expressions, variable)
+        let (step, _) = module_step(&step)?;
+        self.module()?.module_calls.get(step.name)?.expressions
     }
 
     /// The address of something in the innermost module.
@@ -67,13 +74,12 @@ impl<'c, 'a> Scope<'c, 'a> {
 impl<'a> Configured<'a> {
     pub(super) fn new(mut root: ConfiguredModule<'a>) -> Self {
         sort(&mut root);
-        Self { root }
+        Self { root, known: RefCell::default() }
     }
 
-    /// Whether a resource's block has this argument.
+    /// Whether a resource's block has this argument. Dynamic blocks are not told.
     pub(super) fn sets(&self, address: &str, argument: &str) -> bool {
-        let Some((_, resource)) = self.resource(address) else { return false };
-        expressions(resource.expressions).contains_key(argument)
+        self.resource(address).is_some_and(|(_, block)| block.contains_key(argument))
     }
 
     /// Whether a resource's block is there.
@@ -83,41 +89,26 @@ impl<'a> Configured<'a> {
 
     /// The address of the resource whose `id` is the value of this argument, if the value is one's id.
     pub(super) fn id_of(&self, address: &str, argument: &str) -> Option<String> {
-        let (scope, resource) = self.resource(address)?;
-        let named = named(&references(resource.expressions, argument)?);
-        let [only] = named.as_slice() else { return None };
-        follow(scope, only)
+        let (scope, block) = self.resource(address)?;
+        let [only] = block.get(argument)?.as_deref()? else { return None };
+        self.follow(scope, only)
     }
 
     /// The addresses of all resources whose `id` this argument has; `None` where it has something else as well.
     pub(super) fn ids_of(&self, address: &str, argument: &str) -> Option<Vec<String>> {
-        let (_, resource) = self.resource(address)?;
-        let named = named(&references(resource.expressions, argument)?);
-        named.iter().map(|one| follow(self.resource(address)?.0, one)).collect()
+        let (scope, block) = self.resource(address)?;
+        let named = block.get(argument)?.as_deref()?;
+        named.iter().map(|one| self.follow(scope.clone(), one)).collect()
     }
 
-    /// Whether this argument names a resource, or some of its instances.
-    pub(super) fn names(&self, address: &str, argument: &str, resource: &str) -> bool {
-        let Some((scope, block)) = self.resource(address) else { return false };
-        let listed = references(block.expressions, argument).unwrap_or_default();
-        let wanted = Address::read(resource);
-        listed.iter().any(|reference| {
-            let reference = scope.address(reference.strip_suffix(".id").unwrap_or(reference));
-            let found = Address::read(&reference);
-            found.modules == wanted.modules
-                && found.base == wanted.base
-                && (found.index.is_empty() || found.index == wanted.index)
-        })
+    /// The addresses that this argument refers to, each without its `id`.
+    pub(super) fn named_by(&self, address: &str, argument: &str) -> HashSet<String> {
+        let Some((scope, block)) = self.resource(address) else { return HashSet::new() };
+        let named = block.get(argument).and_then(|named| named.as_deref()).unwrap_or_default();
+        named.iter().map(|one| scope.address(one.strip_suffix(".id").unwrap_or(one))).collect()
     }
 
-    /// Whether this argument names an attribute of a resource.
-    pub(super) fn names_part(&self, address: &str, argument: &str, resource: &str) -> bool {
-        let Some((scope, block)) = self.resource(address) else { return false };
-        let listed = references(block.expressions, argument).unwrap_or_default();
-        listed.iter().any(|reference| scope.address(reference) == resource)
-    }
-
-    fn resource(&self, address: &str) -> Option<(Scope<'_, 'a>, &ConfiguredResource<'a>)> {
+    fn resource(&self, address: &str) -> Option<(Scope<'_, 'a>, Rc<Block>)> {
         let address = Address::read(address);
         let mut scope = Scope { modules: vec![&self.root], steps: Vec::new() };
         for step in &address.modules {
@@ -125,7 +116,41 @@ impl<'a> Configured<'a> {
         }
         let resources = &scope.module()?.resources;
         let at = resources.binary_search_by(|resource| (*resource.address).cmp(address.base)).ok()?;
-        Some((scope, resources.get(at)?))
+        let block = self.block(resources.get(at)?.expressions);
+        Some((scope, block))
+    }
+
+    /// The arguments of a block.
+    fn block(&self, raw: Option<&RawValue>) -> Rc<Block> {
+        let Some(raw) = raw else { return Rc::default() };
+        let start = raw.get().as_ptr().addr();
+        if let Some(known) = self.known.borrow().get(&start) {
+            return Rc::clone(known);
+        }
+        let arguments: HashMap<String, &RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+        let read = |(name, raw)| (name, read_expression(raw).map(|found| named(&found)));
+        let block = Rc::new(arguments.into_iter().map(read).collect::<Block>());
+        self.known.borrow_mut().insert(start, Rc::clone(&block));
+        block
+    }
+
+    /// Follows one reference through variables and outputs to a resource's `id`.
+    fn follow(&self, mut scope: Scope<'_, '_>, reference: &str) -> Option<String> {
+        let mut reference = reference.to_owned();
+        for _ in 0..HOPS_MAX {
+            let next = if let Some(variable) = reference.strip_prefix("var.") {
+                self.block(scope.leave()).get(variable)?.clone()?
+            } else if reference.starts_with("module.") {
+                let (step, output) = module_step(&reference)?;
+                scope.enter(step)?;
+                named(&read_expression(scope.module()?.outputs.get(output)?.expression?)?)
+            } else {
+                return resource_of(&reference).map(|local| scope.address(local));
+            };
+            let [only] = next.as_slice() else { return None };
+            reference.clone_from(only);
+        }
+        None
     }
 }
 
@@ -133,27 +158,6 @@ impl<'a> Configured<'a> {
 fn sort(module: &mut ConfiguredModule<'_>) {
     module.resources.sort_by(|one, other| one.address.cmp(&other.address));
     module.module_calls.values_mut().for_each(|call| sort(&mut call.module));
-}
-
-/// Follows one reference through variables and outputs to a resource's `id`.
-fn follow(mut scope: Scope<'_, '_>, reference: &str) -> Option<String> {
-    let mut reference = reference.to_owned();
-    for _ in 0..HOPS_MAX {
-        let next = if let Some(variable) = reference.strip_prefix("var.") {
-            scope.leave(variable)?
-        } else if reference.starts_with("module.") {
-            let (step, output) = module_step(&reference)?;
-            scope.enter(step)?;
-            let output = scope.module()?.outputs.get(output)?;
-            read_expression(output.expression?)?.references.into_iter().map(Cow::into_owned).collect()
-        } else {
-            return resource_of(&reference).map(|local| scope.address(local));
-        };
-        let named = named(&next);
-        let [only] = named.as_slice() else { return None };
-        reference.clone_from(only);
-    }
-    None
 }
 
 /// What `aws_security_group.web[0].id` is the id of.
@@ -167,31 +171,19 @@ fn resource_of(reference: &str) -> Option<&str> {
 }
 
 /// The references that aren't only the beginning of another: Terraform lists `a.b.c`, and `a.b` as well.
-fn named(references: &[String]) -> Vec<String> {
-    let mut sorted: Vec<&String> = references.iter().collect();
-    // What begins with a reference comes right after it, or after others that do.
+fn named(expression: &Expression<'_>) -> Vec<String> {
+    let mut sorted: Vec<&str> = expression.references.iter().map(AsRef::as_ref).collect();
     sorted.sort_unstable();
     sorted.dedup();
-    let begins = |one: &String, next: &String| {
-        next.strip_prefix(one.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']))
-    };
-    let last = |at: usize, one: &String| {
-        let mut following =
-            sorted.iter().skip(at.saturating_add(1)).take_while(|next| next.starts_with(one.as_str()));
+    let begins =
+        |one: &str, next: &str| next.strip_prefix(one).is_some_and(|rest| rest.starts_with(['.', '[']));
+    // What begins with a reference comes right after it, or after others that do.
+    let is_whole = |at: usize, one: &str| {
+        let mut following = sorted.iter().skip(at.saturating_add(1)).take_while(|next| next.starts_with(one));
         !following.any(|next| begins(one, next))
     };
-    sorted.iter().enumerate().filter(|(at, one)| last(*at, one)).map(|(_, one)| (*one).clone()).collect()
-}
-
-/// The arguments of a block, unread.
-fn expressions(raw: Option<&RawValue>) -> HashMap<String, &RawValue> {
-    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
-}
-
-/// What an argument of a block refers to; `None` where it isn't there, or isn't one expression.
-fn references(raw: Option<&RawValue>, argument: &str) -> Option<Vec<String>> {
-    let expression = read_expression(expressions(raw).remove(argument)?)?;
-    Some(expression.references.into_iter().map(Cow::into_owned).collect())
+    let whole = sorted.iter().enumerate().filter(|(at, one)| is_whole(*at, one));
+    whole.map(|(_, one)| (*one).to_owned()).collect()
 }
 
 fn read_expression(raw: &RawValue) -> Option<Expression<'_>> {

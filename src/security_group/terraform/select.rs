@@ -11,6 +11,9 @@ use crate::admission::FindingKind;
 use crate::plain::line;
 use crate::security_group::{Place, Remark};
 
+/// More groups than AWS gives to one interface, whatever the quota.
+const GROUPS_MAX: usize = 64;
+const TOO_MANY: &str = "these are more groups than one interface can have";
 /// How many groups an error names.
 const NAMED_MAX: usize = 12;
 
@@ -49,12 +52,18 @@ pub(super) fn keys(
     } else {
         asked.resources.clone()
     };
+    if chosen.len().saturating_add(asked.groups.len()) > GROUPS_MAX {
+        return Err(Fault::new(1, TOO_MANY, "name those of one interface"));
+    }
     for address in &chosen {
         if address.starts_with("sg-") {
             selection.add(address.as_str());
         } else {
             resource(address, moment, other, &mut selection)?;
         }
+    }
+    if selection.keys.len() > GROUPS_MAX {
+        return Err(Fault::new(1, TOO_MANY, "name those of one interface"));
     }
     Ok(selection)
 }
@@ -203,7 +212,8 @@ fn holder(entry: &Entry<'_>, moment: &Moment<'_, '_>, selection: &mut Selection)
     if ids.is_empty() {
         return Err(wrong("it has no security groups that are told".to_owned(), give));
     }
-    ids.into_iter().for_each(|id| selection.add(id));
+    // One more than may be is enough to be refused.
+    ids.into_iter().take(GROUPS_MAX.saturating_add(1)).for_each(|id| selection.add(id));
     Ok(())
 }
 
@@ -216,9 +226,13 @@ fn attached(holder: &Entry<'_>, values: &HolderValues<'_>, moment: &Moment<'_, '
         let Ok(attachment) = read::<HolderValues<'_>>(entry) else { continue };
         let interface = told(&attachment.network_interface_id);
         let named = || {
-            moment
-                .configured
-                .is_some_and(|all| all.names_part(&entry.address, "network_interface_id", &holder.address))
+            let argument = "network_interface_id";
+            let named =
+                moment.configured.map(|all| all.named_by(&entry.address, argument)).unwrap_or_default();
+            named.iter().any(|one| {
+                let part = one.strip_prefix(&*holder.address);
+                part.is_some_and(|part| part.is_empty() || part == ".primary_network_interface_id")
+            })
         };
         if interface.map_or_else(named, |id| mine.contains(&Some(id))) {
             let later = || moment.configured?.id_of(&entry.address, "security_group_id");

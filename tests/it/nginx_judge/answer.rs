@@ -101,6 +101,12 @@ impl Answer {
         }
     }
 
+    /// Whether more ways lead through the configuration than the program follows.
+    pub(crate) fn gave_up(&self) -> bool {
+        let undecided = self.whole["undecided"].as_array().into_iter().flatten();
+        undecided.filter_map(|one| one["why"].as_str()).any(|why| why.contains("more ways"))
+    }
+
     /// Conditions that were left open, for a person.
     pub(crate) fn undecided(&self) -> String {
         let mut text = String::new();
