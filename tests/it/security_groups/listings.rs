@@ -190,7 +190,7 @@ fn a_spoilt_listing_is_refused_or_answered_whole() {
             }
         }
     }
-    assert!(answered > 300, "{answered}");
+    assert!(answered > 60, "{answered}");
 }
 
 fn check_parts(answer: &Admission) {
