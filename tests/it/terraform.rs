@@ -503,10 +503,7 @@ fn what_is_deposed_or_tainted_is_still_there() {
 
 #[track_caller]
 fn check_refused(text: &str, words: &str, help: &str) {
-    let error = match terraform::read("file", text) {
-        Ok(_) => panic!("{text} is read"),
-        Err(error) => error,
-    };
+    let Err(error) = terraform::read("file", text) else { panic!("{text} is read") };
     assert!(error.message.contains(words), "{}", error.message);
     assert!(error.help.contains(help), "{}", error.help);
     assert!(error.to_string().starts_with("file:"), "{error}");
