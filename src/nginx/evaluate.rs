@@ -655,4 +655,34 @@ mod tests {
         case.question.addresses = vec!["127.0.0.1".parse().unwrap()];
         case.check("", "0.0.0.0/0");
     }
+
+    #[test]
+    fn code_of_others_may_do_anything() {
+        let list = format!("location /callback {{ {LIST} }}");
+        server(&format!("rewrite_by_lua_file x; {list}")).check("", "all");
+        server(&format!("access_by_lua_file x; {list}")).check("", "192.0.2.1");
+        server(&format!("access_by_lua_file x; access_by_lua_no_postpone on; {list}")).check("", "all");
+        server("rewrite_by_lua_file x; location /callback { return 403; }").check("", "");
+        server(&format!("auth_request_set $Who $upstream_http_x; if ($who) {{ return 403; }} {list}"))
+            .check("", "192.0.2.1");
+        server(&format!("set $Ok 1; if ($ok != 1) {{ return 403; }} {list}")).check("192.0.2.1", "192.0.2.1");
+    }
+
+    #[test]
+    fn tables_and_patterns_tell_callers_apart() {
+        let table = "geo $known { default 0; 192.0.2.0/24 1; 2001:db8::/32 1; }";
+        let inside = "location /callback { if ($known = 0) { return 403; } proxy_pass http://a; }";
+        let case = |table: &str, inside: &str| {
+            Case::new(&format!(
+                "{table} server {{ listen 80; listen [::]:80; server_name shop.example; {inside} }}"
+            ))
+        };
+        case(table, inside).check("192.0.2.0/24 2001:db8::/32", "192.0.2.0/24 2001:db8::/32");
+        let map = "map $remote_addr $known { default 0; 192.0.2.7 1; ~^198\\.51\\. 1; }";
+        case(map, inside).check("192.0.2.7 198.51.0.0/16", "192.0.2.7 198.51.0.0/16");
+        let own = "location /callback { if ($remote_addr !~ ^10\\.) { return 403; } }";
+        case("", own).check("10.0.0.0/8", "10.0.0.0/8");
+        let both = "map $http_x $known { default 0; a 1; }";
+        case(both, inside).check("", "all");
+    }
 }

@@ -34,10 +34,13 @@ const METHODS: [&str; 14] = [
 /// Refuses what nginx would not load.
 pub(super) fn check(config: &Config<'_>, program: &Program<'_>) -> Result<(), TableError> {
     roots(config)?;
-    for level in &program.levels {
+    for (id, level) in program.levels.iter().enumerate() {
         once(program, level)?;
         locations(program, level)?;
-        codes(program, level)?;
+        // The stream module has a `return` of its own.
+        if !program.streams.contains(&id) {
+            codes(program, level)?;
+        }
     }
     listens(program)?;
     let mut number: Number = 0;

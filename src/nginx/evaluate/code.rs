@@ -30,8 +30,6 @@ pub(super) enum Act<'t> {
     Rewrite(Rewrite),
     /// `break;`
     Break,
-    /// Code of others, which may do anything.
-    Opaque,
     /// What nginx wouldn't load.
     Unread,
 }
@@ -107,7 +105,6 @@ impl<'t> Code<'t> {
             "return" => Return::read(directive.arguments()).map_or(Act::Unread, Act::Return),
             "rewrite" => Rewrite::read(directive.arguments()).map_or(Act::Unread, Act::Rewrite),
             "break" => Act::Break,
-            _ if name.starts_with("rewrite_by_lua") || name == "js_rewrite" => Act::Opaque,
             _ if name.starts_with("set_") && first(directive.arguments()).starts_with('$') => {
                 Act::SetUnknown(first(directive.arguments()).trim_start_matches('$'))
             }
@@ -125,7 +122,13 @@ impl<'t> Code<'t> {
 /// The variables that a directive makes.
 pub(super) fn sets<'t>(directive: &'t Directive<'t>) -> Option<&'t str> {
     let name = directive.name();
-    let makes = name == "set" || name == "auth_request_set" || name.starts_with("set_");
+    let makes = name == "set" || name.starts_with("set_");
+    if makes { first(directive.arguments()).strip_prefix('$') } else { None }
+}
+
+/// The variable that a module fills in, nobody can say with what.
+pub(super) fn fills<'t>(directive: &'t Directive<'t>) -> Option<&'t str> {
+    let makes = matches!(directive.name(), "auth_request_set" | "js_set" | "js_var" | "perl_set");
     if makes { first(directive.arguments()).strip_prefix('$') } else { None }
 }
 

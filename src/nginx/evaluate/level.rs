@@ -78,7 +78,9 @@ pub(super) struct Program<'t> {
     /// Variables that tables of `http` make.
     pub(super) tables: BTreeMap<String, Table>,
     /// Variables that a `set` or its like makes, wherever it stands.
-    pub(super) settable: BTreeSet<&'t str>,
+    pub(super) settable: BTreeSet<String>,
+    /// Variables that modules fill in, nobody can say with what.
+    pub(super) unsaid: BTreeSet<String>,
 }
 
 /// What a number of a rule stands for besides a directive.
@@ -203,7 +205,8 @@ impl<'t> Program<'t> {
             }
             return;
         }
-        self.settable.extend(code::sets(directive));
+        self.settable.extend(code::sets(directive).map(str::to_ascii_lowercase));
+        self.unsaid.extend(code::fills(directive).map(str::to_ascii_lowercase));
         let Some(level) = self.levels.get_mut(id) else { return };
         match Code::read(number, directive) {
             Some(code) => level.codes.push(code),

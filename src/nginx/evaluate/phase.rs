@@ -38,7 +38,7 @@ const CODE: [&str; 8] = [
     "access_by_lua",
     "access_by_lua_block",
     "access_by_lua_file",
-    "access_by_lua_no_postpone",
+    "modsecurity",
     "js_access",
     "auth_jwt",
     "auth_digest",
@@ -52,6 +52,10 @@ impl Walk<'_, '_> {
             return self.go(Phase::Content, state);
         }
         let level = state.known.level;
+        if let Some(number) = self.runs_before(level, "access_by_lua") {
+            let why = "code decides before the list is asked, and is not judged".into();
+            return self.end(state, End::Unknown(number, why));
+        }
         let satisfy = match self.program.setting(level, "satisfy").as_deref() {
             Some("any") => Satisfy::Any,
             _ => Satisfy::All,
@@ -121,6 +125,18 @@ impl Walk<'_, '_> {
             }
         }
         asked
+    }
+
+    /// Code of Lua that a level runs before nginx's own directives of the phase.
+    pub(super) fn runs_before(&self, level: LevelId, phase: &str) -> Option<Number> {
+        let early = self.program.setting(level, &format!("{phase}_no_postpone"));
+        if early.as_deref() == Some("on") { self.code_of(level, phase) } else { None }
+    }
+
+    /// Code of Lua that a level runs in a phase.
+    pub(super) fn code_of(&self, level: LevelId, phase: &str) -> Option<Number> {
+        let names = [phase.to_owned(), format!("{phase}_block"), format!("{phase}_file")];
+        names.iter().find_map(|name| self.program.in_force(level, name)).map(|(number, _)| number)
     }
 
     /// Whether more is asked of callers than their address.

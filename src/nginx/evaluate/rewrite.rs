@@ -58,12 +58,12 @@ impl<'t> Walk<'_, 't> {
             Act::Set(name, text) => {
                 let value = self.filled(&mut state, text);
                 self.met(number, || format!("sets `${name}`"));
-                Rc::make_mut(&mut state.known.variables).insert((*name).to_owned(), value);
+                Rc::make_mut(&mut state.known.variables).insert(name.to_ascii_lowercase(), value);
                 settle(&mut run.going, state);
             }
             Act::SetUnknown(name) => {
                 let value = Value::unknown("another module makes it");
-                Rc::make_mut(&mut state.known.variables).insert((*name).to_owned(), value);
+                Rc::make_mut(&mut state.known.variables).insert(name.to_ascii_lowercase(), value);
                 settle(&mut run.going, state);
             }
             Act::If(condition, level) => self.condition(number, (condition, *level), state, run),
@@ -73,9 +73,6 @@ impl<'t> Walk<'_, 't> {
                 self.met(number, || "ends rewriting here".to_owned());
                 state.known.is_changed = false;
                 settle(&mut run.done, state);
-            }
-            Act::Opaque => {
-                self.end(state, End::Unknown(number, "code decides, which is not judged".into()));
             }
             Act::Unread => {
                 self.end(state, End::Unknown(number, "nginx would not load this directive".into()));

@@ -32,15 +32,15 @@ pub(super) fn read_all(block: &Directive<'_>) -> Result<BTreeMap<String, Table>,
         match directive.name() {
             "geo" => {
                 let geo = Geo::read(directive, &mut Vec::new())?;
-                tables.insert(geo.variable.clone(), Table::Geo(geo));
+                tables.insert(geo.variable.to_ascii_lowercase(), Table::Geo(geo));
             }
             "map" => {
                 let map = Map::read(directive)?;
-                tables.insert(map.variable.clone(), Table::Map(map));
+                tables.insert(map.variable.to_ascii_lowercase(), Table::Map(map));
             }
             "split_clients" => {
                 let name = directive.arguments().last().and_then(|word| word.strip_prefix('$'));
-                tables.extend(name.map(|name| (name.to_owned(), Table::Split)));
+                tables.extend(name.map(|name| (name.to_ascii_lowercase(), Table::Split)));
             }
             _ => {}
         }
@@ -249,7 +249,7 @@ pub(super) fn capture_values(state: &mut State, names: &[(String, usize)], group
             Some(groups) => groups.get(*group).cloned().unwrap_or_else(|| Value::text("")),
             None => Value::unknown("nobody can say what a pattern captured"),
         };
-        Rc::make_mut(&mut state.known.variables).insert(name.clone(), value);
+        Rc::make_mut(&mut state.known.variables).insert(name.to_ascii_lowercase(), value);
     }
     state.known.captured = groups;
 }

@@ -80,6 +80,12 @@ impl Walk<'_, '_> {
 
     /// What a variable holds.
     pub(super) fn variable(&mut self, state: &mut State, name: &str) -> Value {
+        // Case does not tell variables apart.
+        let name = name.to_ascii_lowercase();
+        let name = name.as_str();
+        if self.program.unsaid.contains(name) {
+            return Value::unknown("another module makes it");
+        }
         if let Some(value) = state.known.variables.get(name).or_else(|| state.known.cached.get(name)) {
             return value.clone();
         }

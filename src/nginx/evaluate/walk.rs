@@ -126,6 +126,10 @@ impl<'a, 't> Walk<'a, 't> {
         match phase {
             Phase::ServerRewrite => {
                 let mut state = state;
+                if let Some(number) = self.code_of(state.known.server, "server_rewrite_by_lua") {
+                    let why = "code decides, which is not judged".into();
+                    return self.end(state, End::Unknown(number, why));
+                }
                 state.known.level = state.known.server;
                 for state in self.rewrite(state.known.server, state) {
                     self.go(Phase::Find, state);
@@ -134,12 +138,21 @@ impl<'a, 't> Walk<'a, 't> {
             Phase::Find => self.locate(state),
             Phase::Rewrite => {
                 let level = state.known.level;
+                if let Some(number) = self.runs_before(level, "rewrite_by_lua") {
+                    let why = "code decides, which is not judged".into();
+                    return self.end(state, End::Unknown(number, why));
+                }
                 for state in self.rewrite(level, state) {
                     self.rewritten_once(state);
                 }
             }
             Phase::Preaccess => {
                 let level = state.known.level;
+                // It runs after nginx's own rewriting, which may have ended the request.
+                if let Some(number) = self.code_of(level, "rewrite_by_lua") {
+                    let why = "code decides, which is not judged".into();
+                    return self.end(state, End::Unknown(number, why));
+                }
                 for state in self.real_ip(level, state) {
                     self.limited(state);
                 }
