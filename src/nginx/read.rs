@@ -313,9 +313,8 @@ mod tests {
 
     /// The files of a dump made of these, the first of which is the main one.
     fn files(parts: &[(&str, &str)]) -> Files {
-        let text: String =
-            parts.iter().map(|(name, text)| format!("# configuration file {name}:\n{text}\n")).collect();
-        Files::of_dump(&text).unwrap().unwrap()
+        let parts = parts.iter().map(|(name, text)| format!("# configuration file {name}:\n{text}\n"));
+        Files::of_dump(&parts.collect::<Vec<_>>().concat()).unwrap().unwrap()
     }
 
     #[track_caller]

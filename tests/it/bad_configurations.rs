@@ -174,9 +174,10 @@ fn files_that_multiply_are_refused_in_time() {
 
 #[test]
 fn heads_without_number_are_looked_at_in_time() {
-    let heads: String = (0..100_000)
+    let heads = (0..100_000)
         .map(|number| format!("# configuration file /x{number}:\ninclude y{number}*;\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let scene = Scene::new();
     scene.write("nginx.conf", format!("# configuration file /nginx.conf:\n{heads}"));
     let run = ask(&scene, &["--nginx", "nginx.conf"]);

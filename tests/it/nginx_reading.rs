@@ -41,10 +41,9 @@ impl Dice {
 /// A configuration around what stands in `http`.
 fn whole(folder: &Path, http: &str) -> String {
     let folder = folder.display();
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|module| format!("{module}_temp_path {folder}/{module};\n"))
-        .collect();
+        .concat();
     format!(
         "daemon off; master_process off; pid {folder}/pid; error_log stderr error;\nevents {{ }}\nhttp {{\naccess_log off;\n{paths}{http}\n}}\n"
     )
@@ -85,14 +84,14 @@ impl Served {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut served = Self { _scene: scene, socket, child };
+        let mut running = Self { _scene: scene, socket, child };
         let until = Instant::now() + WAIT_MAX;
-        while UnixStream::connect(&served.socket).is_err() {
-            assert_eq!(served.child.try_wait().unwrap(), None, "nginx ended");
+        while UnixStream::connect(&running.socket).is_err() {
+            assert_eq!(running.child.try_wait().unwrap(), None, "nginx ended");
             assert!(Instant::now() < until, "nginx does not listen");
             std::thread::yield_now();
         }
-        served
+        running
     }
 
     /// The body that it answers with, of a request with this text in its header `x`.
@@ -296,11 +295,9 @@ fn compare(
     ours: impl Fn(&Directive<'_>, &str) -> Option<String>,
 ) {
     let head = |number: usize| format!("{kind} $http_x $t{number}");
-    let text: String = tables
-        .iter()
-        .enumerate()
-        .map(|(number, entries)| format!("{} {{ {entries} }}\n", head(number)))
-        .collect();
+    let blocks = tables.iter().enumerate();
+    let blocks = blocks.map(|(number, entries)| format!("{} {{ {entries} }}\n", head(number)));
+    let text = blocks.collect::<Vec<_>>().concat();
     let values: Vec<String> = (0..tables.len()).map(|number| format!("${{t{number}}}")).collect();
     let served = Served::new(&text, &format!("location / {{ return 200 '{}'; }}", values.join(",")));
     let files = Files::single("nginx.conf", &*text);
@@ -341,7 +338,7 @@ fn geo_is_that_of_nginx() {
     let tables: Vec<String> = (0..120)
         .map(|number| {
             let mut entries = if number % 3 == 0 { "default d;".to_owned() } else { String::new() };
-            for value in 0..1 + dice.below(8) {
+            for value in 0..=dice.below(8) {
                 let network = match dice.below(4) {
                     0 => {
                         dice.one(&v6).to_owned() + dice.one(&["", "/0", "/32", "/96", "/104", "/120", "/127"])
@@ -454,7 +451,7 @@ fn maps_of_names_are_those_of_nginx() {
     for number in 0..150 {
         let mut entries =
             if number % 4 == 0 { "default d;".to_owned() } else { "hostnames; default d;".to_owned() };
-        for value in 0..1 + dice.below(5) {
+        for value in 0..=dice.below(5) {
             let (before, name) = (dice.one(&["", "", "*.", ".", "\\\\", "~", "~*", "*"]), name(&mut dice));
             let after = if before.is_empty() { dice.one(&["", ".*", "."]) } else { "" };
             let _ = write!(entries, "{before}{name}{after} {value};");
