@@ -15,6 +15,16 @@
 //! From validation to rendering, and from a listing to drift, everything is pure: the outside is reached only in [`system`], the clock is
 //! read once, in [`cli`].
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::format_collect,
+        clippy::excessive_nesting,
+        clippy::fn_params_excessive_bools,
+        reason = "tests make texts, and walk tables of cases"
+    )
+)]
+
 pub mod admission;
 pub mod allowlist;
 pub mod cli;

@@ -117,7 +117,7 @@ pub struct Remark {
     pub text: String,
 }
 
-/// Why a `geo` or `map` block can't be read. nginx refuses it as well.
+/// Why a directive or a block can't be taken. nginx refuses it as well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TableError {

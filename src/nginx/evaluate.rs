@@ -6,7 +6,9 @@
 
 mod access;
 mod answer;
+mod check;
 mod code;
+mod condition;
 mod describe;
 mod finding;
 mod jump;
@@ -37,7 +39,7 @@ use crate::prefix::{Family, PrefixSet};
 use answer::{Answer, End, Fates, Serving};
 use level::{LevelId, Program, Role, rule, unheard};
 use listener::{Listener, listeners, reached};
-use state::{By, Client, Content, Known, Origin, State, mapped};
+use state::{By, Client, Content, Known, Once, Origin, State, mapped};
 use uri::{Slashes, normalised};
 use walk::{Phase, Walk, Way};
 
@@ -56,6 +58,7 @@ impl<'t> Asked<'t> {
     /// Makes a configuration ready; what nginx would not load is refused.
     pub fn new(config: &'t Config<'t>, files: &'t Files, request: &'t Request) -> Result<Self, ReadError> {
         let program = Program::new(config).map_err(|error| located(files, error))?;
+        check::check(config, &program).map_err(|error| located(files, error))?;
         Ok(Self { program, files, request })
     }
 }
@@ -109,11 +112,14 @@ impl Asked<'_> {
         };
         let http = listeners(&self.program, &self.program.servers, question.port);
         let streams = listeners(&self.program, &self.program.streams, question.port);
+        // Whether both families are heard.
+        let mut heard = true;
         for door in self.doors(question, &everyone) {
             let connections = reached(&streams, door.family, door.dialled);
             let requests = reached(&http, door.family, door.dialled);
             if connections.is_empty() && requests.is_empty() {
                 let nobody = unheard(door.family, question.port);
+                heard = false;
                 walk.met_rule(nobody, || "refuses the connection".to_owned());
                 walk.fates.refuse(&door.callers, &By::One(nobody), None);
             }
@@ -129,7 +135,21 @@ impl Asked<'_> {
         let fates = std::mem::take(&mut walk.fates);
         let mut admission = fates.admission(&everyone);
         admission.findings = findings;
+        if only.is_none() {
+            let siblings = self.siblings(question, &admission);
+            admission.findings.extend(siblings);
+            let open = heard.then(|| Self::open_family(&admission)).flatten();
+            admission.findings.extend(open);
+        }
         (admission, steps)
+    }
+
+    /// One family is open, and the other has a list.
+    fn open_family(admission: &Admission) -> Option<crate::admission::Finding> {
+        let mut finding = admission.open_family()?;
+        let help = "name addresses of both families and end with `deny all;`, or don't listen for the other";
+        help.clone_into(&mut finding.help);
+        Some(finding)
     }
 
     /// The families that callers connect with. Behind a proxy all come by the proxy's.
@@ -140,24 +160,31 @@ impl Asked<'_> {
         if let Some(proxy) = self.request.proxy {
             let family = if proxy.is_ipv4() { Family::V4 } else { Family::V6 };
             // The address that callers dial is the proxy's, and not one of nginx.
-            return vec![Door { family, callers: everyone.clone(), dialled: None }];
+            return vec![Door {
+                family,
+                callers: everyone.clone(),
+                dialled: None,
+                peer: Some(proxy),
+                proxy: Some(proxy),
+            }];
         }
         let doors = Family::ALL.into_iter().map(|family| Door {
             family,
             callers: everyone.only(family),
             dialled: dialled(family),
+            peer: None,
+            proxy: None,
         });
         doors.filter(|door| !door.callers.is_empty()).collect()
     }
 
     /// Callers of a family at a socket, each server that may answer them.
     fn enter(&self, walk: &mut Walk<'_, '_>, door: &Door, listener: &Listener) {
-        walk.way = Way {
-            port: listener.port,
-            dialled: door.dialled,
-            is_tls: listener.is_tls,
-            is_proxied: listener.is_proxied,
-        };
+        if self.request.path.is_empty() {
+            let rule = self.program.level(listener.default).map(|level| rule(level.number, Role::Directive));
+            let why = "which path callers ask for is not said: give `--path`".into();
+            return walk.fates.leave_open(&door.callers, rule, &why);
+        }
         let servers = listener.answering(&self.program, self.request.server_name.as_deref());
         for server in servers {
             let number = self.program.level(server).map_or(0, |level| level.number);
@@ -170,9 +197,9 @@ impl Asked<'_> {
                     "which server answers hangs on the name that callers write: give `--server-name`".into();
                 walk.note(number, &why, &door.callers);
             }
-            let answers = self.walked(walk, door, listener, server);
-            for answer in answers {
-                self.judge(&mut walk.fates, answer);
+            for answer in self.walked(walk, door, (listener, server), &self.request.path) {
+                self.about_error_page(walk, &answer);
+                Self::judge(&mut walk.fates, answer);
             }
         }
     }
@@ -181,14 +208,15 @@ impl Asked<'_> {
         &self,
         walk: &mut Walk<'_, '_>,
         door: &Door,
-        listener: &Listener,
-        server: LevelId,
+        (listener, server): (&Listener, LevelId),
+        path: &str,
     ) -> Vec<Answer> {
         let slashes = match self.program.setting(server, "merge_slashes").as_deref() {
             Some("off") => Slashes::Kept,
             _ => Slashes::Merged,
         };
-        let uri = normalised(&self.request.path, slashes);
+        walk.way = door.way(listener);
+        let uri = normalised(path, slashes);
         let mut state = self.state(door, listener, server);
         let number = self.program.level(server).map_or(0, |level| level.number);
         let Some(uri) = uri else {
@@ -202,7 +230,7 @@ impl Asked<'_> {
             state.known.by = By::One(rule(number, Role::Directive));
             return vec![Answer { state, end: End::Status(444), rule: None }];
         }
-        answers.extend(self.plainly(walk, listener, &state));
+        answers.extend(Self::plainly(walk, listener, &state));
         let states = walk.real_ip(server, state);
         answers.extend(walk.run(Phase::ServerRewrite, states));
         answers
@@ -211,9 +239,9 @@ impl Asked<'_> {
     /// A request as it arrives at a server.
     fn state(&self, door: &Door, listener: &Listener, server: LevelId) -> State {
         let is_mapped = listener.is_dual && door.family == Family::V4;
-        let client = match self.request.proxy {
-            Some(proxy) if is_mapped => Client::Fixed(mapped(proxy)),
-            Some(proxy) => Client::Fixed(proxy),
+        let client = match door.peer {
+            Some(peer) if is_mapped => Client::Fixed(mapped(peer)),
+            Some(peer) => Client::Fixed(peer),
             None if is_mapped => Client::Mapped,
             None => Client::Own,
         };
@@ -229,7 +257,7 @@ impl Asked<'_> {
                 origin: Origin::Caller,
                 peer: client.clone(),
                 client,
-                is_told: false,
+                told: Once::Open,
                 path: "/".into(),
                 query: Content::text(""),
                 method,
@@ -240,7 +268,7 @@ impl Asked<'_> {
                 variables: Rc::new(BTreeMap::new()),
                 cached: Rc::new(BTreeMap::new()),
                 status: None,
-                is_error_page: false,
+                error_page: Once::Open,
                 by: By::Nothing,
             },
         }
@@ -272,8 +300,8 @@ impl Asked<'_> {
     }
 
     /// Whoever speaks plainly where the PROXY protocol is waited for is refused.
-    fn plainly(&self, walk: &mut Walk<'_, '_>, listener: &Listener, state: &State) -> Option<Answer> {
-        if !listener.is_proxied || self.request.proxy.is_some() {
+    fn plainly(walk: &mut Walk<'_, '_>, listener: &Listener, state: &State) -> Option<Answer> {
+        if !listener.is_proxied || walk.way.proxy.is_some() {
             return None;
         }
         let number = listener.number?;
@@ -285,7 +313,7 @@ impl Asked<'_> {
     }
 
     /// Whether an end is content, and so whether callers are in.
-    fn judge(&self, fates: &mut Fates, answer: Answer) {
+    fn judge(fates: &mut Fates, answer: Answer) {
         let Answer { state, end, rule: place } = answer;
         let (callers, by) = (&state.callers, &state.known.by);
         match (end, state.known.status) {
@@ -304,7 +332,7 @@ impl Asked<'_> {
                 let why = format!("the request is passed on, and its answer has status {status}");
                 fates.leave_open(callers, place, &why.into());
             }
-            (End::Content(_), None | Some(..300)) | (End::Status(..300), None | Some(..300)) => {
+            (End::Content(_) | End::Status(..300), None | Some(..300)) => {
                 fates.accept(callers, by, place);
             }
             (End::Content(Serving::Files) | End::Status(_), _) => fates.refuse(callers, by, place),
@@ -321,6 +349,23 @@ struct Door {
     callers: PrefixSet,
     /// The address that they dial, where it is known.
     dialled: Option<IpAddr>,
+    /// Where their connections come from, where that is not they.
+    peer: Option<IpAddr>,
+    /// The same, where it tells who they are.
+    proxy: Option<IpAddr>,
+}
+
+impl Door {
+    /// The way through this door to a socket.
+    fn way(&self, listener: &Listener) -> Way {
+        Way {
+            port: listener.port,
+            dialled: self.dialled,
+            is_tls: listener.is_tls,
+            is_proxied: listener.is_proxied,
+            proxy: self.proxy,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -441,5 +486,173 @@ mod tests {
         server(&format!("location /callback {{ {list} if ($http_x) {{ return 204; }} }}"))
             .check("192.0.2.1", "all");
         server(&format!("location /callback {{ {list} rewrite ^(.*)$ $1 last; }}")).check("", "");
+    }
+
+    const LIST: &str = "allow 192.0.2.1; deny all; proxy_pass http://a;";
+
+    impl Case {
+        /// Names of the findings.
+        fn findings(&self) -> Vec<&'static str> {
+            self.ask(|_, admission| admission.findings.iter().map(|one| one.kind.as_str()).collect())
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_found() {
+        for (inside, wanted) in [
+            (format!("location /callback {{ {LIST} }}"), vec![]),
+            ("location /callback { allow 192.0.2.1; proxy_pass http://a; }".to_owned(), vec!["no-deny-all"]),
+            (
+                "location /callback { allow 192.0.2.1; deny 0.0.0.0/0; proxy_pass http://a; }".to_owned(),
+                vec!["family-open"],
+            ),
+            (
+                "location /callback { satisfy any; allow 192.0.2.1; auth_basic x; auth_basic_user_file f; }"
+                    .to_owned(),
+                vec![],
+            ),
+            (
+                format!(
+                    "location /callback {{ error_page 403 = @open; {LIST} }} location @open {{ proxy_pass http://a; }}"
+                ),
+                vec!["open-sibling"],
+            ),
+            (format!("location /callback {{ error_page 403 /no.html; {LIST} }}"), vec![]),
+            (
+                format!("location /callback {{ {LIST} }} location ~ \\.php$ {{ fastcgi_pass a; }}"),
+                vec!["open-sibling"],
+            ),
+            (format!("location ^~ /callback {{ {LIST} }} location ~ \\.php$ {{ fastcgi_pass a; }}"), vec![]),
+            (format!("location /callback {{ {LIST} }} location ~ \\.php$ {{ {LIST} }}"), vec![]),
+            (
+                format!(
+                    "set_real_ip_from 0.0.0.0/1; set_real_ip_from 128.0.0.0/1; location /callback {{ {LIST} }}"
+                ),
+                vec!["trusts-everybody"],
+            ),
+            (
+                format!(
+                    "}} server {{ listen 8080; server_name shop.example; location / {{ proxy_pass http://a; }} }} server {{ listen 80; location /callback {{ {LIST} }}"
+                ),
+                vec![],
+            ),
+        ] {
+            assert_eq!(server(&inside).findings(), wanted, "{inside}");
+        }
+        let second = "} server { listen 8080; server_name shop.example; location / { proxy_pass http://a; }";
+        assert_eq!(server(&format!("location /callback {{ {LIST} }} {second}")).findings(), ["open-sibling"]);
+        let away = "} server { listen 8080; server_name shop.example; return 301 https://x/;";
+        assert_eq!(server(&format!("location /callback {{ {LIST} }} {away}")).findings(), [""; 0]);
+    }
+
+    #[test]
+    fn behind_a_proxy_its_address_is_tested_unless_it_is_trusted() {
+        let list = format!("location /callback {{ {LIST} }}");
+        let mut case = server(&list);
+        case.request.proxy = Some("10.0.0.1".parse().unwrap());
+        case.check("", "");
+        assert_eq!(case.findings(), ["proxy-tested"]);
+        let mut case = server(&format!("set_real_ip_from 10.0.0.1; {list}"));
+        case.check("192.0.2.1", "10.0.0.1 192.0.2.1");
+        case.request.proxy = Some("10.0.0.1".parse().unwrap());
+        case.check("192.0.2.1", "192.0.2.1");
+        assert_eq!(case.findings(), [""; 0]);
+    }
+
+    #[test]
+    fn a_change_is_told_where_it_belongs() {
+        let text = "events {}\nhttp {\nserver {\nlisten 80;\nlocation /callback {\nallow 192.0.2.1;\ndeny all;\n} } }";
+        let case = Case::whole(text);
+        let lines = case.ask(|asked, admission| {
+            let sources = PrefixSet::between("192.0.2.9".parse().unwrap(), "192.0.2.9".parse().unwrap());
+            let of =
+                |ruling| admission.decided.iter().find(|one| one.ruling == ruling).unwrap().rule.unwrap();
+            let refused = of(crate::admission::Ruling::Reject);
+            let accepted = of(crate::admission::Ruling::Accept);
+            assert_eq!(
+                asked.describe(refused).title,
+                "deny all of location `/callback` of a server without a name"
+            );
+            assert_eq!(asked.describe(refused).line, 7);
+            let nobody = admission.decided.last().unwrap().rule.unwrap();
+            assert_eq!(asked.describe(nobody).title, "no server listens on port 80 over IPv6");
+            [(refused, Wanted::Admit), (accepted, Wanted::Refuse), (accepted, Wanted::Admit)]
+                .map(|(rule, wanted)| asked.mend(rule, &sources, 80, wanted))
+        });
+        let reload = "then `nginx -t && nginx -s reload`";
+        assert_eq!(
+            lines,
+            [
+                Some(format!("add `allow 192.0.2.9;` before /etc/nginx/nginx.conf:7, {reload}")),
+                Some(format!("add `deny 192.0.2.9;` before /etc/nginx/nginx.conf:6, {reload}")),
+                None,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_nginx_would_not_load_is_refused() {
+        for (inside, wanted) in [
+            (
+                "location / { allow 192.0.2.0/33; }",
+                "nginx.conf:3: `192.0.2.0/33` is nothing that `allow` takes",
+            ),
+            ("location / { deny; }", "nginx.conf:3: `deny` has too few or too many words"),
+            ("location / { if ($a == b) { } }", "nginx.conf:3: `if ($a == b)` is nothing that nginx loads"),
+            (
+                "location / { if ($a) { allow all; } }",
+                "nginx.conf:3: `allow` stands where nginx does not take it",
+            ),
+            ("location / { } location / { }", "nginx.conf:3: location `/` is there twice"),
+            ("satisfy some;", "nginx.conf:3: `some` is nothing that `satisfy` takes"),
+        ] {
+            let case = server(inside);
+            let config = read(&case.files).unwrap();
+            let error = Asked::new(&config, &case.files, &case.request).unwrap_err();
+            assert_eq!(error.to_string(), format!("/etc/nginx/{wanted}"));
+            assert!(!error.help.is_empty());
+        }
+    }
+
+    #[test]
+    fn many_ways_end_soon() {
+        let ifs = |inside: &str| (0..1000).map(|at| inside.replace('#', &at.to_string())).collect::<String>();
+        let (set, back) = ("if ($http_x#) { set $y# 1; }", "if ($http_x#) { return 403; }");
+        server(&format!("location /callback {{ {} {LIST} }}", ifs(back))).check("", "192.0.2.1");
+        let (surely, possibly) = server(&format!("location /callback {{ {} {LIST} }}", ifs(set))).sets();
+        assert_eq!((surely.as_str(), possibly.as_str()), ("", "all"));
+        let locations: String =
+            (0..10_000).map(|at| format!("location /callback{at} {{ {LIST} }}\n")).collect();
+        server(&locations).check("all", "all");
+        let lines: String = (0..100_000)
+            .map(|at| format!("allow 10.{}.{}.{};\n", at >> 15, at >> 7 & 255, (at & 127) * 2))
+            .collect();
+        let case = server(&format!("location /callback {{ {lines} deny all; }}"));
+        case.ask(|_, admission| assert_eq!(admission.surely.v4().len(), 100_000));
+    }
+
+    #[test]
+    fn what_a_stream_passes_on_to_nginx_itself_is_asked_again() {
+        let whole = |stream: &str, listen: &str, inside: &str| {
+            Case::whole(&format!(
+                "events {{}} stream {{ server {{ listen 80; listen [::]:80; {stream} }} }}
+                 http {{ server {{ listen {listen}; server_name shop.example; {inside} }} }}"
+            ))
+        };
+        let pass = "allow 192.0.2.0/24; deny all; proxy_pass 127.0.0.1:8080;";
+        let list = format!("location /callback {{ {LIST} }}");
+        whole(pass, "8080", &list).check("", "");
+        whole(pass, "8080", "location /callback { allow 127.0.0.1; deny all; }")
+            .check("192.0.2.0/24", "192.0.2.0/24");
+        whole(pass, "9090", &list).check("192.0.2.0/24", "192.0.2.0/24");
+        let told = format!("set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol; {list}");
+        whole(&format!("proxy_protocol on; {pass}"), "8080 proxy_protocol", &told)
+            .check("192.0.2.1", "192.0.2.1");
+        let mut case = whole(pass, "8080", &list);
+        case.request.path = String::new();
+        case.check("192.0.2.0/24", "192.0.2.0/24");
+        case.question.port = 8080;
+        case.question.addresses = vec!["127.0.0.1".parse().unwrap()];
+        case.check("", "0.0.0.0/0");
     }
 }

@@ -1,13 +1,15 @@
 //! Where a block of Lua ends. Its code is never understood.
 //!
 //! Braces count, but for those in strings, long brackets and comments:
-//! <https://www.lua.org/manual/5.1/manual.html#2.1>.
+//! <https://www.lua.org/manual/5.1/manual.html#2.1>. A quote whose line has no second one is taken for a letter.
 
 /// The length of what stands before the brace that closes the block; `None` where none does.
 pub(super) fn block(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut depth = 0_usize;
     let mut at = 0;
+    // Where lines end in which a quote was the last of its kind: others in them needn't be looked for again.
+    let (mut single, mut double) = (0, 0);
     loop {
         let rest = bytes.get(at..)?;
         let skip = rest.iter().position(|byte| matches!(byte, b'{' | b'}' | b'"' | b'\'' | b'[' | b'-'))?;
@@ -25,20 +27,29 @@ pub(super) fn block(text: &str) -> Option<usize> {
             }
             b'[' => long(rest)?,
             b'-' => comment(rest)?,
-            quote => string(rest, *quote)?,
+            b'\'' => string(rest, b'\'', &mut single, at),
+            _ => string(rest, b'"', &mut double, at),
         };
     }
 }
 
-/// The length of a string with its quotes.
-fn string(rest: &[u8], quote: u8) -> Option<usize> {
+/// The length of a string with its quotes, or of the quote alone where its line has no other, which is noted.
+fn string(rest: &[u8], quote: u8, alone_until: &mut usize, at: usize) -> usize {
+    if at < *alone_until {
+        return 1;
+    }
     let mut escaped = false;
-    let length = rest.iter().skip(1).position(|byte| {
-        let ends = *byte == quote && !escaped;
+    let end = rest.iter().skip(1).position(|byte| {
+        let ends = *byte == b'\n' || (*byte == quote && !escaped);
         escaped = *byte == b'\\' && !escaped;
         ends
     });
-    Some(length? + 2)
+    let end = end.map_or(rest.len(), |end| end + 1);
+    if rest.get(end) == Some(&quote) {
+        return end + 1;
+    }
+    *alone_until = at + end;
+    1
 }
 
 /// The length of `[==[ … ]==]`, or of the bracket alone where it starts none.
@@ -86,6 +97,9 @@ mod tests {
             " x = [[ } ]] y = [==[ ]] } ]=] ]==] ",
             " t[1] = a[b[2]] - 1 ",
             " --[ }\n ",
+            "x = '",
+            "x = \"\n\"",
+            "x = '\n' }'",
         ] {
             assert_eq!(block(&format!("{code}}} rest }}")), Some(code.len()), "{code}");
         }
@@ -93,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_does_not_end_is_no_block() {
-        for code in ["", "{}", "\"}", "[[ }", "--[[ }\n", "-- }", "'\\'}", "[=[ ]]}"] {
+        for code in ["", "{}", "\"}\"", "[[ }", "--[[ }\n", "-- }", "'\\'}'", "[=[ ]]}"] {
             assert_eq!(block(code), None, "{code}");
         }
     }

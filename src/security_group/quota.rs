@@ -94,7 +94,7 @@ pub fn deployed(groups: &Groups, chosen: &[&Group], rules_max: u32) -> Vec<Findi
             if rules > rules_max {
                 findings.push(finding(
                     format!("{group} has {rules} {family} rules as AWS counts them, above the quota of {rules_max}"),
-                    "AWS takes no further rule: take some away, or tell the quota that the account has",
+                    "AWS takes no further rule: take some away, or tell the quota that the account has with `--rules-max`",
                 ));
             } else if rules == rules_max {
                 findings.push(finding(

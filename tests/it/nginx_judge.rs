@@ -103,7 +103,7 @@ fn judged(configuration: &Path, question: &Question, found: &Found) -> String {
     };
     // Random configurations may lead round and round.
     let gave_up = !question.is_stated() && answer.gave_up();
-    let mut faults = String::new();
+    let mut faults = answer.misses(question);
     let mut wrong = 0;
     for (source, status) in found {
         let is_open = gave_up || question.undetermined.has(*source);

@@ -173,6 +173,70 @@ fn words_are_those_of_nginx() {
     }
 }
 
+/// What may stand in a server, or may not.
+const ODD: &[&str] = &[
+    "set $x a}b;",
+    "set $x a{b;",
+    "set $x ${x}b;",
+    "set $x \"${x}\";",
+    "set $x a$;",
+    "set $x 'a\nb';",
+    "set $x \"a\"b;",
+    "set $x \"a\"#;",
+    "set $x \"a\" #b\n;",
+    "set $x a#b;",
+    "set $x a\\;b;",
+    "set $x a\\{b\\};",
+    "set $x a\\",
+    "set $x",
+    ";",
+    "{",
+    "}",
+    "{}",
+    "location / {",
+    "location /{allow all;}",
+    "location / { } }",
+    "location / { };",
+    "set $x 'a",
+    "set $x \"a",
+    "set $x a;;",
+    "set\n$x\n\ta\r\n;",
+    "\"set\" $x a;",
+    "set $x \"\";",
+    "set $x '';",
+    "set $x a\0b;",
+    "set $x \u{feff};",
+    "\u{feff}set $x a;",
+    "#",
+    "# {",
+    "#\n}",
+    "if ($x = \"a\") { }",
+    "if ($x = \"a\"){ }",
+    "if ($x = \"a\")# }\n{ }",
+    "set $x a b;",
+    "include good;",
+    "include open;",
+    "include closed;",
+    "include none;",
+    "include no*;",
+    "include [g]ood;",
+    "include good good;",
+    "include;",
+    "include good { }",
+    "include goo?;",
+    "include {good,open};",
+    "include 'good';",
+    "location / { include good; }",
+    "if ($x) { include good; }",
+    "types { include none*; }",
+    "types { a { } }",
+    "types { include good; }",
+    "types { \"a b\"; }",
+    "location ~ ^/a{2}$ { }",
+    "location ~ \"^/a{2}$\" { }",
+    "location ~ \\.php$ { }",
+];
+
 #[test]
 fn what_nginx_refuses_for_its_form_is_refused() {
     if !have(&["nginx"]) {
@@ -184,71 +248,7 @@ fn what_nginx_refuses_for_its_form_is_refused() {
     scene.write("closed", "}\n");
     let long = |count: usize| "x".repeat(count);
     let server = |text: &str| whole(scene.path(), &format!("server {{\n{text}\n}}"));
-    let mut texts: Vec<Vec<u8>> = [
-        "set $x a}b;",
-        "set $x a{b;",
-        "set $x ${x}b;",
-        "set $x \"${x}\";",
-        "set $x a$;",
-        "set $x 'a\nb';",
-        "set $x \"a\"b;",
-        "set $x \"a\"#;",
-        "set $x \"a\" #b\n;",
-        "set $x a#b;",
-        "set $x a\\;b;",
-        "set $x a\\{b\\};",
-        "set $x a\\",
-        "set $x",
-        ";",
-        "{",
-        "}",
-        "{}",
-        "location / {",
-        "location /{allow all;}",
-        "location / { } }",
-        "location / { };",
-        "set $x 'a",
-        "set $x \"a",
-        "set $x a;;",
-        "set\n$x\n\ta\r\n;",
-        "\"set\" $x a;",
-        "set $x \"\";",
-        "set $x '';",
-        "set $x a\0b;",
-        "set $x \u{feff};",
-        "\u{feff}set $x a;",
-        "#",
-        "# {",
-        "#\n}",
-        "if ($x = \"a\") { }",
-        "if ($x = \"a\"){ }",
-        "if ($x = \"a\")# }\n{ }",
-        "set $x a b;",
-        "include good;",
-        "include open;",
-        "include closed;",
-        "include none;",
-        "include no*;",
-        "include [g]ood;",
-        "include good good;",
-        "include;",
-        "include good { }",
-        "include goo?;",
-        "include {good,open};",
-        "include 'good';",
-        "location / { include good; }",
-        "if ($x) { include good; }",
-        "types { include none*; }",
-        "types { a { } }",
-        "types { include good; }",
-        "types { \"a b\"; }",
-        "location ~ ^/a{2}$ { }",
-        "location ~ \"^/a{2}$\" { }",
-        "location ~ \\.php$ { }",
-    ]
-    .iter()
-    .map(|text| server(text).into_bytes())
-    .collect();
+    let mut texts: Vec<Vec<u8>> = ODD.iter().map(|text| server(text).into_bytes()).collect();
     for count in [4093, 4094, 4095, 4096, 5000, 9000] {
         let long = long(count);
         let words = [
@@ -549,4 +549,123 @@ fn patterns_are_those_of_nginx() {
         .chain([String::new()])
         .collect();
     compare("map", &tables, &texts, mapped);
+}
+
+/// Directives in a line, with the files that they are in.
+fn shown(files: &Files) -> String {
+    fn one(directive: &Directive<'_>, files: &Files) -> String {
+        let name = &files.listings()[usize::try_from(directive.place.file).unwrap()].name;
+        let words = directive.words.join("|");
+        let block = directive.block.as_ref();
+        let block = block.map(|block| block.iter().map(|inner| one(inner, files)).collect::<String>());
+        format!("{name}:{} {words} {{{}}}\n", directive.place.line, block.unwrap_or_default())
+    }
+    read(files).unwrap().directives.iter().map(|directive| one(directive, files)).collect()
+}
+
+#[test]
+fn a_dump_is_read_as_its_files_are() {
+    if !have(&["nginx"]) {
+        return;
+    }
+    let scene = Scene::new();
+    let folder = scene.path().display().to_string();
+    let text = "include conf.d/*.conf;\ninclude conf.d/[a-b].inc;\ninclude none/*;\ngeo $g { include g.txt; }\n\
+        # configuration file /etc/nginx/other.conf:\nmap $g $m { include m/*; }\ninclude conf.d/empty;";
+    let main = scene.write("nginx.conf", whole(scene.path(), text));
+    scene.write("conf.d/10.conf", "server { listen unix:/a; include twice; }");
+    scene.write(
+        "conf.d/9.conf",
+        "# configuration file 9\r\nserver {\r\n listen unix:/b;\r\n include twice;\r\n}\r\n\r\n",
+    );
+    scene.write(
+        "conf.d/Z.conf",
+        format!("# configuration file {folder}/nginx.conf:\n# configuration file {folder}/none/x:\n\n\n"),
+    );
+    scene.write("conf.d/.hidden.conf", "}");
+    scene.write("conf.d/a.inc", "# no line's end");
+    scene.write("conf.d/empty", "");
+    scene.write("twice", "set $t 'a\n#b';\n");
+    scene.write("g.txt", "default 1;\n10.0.0.0/8 2;");
+    scene.write("m/1", "a 1;\n");
+    scene.write("m/2", "b 2;\n");
+    let output = tool("nginx").args(["-T", "-e", "stderr", "-c"]).arg(&main).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (dump, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let tree = shown(&callgate::system::nginx::files(&main, None).unwrap());
+    for dump in [dump.clone(), said.clone() + &dump, dump + &said] {
+        assert_eq!(shown(&Files::of_dump(&dump).unwrap().unwrap()), tree);
+    }
+    // A copy whose root is another folder is read alike.
+    let copy = callgate::system::nginx::files(&main, Some(Path::new("/"))).unwrap();
+    assert_eq!(shown(&copy), tree);
+}
+
+#[test]
+fn programs_end_where_their_module_ends_them() {
+    let module = Path::new("/usr/lib/nginx/modules/ngx_http_lua_module.so");
+    if !have(&["nginx"]) || !module.is_file() {
+        return;
+    }
+    let scene = Scene::new();
+    let mut counts = (0, 0);
+    for code in [
+        "",
+        "return",
+        "local t = {1, {2}}",
+        "x = '}'",
+        "x = \"}\"",
+        "x = '\\'}'",
+        "x = '\\\\'",
+        "x = [[ } ]]",
+        "x = [==[ ]] } ]=] ]==]",
+        "-- }\n",
+        "--[[ } \n ]]",
+        "--[==[ } ]] ]==]",
+        "--[ }\n",
+        "x = a[b[1]]",
+        "x = 1 - -1",
+        "x = 1 --}",
+        "}",
+        "{",
+        "x = '",
+        "x = \"\n\"",
+        "x = [[",
+        "--[[",
+        "--",
+        "x = 'a\\\n}'",
+        "x = \"'}\"",
+        "x = '\"}'",
+        "x = [=[}]=]",
+        "-- '\n",
+        "-- [[\n",
+        "x = #t",
+        "x = t['}']",
+        "# }\n",
+        "x = \"a\\\"}\"",
+        "--[=[ ]] } ]=]",
+        "x = '}' -- '}\n",
+    ] {
+        let server = format!("server {{ location / {{ access_by_lua_block {{ {code} }}\n return 204;\n}} }}");
+        let ndk = "/usr/lib/nginx/modules/ndk_http_module.so";
+        let modules = format!("load_module {ndk};\nload_module {};\n", module.display());
+        let text = modules + &whole(scene.path(), &server);
+        let nginx = tested(&scene, &text);
+        let files = Files::single("nginx.conf", text);
+        let ours = read(&files).map(|config| {
+            let location = found(&config.directives, "location").unwrap();
+            location.block.as_ref().unwrap().iter().map(|one| one.name().to_owned()).collect::<Vec<_>>()
+        });
+        match nginx {
+            Ok(()) => {
+                counts.0 += 1;
+                assert_eq!(ours, Ok(vec!["access_by_lua_block".to_owned(), "return".to_owned()]), "{code}");
+            }
+            Err(said) => {
+                counts.1 += 1;
+                assert!(ours.is_err(), "{code} is read as {ours:?}, and nginx says {said}");
+            }
+        }
+    }
+    assert!(counts.0 > 15 && counts.1 > 3, "{counts:?}");
 }

@@ -81,16 +81,13 @@ impl NginxOptions {
     pub(super) fn read(self) -> anyhow::Result<(Files, Request)> {
         let request = Request {
             server_name: self.server_name,
-            path: self.path.ok_or_else(|| {
-                anyhow!(
-                    "no path is named that callers ask nginx for\n  help: add it, such as `--path /callback`"
-                )
-            })?,
+            // Of a server of the stream module no path is asked.
+            path: self.path.unwrap_or_default(),
             method: self.method,
             headers: self.header,
             proxy: self.proxy,
         };
-        if !request.path.starts_with('/') {
+        if !request.path.is_empty() && !request.path.starts_with('/') {
             return Err(anyhow!(
                 "`{}` is no path of a request\n  help: begin it with `/`, such as `--path /callback`",
                 request.path.escape_debug()

@@ -6,7 +6,7 @@ use super::level::{LevelId, Number, Program, first};
 use super::pieces::{Layers, Pieces};
 use super::state::{Client, is_mapped};
 use crate::nginx::address::{Network, Operand, Range};
-use crate::prefix::PrefixSet;
+use crate::prefix::{Family, PrefixSet};
 
 /// The allow and deny lines in force at a level.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl List {
                     has_v4 = true;
                 }
                 Some(Operand::Network(Network { range: Range::V6(span), .. })) => {
-                    layers.push_v6(span, *number)
+                    layers.push_v6(span, *number);
                 }
                 Some(Operand::Unix) | None => {}
             }
@@ -97,7 +97,12 @@ impl List {
         }
     }
 
-    /// Whether some address is named by no line.
+    /// Whether lines name addresses of this family.
+    pub(super) fn names(&self, family: Family) -> bool {
+        !self.deciding.whose(|_| true).is_family_empty(family)
+    }
+
+    /// The addresses that no line names.
     pub(super) fn leaves_out(&self) -> PrefixSet {
         self.deciding.whose(|_| true).complement()
     }

@@ -4,14 +4,23 @@ use std::rc::Rc;
 
 use super::answer::End;
 use super::level::{Number, Role, rule};
-use super::state::{By, Content, State};
-use super::walk::{Phase, Walk};
+use super::state::{By, Content, Once, State};
+use super::walk::{Phase, Walk, changed};
+
+/// The status that an answer gets when an error has a page.
+enum PageStatus {
+    /// The error's.
+    Kept,
+    /// The page's own.
+    Own,
+    /// This one.
+    Is(u16),
+}
 
 /// What an `error_page` says of a status.
 struct Page {
     number: Number,
-    /// The status that the answer gets; `None` within where the page's own counts, without where the error's does.
-    status: Option<Option<u16>>,
+    status: PageStatus,
     target: String,
 }
 
@@ -31,40 +40,40 @@ impl Walk<'_, '_> {
             return self.end(state, End::Status(status));
         };
         self.met(page.number, || format!("answers {status} with `{}`", page.target));
-        state.known.status = page.status.unwrap_or(Some(status));
+        state.known.status = match page.status {
+            PageStatus::Kept => Some(status),
+            PageStatus::Own => None,
+            PageStatus::Is(status) => Some(status),
+        };
         if state.known.status.is_none_or(|status| status < 300) {
             state.known.by = By::One(rule(page.number, Role::Directive));
         }
         let target = self.filled(&mut state, &page.target);
         for (callers, content) in target.among(&state.callers) {
-            let mut state = state.of(callers);
+            let state = state.of(callers);
             let Content::Text(target) = content else {
                 let why = "nobody can say which page an error has".into();
                 self.end(state, End::Unknown(page.number, why));
                 continue;
             };
-            if target.starts_with('/') {
-                if state.known.method != Content::text("HEAD") {
-                    state.known.method = Content::text("GET");
-                }
-                self.redirect_within(state, &target);
-            } else if target.starts_with('@') {
-                self.jump_to_named(state, &target);
-            } else {
-                self.end(state, End::Redirect(302, target));
+            match target.chars().next() {
+                Some('/') => self.redirect_within(as_get(state), &target),
+                Some('@') => self.jump_to_named(state, &target),
+                _ => self.end(state, End::Redirect(302, target)),
             }
         }
     }
 
     /// The page for a status, at the level in force; each request gets one, unless the level says otherwise.
     fn page(&mut self, state: &mut State, status: u16) -> Option<Page> {
-        if state.known.is_error_page || state.known.changes_left == 0 {
+        if state.known.error_page == Once::Done || state.known.changes_left == 0 {
             return None;
         }
         let level = state.known.level;
         let (_, numbers) = self.program.nearest(level, &["error_page"])?;
-        state.known.is_error_page =
-            self.program.setting(level, "recursive_error_pages").as_deref() != Some("on");
+        if self.program.setting(level, "recursive_error_pages").as_deref() != Some("on") {
+            state.known.error_page = Once::Done;
+        }
         numbers.into_iter().find_map(|number| {
             let words = self.program.directive(number)?.arguments();
             let (target, codes) = words.split_last()?;
@@ -77,7 +86,10 @@ impl Walk<'_, '_> {
             let mut statuses = codes.iter().filter_map(|code| code.parse::<u16>().ok());
             statuses.any(|code| code == status).then(|| Page {
                 number,
-                status: answer.map(|answer| answer.parse().ok()),
+                status: match answer {
+                    None => PageStatus::Kept,
+                    Some(answer) => answer.parse().map_or(PageStatus::Own, PageStatus::Is),
+                },
                 target: target.to_string(),
             })
         })
@@ -112,7 +124,7 @@ impl Walk<'_, '_> {
         state.known.is_internal = true;
         state.known.is_changed = false;
         state.known.level = state.known.server;
-        if self.changed(&mut state) {
+        if changed(&mut state) {
             self.go(Phase::ServerRewrite, state);
         } else {
             self.fail(state, 500);
@@ -124,7 +136,7 @@ impl Walk<'_, '_> {
         state.known.is_internal = true;
         state.known.is_changed = false;
         let found = self.program.named(state.known.server, name);
-        let (true, Some(level)) = (self.changed(&mut state), found) else {
+        let (true, Some(level)) = (changed(&mut state), found) else {
             return self.fail(state, 500);
         };
         state.known.level = level;
@@ -132,4 +144,12 @@ impl Walk<'_, '_> {
         self.met(number, || "is where it goes on".to_owned());
         self.limit_methods(state);
     }
+}
+
+/// A page is asked for with GET, unless nothing but its head was asked for.
+fn as_get(mut state: State) -> State {
+    if state.known.method != Content::text("HEAD") {
+        state.known.method = Content::text("GET");
+    }
+    state
 }

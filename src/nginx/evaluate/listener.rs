@@ -78,6 +78,16 @@ impl<'a> Listen<'a> {
         self.options.contains(&option)
     }
 
+    /// The socket that this makes a server the default of.
+    pub(super) fn default_socket(&self) -> Option<(Bound, u16)> {
+        self.is_default().then(|| (self.bound.clone(), self.first))
+    }
+
+    /// Its ports, the first and the last.
+    pub(super) fn ports(&self) -> (u16, u16) {
+        (self.first, self.last)
+    }
+
     fn is_default(&self) -> bool {
         self.has("default_server") || self.has("default")
     }
@@ -166,42 +176,37 @@ impl Listener {
         }
     }
 
+    /// Whether callers of a family reach it from elsewhere.
+    pub(super) fn is_reached_by(&self, family: Family) -> bool {
+        matches!(self.takes(family, None), Takes::Rest | Takes::Exactly) || {
+            !matches!(self.bound, Bound::Name(_)) && self.takes(family, None) == Takes::Perhaps
+        }
+    }
+
     /// The servers that may answer a request with this name; all of them where callers may write any.
     pub(super) fn answering(&self, program: &Program<'_>, name: Option<&str>) -> Vec<LevelId> {
         let Some(name) = name else { return self.servers.clone() };
         let name = host(name);
-        let mut wildcard: Option<(Rank, LevelId)> = None;
-        for server in &self.servers {
-            for known in names(program, *server) {
-                match rank(&known, &name) {
-                    Some(Rank::Exact) => return vec![*server],
-                    Some(rank) if wildcard.as_ref().is_none_or(|(best, _)| rank > *best) => {
-                        wildcard = Some((rank, *server));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        if let Some((_, server)) = wildcard {
+        let names = |server: &LevelId| names(program, *server);
+        let ranks = |server: &LevelId| {
+            let best = names(server).iter().filter_map(|known| rank(known, &name)).max();
+            best.map(|rank| (rank, *server))
+        };
+        // Of equal ones the first server has the name.
+        let best =
+            self.servers.iter().filter_map(ranks).reduce(|best, one| if one.0 > best.0 { one } else { best });
+        if let Some((_, server)) = best {
             return vec![server];
         }
-        self.by_pattern(program, &name)
-    }
-
-    fn by_pattern(&self, program: &Program<'_>, name: &str) -> Vec<LevelId> {
         let mut perhaps = Vec::new();
-        for server in &self.servers {
-            for known in names(program, *server) {
-                let Some(text) = known.strip_prefix('~') else { continue };
-                // nginx compares names of servers without case.
-                match Expression::new(text, Case::Insensitive).find(name) {
-                    Found::Yes(_) => {
-                        perhaps.push(*server);
-                        return perhaps;
-                    }
-                    Found::No => {}
-                    Found::Unknown(_) => perhaps.push(*server),
+        for (server, pattern) in self.patterns(program) {
+            match pattern.find(&name) {
+                Found::Yes(_) => {
+                    perhaps.push(server);
+                    return perhaps;
                 }
+                Found::No => {}
+                Found::Unknown(_) => perhaps.push(server),
             }
         }
         perhaps.push(self.default);
@@ -209,11 +214,23 @@ impl Listener {
         perhaps
     }
 
-    /// Whether a server of this socket has this name itself, and is not only what answers all others.
-    pub(super) fn is_named(&self, program: &Program<'_>, server: LevelId, name: &str) -> bool {
-        let name = host(name);
-        names(program, server).iter().any(|known| rank(known, &name).is_some())
+    /// Patterns of names, in their order.
+    fn patterns(&self, program: &Program<'_>) -> Vec<(LevelId, Expression)> {
+        let mut found = Vec::new();
+        for server in &self.servers {
+            let names = names(program, *server);
+            let patterns = names.iter().filter_map(|name| name.strip_prefix('~'));
+            // Names of servers are compared without case.
+            found.extend(patterns.map(|text| (*server, Expression::new(text, Case::Insensitive))));
+        }
+        found
     }
+}
+
+/// Whether a server has this name itself, and is not only what answers all others.
+pub(super) fn is_named(program: &Program<'_>, server: LevelId, name: &str) -> bool {
+    let name = host(name);
+    names(program, server).iter().any(|known| rank(known, &name).is_some())
 }
 
 /// How a socket stands to an address that callers dial.
@@ -299,10 +316,8 @@ fn rank(known: &str, name: &str) -> Option<Rank> {
     }
     if known.starts_with('.') {
         let own = known.get(1..) == Some(name);
-        return match own {
-            true => Some(Rank::Exact),
-            false => name.ends_with(known).then_some(Rank::Leading(known.len())),
-        };
+        let within = || name.ends_with(known).then_some(Rank::Leading(known.len()));
+        return if own { Some(Rank::Exact) } else { within() };
     }
     let head = known.strip_suffix('*').filter(|head| head.ends_with('.'))?;
     (name.len() > head.len() && name.starts_with(head)).then_some(Rank::Trailing(head.len()))

@@ -45,6 +45,13 @@ impl Name {
     }
 }
 
+impl Name {
+    /// Whether patterns are tried once this is the longest that fits.
+    fn patterns(&self) -> Patterns {
+        if matches!(self, Name::Final(_)) { Patterns::Skipped } else { Patterns::Tried }
+    }
+}
+
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -59,10 +66,11 @@ pub(super) enum Place {
 }
 
 impl Place {
-    fn level(&self) -> Option<LevelId> {
+    /// The same, with what the pattern of the level around has captured.
+    fn with(self, captured: Captured) -> Self {
         match self {
-            Place::Level(id, _) | Place::Slash(id) | Place::Unknown(id, _) => Some(*id),
-            Place::Server => None,
+            Place::Level(id, None) => Place::Level(id, Some(captured)),
+            other => other,
         }
     }
 }
@@ -168,9 +176,8 @@ impl Finder<'_, '_> {
                 && self.path.starts_with(text.as_str())
                 && (text.len() > length || matches!(best, Best::None))
             {
-                let is_final = matches!(name, Name::Final(_));
                 length = text.len();
-                best = Best::Prefix(*id, if is_final { Patterns::Skipped } else { Patterns::Tried });
+                best = Best::Prefix(*id, name.patterns());
             }
         }
         match slash {
@@ -186,18 +193,11 @@ impl Finder<'_, '_> {
             let Kind::Location(Name::Pattern(expression)) = &level.kind else { continue };
             match expression.find(self.path) {
                 Found::Yes(captured) => {
-                    let nested = self.within(*id, depth).map(|(place, _)| place);
-                    return Some(match nested {
-                        None | Some(Place::Level(_, None)) => {
-                            let inner = nested.map_or(*id, |place| place.level().unwrap_or(*id));
-                            Place::Level(inner, Some(expression.captured(captured)))
-                        }
-                        Some(nested) => nested,
-                    });
+                    let nested = self.within(*id, depth).map_or(Place::Level(*id, None), |(place, _)| place);
+                    return Some(nested.with(expression.captured(captured)));
                 }
-                Found::No => {}
                 Found::Unknown(why) if self.unknown.is_none() => self.unknown = Some((*id, why)),
-                Found::Unknown(_) => {}
+                Found::No | Found::Unknown(_) => {}
             }
         }
         None

@@ -14,8 +14,8 @@ const RELOAD: &str = "then `nginx -t && nginx -s reload`";
 
 impl Asked<'_> {
     /// The lines to add, and where; `None` where no short change is safe.
-    pub(super) fn lines(&self, rule: RuleId, sources: &PrefixSet, wanted: Wanted) -> Option<String> {
-        let (number, role) = ruled(rule)?;
+    pub(super) fn lines(&self, id: RuleId, sources: &PrefixSet, wanted: Wanted) -> Option<String> {
+        let (number, role) = ruled(id)?;
         let directive = self.program.directive(number)?;
         let listing = self.files.listings().get(usize::try_from(directive.place.file).ok()?)?;
         let place = format!("{}:{}", line(&listing.name), directive.place.line);

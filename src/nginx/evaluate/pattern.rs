@@ -27,7 +27,12 @@ impl Expression {
 
     /// What its groups hold, with their names.
     pub(super) fn captured(&self, groups: Option<Vec<Option<String>>>) -> Captured {
-        Captured { groups, names: self.pattern().names().to_vec() }
+        Captured { groups, names: self.names().to_vec() }
+    }
+
+    /// Names of its groups, with their numbers.
+    pub(super) fn names(&self) -> &[(String, usize)] {
+        self.pattern().names()
     }
 
     /// Its text, and whether case counts.
@@ -57,8 +62,3 @@ impl PartialEq for Expression {
 }
 
 impl Eq for Expression {}
-
-/// A plain yes or no, which captures nothing.
-pub(super) fn plain(holds: bool) -> Found {
-    if holds { Found::Yes(Some(Vec::new())) } else { Found::No }
-}

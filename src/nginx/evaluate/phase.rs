@@ -5,8 +5,7 @@ use std::rc::Rc;
 use super::access::{List, Said, Sense, sense};
 use super::answer::{Answer, End, Serving};
 use super::level::{Kind, LevelId, Number, Role, first, rule};
-use super::pieces::Layers;
-use super::state::{By, Client, Content, Origin, State};
+use super::state::{By, Client, Content, Once, Origin, State};
 use super::walk::{Phase, Walk};
 use crate::admission::RuleId;
 use crate::prefix::PrefixSet;
@@ -33,6 +32,18 @@ type Named = (PrefixSet, By);
 /// Directives whose modules make the content.
 const PASSING: [&str; 6] =
     ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass"];
+
+/// Directives whose modules run code of others in the access phase.
+const CODE: [&str; 8] = [
+    "access_by_lua",
+    "access_by_lua_block",
+    "access_by_lua_file",
+    "access_by_lua_no_postpone",
+    "js_access",
+    "auth_jwt",
+    "auth_digest",
+    "auth_ldap",
+];
 
 impl Walk<'_, '_> {
     /// Who may: allow and deny, passwords, subrequests, code.
@@ -75,11 +86,8 @@ impl Walk<'_, '_> {
                 let program = self.program;
                 let of = |wanted| {
                     let set = pieces.whose(|number| sense(program, number) == wanted);
-                    let mut layers = Layers::default();
-                    for (first, last, number) in pieces.within(&set).ranges() {
-                        layers.push(first, last, rule(number, Role::Directive).0);
-                    }
-                    (set, By::Each(Rc::new(layers.decided())))
+                    let own = pieces.within(&set).tagged(|number| rule(number, Role::Directive).0);
+                    (set, By::Each(Rc::new(own)))
                 };
                 let (allowed, denied) = (of(Sense::Allow), of(Sense::Deny));
                 let unlisted = state.callers.difference(&allowed.0).difference(&denied.0);
@@ -93,6 +101,9 @@ impl Walk<'_, '_> {
             let end = self.program.level(list.level).map_or(0, |level| level.number);
             let end = rule(end, Role::EndOfList);
             self.met_rule(end, || "no line names it".to_owned());
+            if satisfy == Satisfy::All || !self.asks_more(state.known.level) {
+                self.about_unlisted(&list, &unlisted);
+            }
             let mut state = state.of(unlisted);
             state.known.by = By::One(end);
             asked.push((state, Verdict::Open));
@@ -110,6 +121,13 @@ impl Walk<'_, '_> {
             }
         }
         asked
+    }
+
+    /// Whether more is asked of callers than their address.
+    fn asks_more(&self, level: LevelId) -> bool {
+        let in_force =
+            |name: &&str| self.program.setting(level, name).is_some_and(|setting| setting != "off");
+        ["auth_basic", "auth_request"].iter().chain(&CODE).any(in_force)
     }
 
     /// The address that is tested is not known: whatever the lines say of any is possible.
@@ -187,14 +205,14 @@ impl Walk<'_, '_> {
                 continue;
             };
             let realm = self.filled(&mut state, first(line.arguments()));
-            for (callers, content) in realm.among(&state.callers) {
-                let state = state.of(callers);
-                if content == Content::text("off") {
-                    all.push((state, verdict.clone()));
-                    continue;
-                }
-                let why: Rc<str> = "it asks for a password".into();
-                all.extend(self.either((number, 401, &why), satisfy, (state, verdict.clone())));
+            let (off, on): (Vec<_>, Vec<_>) = realm
+                .among(&state.callers)
+                .into_iter()
+                .partition(|(_, content)| *content == Content::text("off"));
+            all.extend(off.into_iter().map(|(callers, _)| (state.of(callers), verdict.clone())));
+            let why: Rc<str> = "it asks for a password".into();
+            for (callers, _) in on {
+                all.extend(self.either((number, 401, &why), satisfy, (state.of(callers), verdict.clone())));
             }
         }
         all
@@ -235,7 +253,7 @@ impl Walk<'_, '_> {
         known.origin = Origin::Subrequest;
         known.is_internal = true;
         known.is_changed = false;
-        known.is_error_page = false;
+        known.error_page = Once::Open;
         known.status = None;
         known.captured = None;
         self.run(Phase::ServerRewrite, vec![inner])
@@ -251,8 +269,7 @@ impl Walk<'_, '_> {
     ) -> Vec<(State, Verdict)> {
         let by = By::One(rule(number, Role::Directive));
         let status = match end {
-            End::Status(status) => *status,
-            End::Redirect(status, _) => *status,
+            End::Status(status) | End::Redirect(status, _) => *status,
             End::Content(_) | End::Unknown(..) => {
                 let why: Rc<str> = match end {
                     End::Unknown(_, why) => Rc::clone(why),
@@ -280,16 +297,6 @@ impl Walk<'_, '_> {
 
     /// Code of others in the access phase.
     fn by_code(&mut self, satisfy: Satisfy, asked: Vec<(State, Verdict)>) -> Vec<(State, Verdict)> {
-        const CODE: [&str; 8] = [
-            "access_by_lua",
-            "access_by_lua_block",
-            "access_by_lua_file",
-            "access_by_lua_no_postpone",
-            "js_access",
-            "auth_jwt",
-            "auth_digest",
-            "auth_ldap",
-        ];
         let mut all = Vec::new();
         for (state, verdict) in asked {
             let level = state.known.level;
@@ -359,7 +366,7 @@ impl Walk<'_, '_> {
             match content {
                 Content::Text(target) if target.starts_with('@') => self.jump_to_named(state, &target),
                 Content::Text(target) => self.redirect_within(state, &target),
-                Content::Caller | Content::Unknown(_) => {
+                Content::Caller(_) | Content::Unknown(_) => {
                     self.end(state, End::Unknown(number, Rc::clone(&why)));
                 }
             }
@@ -385,19 +392,18 @@ impl Walk<'_, '_> {
             let mut state = state.clone();
             let filled = self.filled(&mut state, &name);
             for (callers, content) in filled.among(&state.callers) {
-                let state = state.of(callers);
-                let Content::Text(name) = content else {
-                    self.end(state, End::Unknown(number, Rc::clone(&why)));
-                    continue;
-                };
-                self.note(number, &why, &state.callers);
-                let target = if name.starts_with('/') {
-                    name.to_string()
-                } else {
-                    format!("{}{name}", state.known.path)
-                };
-                self.redirect_within(state, &target);
+                self.page_of_folder((number, &why), state.of(callers), &content);
             }
         }
+    }
+
+    fn page_of_folder(&mut self, (number, why): (Number, &Rc<str>), state: State, name: &Content) {
+        let Content::Text(name) = name else {
+            return self.end(state, End::Unknown(number, Rc::clone(why)));
+        };
+        self.note(number, why, &state.callers);
+        let is_path = name.starts_with('/');
+        let target = if is_path { name.to_string() } else { format!("{}{name}", state.known.path) };
+        self.redirect_within(state, &target);
     }
 }

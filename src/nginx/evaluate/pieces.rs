@@ -23,16 +23,6 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Adds an interval, after all others.
-    pub(super) fn push(&mut self, first: IpAddr, last: IpAddr, tag: u32) {
-        match (first, last) {
-            (IpAddr::V4(first), IpAddr::V4(last)) => self.push_v4((first.into(), last.into()), tag),
-            (IpAddr::V6(first), IpAddr::V6(last)) => self.push_v6((first.into(), last.into()), tag),
-            // Both ends are of one family.
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
-        }
-    }
-
     /// Adds an interval of IPv4.
     pub(super) fn push_v4(&mut self, span: Span<u32>, tag: u32) {
         self.v4.push(span);
@@ -103,6 +93,17 @@ impl Pieces {
     /// The part of it within a set.
     pub(super) fn within(&self, set: &PrefixSet) -> Self {
         Self { v4: within(&self.v4, set.v4()), v6: within(&self.v6, set.v6()) }
+    }
+
+    /// The same intervals with other tags, which tell them apart as well.
+    pub(super) fn tagged(mut self, tag: impl Fn(u32) -> u32) -> Self {
+        for (_, old) in &mut self.v4 {
+            *old = tag(*old);
+        }
+        for (_, old) in &mut self.v6 {
+            *old = tag(*old);
+        }
+        self
     }
 
     /// Every interval with its tag, IPv4 first, ascending.

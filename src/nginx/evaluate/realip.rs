@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::level::{LevelId, Number, Role, first, rule};
-use super::state::{Client, State, all_of, settle};
+use super::state::{Client, Once, State, all_of, settle};
 use super::walk::Walk;
 use crate::nginx::address::Network;
 use crate::prefix::PrefixSet;
@@ -48,13 +48,14 @@ impl Walk<'_, '_> {
 
     /// The same, where this header or protocol tells it.
     pub(super) fn real_ip_by(&mut self, id: LevelId, header: &str, state: State) -> Vec<State> {
-        if state.known.is_told {
+        if state.known.told == Once::Done {
             return vec![state];
         }
         let Some(trusted) = self.trusted(id) else { return vec![state] };
         if header == "proxy_protocol" && !self.way.is_proxied {
             return vec![state];
         }
+        self.about_trusted(&trusted, header);
         let mut states = Vec::new();
         let inside = state.known.client.within(&trusted.peers).unwrap_or_else(PrefixSet::everything);
         let (telling, others) = (state.callers.intersection(&inside), state.callers.difference(&inside));
@@ -65,7 +66,7 @@ impl Walk<'_, '_> {
             self.note(number, &why, &others);
             let mut perhaps = state.of(others);
             perhaps.known.client = Client::Told(why);
-            perhaps.known.is_told = true;
+            perhaps.known.told = Once::Done;
             settle(&mut states, perhaps);
         }
         if telling.is_empty() {
@@ -82,15 +83,18 @@ impl Walk<'_, '_> {
 
     /// What becomes of those whose peer is trusted.
     fn told(&self, id: LevelId, (header, trusted): (&str, &PrefixSet), mut state: State) -> Vec<State> {
-        let is_recursive = self.program.setting(id, "real_ip_recursive").as_deref() == Some("on");
+        let reading = match self.program.setting(id, "real_ip_recursive").as_deref() {
+            Some("on") => Reading::Beyond,
+            _ => Reading::Last,
+        };
         let shown = if header == "proxy_protocol" {
             "the PROXY protocol".to_owned()
         } else {
             format!("`{}`", shown(header))
         };
-        if self.request.proxy.is_some() {
-            state.known.is_told = true;
-            if header == "x-forwarded-for" && is_recursive {
+        if self.way.proxy.is_some() {
+            state.known.told = Once::Done;
+            if header == "x-forwarded-for" && reading == Reading::Beyond {
                 // A caller from a trusted network is taken for one more proxy, whose word counts.
                 let mut forging = state.of(state.callers.intersection(trusted));
                 forging.known.client =
@@ -109,29 +113,38 @@ impl Walk<'_, '_> {
         if values.is_empty() || header == "proxy_protocol" {
             let why = format!("the address that is tested is what {shown} says");
             state.known.client = Client::Told(why.into());
-            state.known.is_told = true;
+            state.known.told = Once::Done;
             return vec![state];
         }
         let address = match header {
-            "x-forwarded-for" => forwarded(&values, trusted, is_recursive),
+            "x-forwarded-for" => forwarded(&values, trusted, reading),
             _ => values.last().and_then(|value| parsed(value)),
         };
         if let Some(address) = address {
             state.known.client = Client::Fixed(address);
-            state.known.is_told = true;
+            state.known.told = Once::Done;
         }
         vec![state]
     }
 }
 
+/// How far `X-Forwarded-For` is read, from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Its last address.
+    Last,
+    /// Beyond those that are trusted.
+    Beyond,
+}
+
 /// The address that `X-Forwarded-For` tells: the last one, or the last that is not trusted.
-pub(super) fn forwarded(values: &[&str], trusted: &PrefixSet, is_recursive: bool) -> Option<IpAddr> {
+pub(super) fn forwarded(values: &[&str], trusted: &PrefixSet, reading: Reading) -> Option<IpAddr> {
     let all = values.iter().rev().flat_map(|value| value.rsplit([',', ' ']));
     let mut found = None;
     for text in all.filter(|text| !text.is_empty()) {
         let Some(address) = parsed(text) else { return found };
         found = Some(address);
-        if !is_recursive || !trusted.contains(address.to_canonical()) {
+        if reading == Reading::Last || !trusted.contains(address.to_canonical()) {
             return found;
         }
     }

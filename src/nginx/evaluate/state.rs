@@ -18,9 +18,34 @@ pub(super) enum Content {
     /// It is this.
     Text(Rc<str>),
     /// The caller's own address, as nginx writes it.
-    Caller,
+    Caller(Form),
     /// Nobody can say, and why.
     Unknown(Rc<str>),
+}
+
+/// How nginx writes a caller's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// One of IPv4 as IPv6 has it.
+    Mapped,
+}
+
+impl Form {
+    /// The callers whose address is written like this.
+    pub(super) fn written(self, text: &str) -> PrefixSet {
+        let Ok(address) = text.parse::<IpAddr>() else { return PrefixSet::empty() };
+        if address.to_string() != text {
+            return PrefixSet::empty();
+        }
+        let caller = match (self, address) {
+            (Form::Mapped, IpAddr::V4(_)) => return PrefixSet::empty(),
+            (Form::Mapped, IpAddr::V6(v6)) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+            (Form::Plain, _) => address,
+        };
+        std::iter::once(Prefix::single(caller)).collect()
+    }
 }
 
 impl Content {
@@ -89,8 +114,8 @@ pub(super) fn all_of(sets: &[PrefixSet]) -> PrefixSet {
     if let [only] = sets {
         return only.clone();
     }
-    let v4 = sets.iter().flat_map(|set| set.v4()).copied().collect();
-    let v6 = sets.iter().flat_map(|set| set.v6()).copied().collect();
+    let v4 = sets.iter().flat_map(PrefixSet::v4).copied().collect();
+    let v6 = sets.iter().flat_map(PrefixSet::v6).copied().collect();
     PrefixSet::from_spans(v4, v6)
 }
 
@@ -125,24 +150,11 @@ impl Client {
     /// Its address as a text.
     pub(super) fn content(&self) -> Content {
         match self {
-            Client::Own | Client::Mapped => Content::Caller,
+            Client::Own => Content::Caller(Form::Plain),
+            Client::Mapped => Content::Caller(Form::Mapped),
             Client::Fixed(address) => Content::text(&address.to_string()),
             Client::Told(why) => Content::Unknown(Rc::clone(why)),
         }
-    }
-
-    /// The callers whose address is written like this.
-    pub(super) fn written(&self, text: &str) -> PrefixSet {
-        let Ok(address) = text.parse::<IpAddr>() else { return PrefixSet::empty() };
-        if address.to_string() != text {
-            return PrefixSet::empty();
-        }
-        let caller = match (self, address) {
-            (Client::Mapped, IpAddr::V4(_)) => return PrefixSet::empty(),
-            (Client::Mapped, IpAddr::V6(v6)) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
-            _ => address,
-        };
-        std::iter::once(Prefix::single(caller)).collect()
     }
 }
 
@@ -180,6 +192,15 @@ pub(super) enum Origin {
     Subrequest,
 }
 
+/// What happens once to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Once {
+    /// Not yet.
+    Open,
+    /// Already.
+    Done,
+}
+
 /// What is known of a request, besides who sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
@@ -193,8 +214,8 @@ pub(super) struct Known {
     pub(super) client: Client,
     /// The address that the connection comes from.
     pub(super) peer: Client,
-    /// Whether the tested address was taken from a header already.
-    pub(super) is_told: bool,
+    /// Whether the tested address was taken from a header.
+    pub(super) told: Once,
     /// `$uri`
     pub(super) path: Rc<str>,
     /// `$args`
@@ -208,15 +229,15 @@ pub(super) struct Known {
     /// How many more changes nginx takes.
     pub(super) changes_left: u8,
     /// What the last pattern captured; `None` where nobody can say.
-    pub(super) captured: Option<Rc<Vec<Option<String>>>>,
+    pub(super) captured: Option<Rc<Vec<Value>>>,
     /// Variables that were set.
     pub(super) variables: Rc<BTreeMap<String, Value>>,
     /// Variables of maps that were asked: they keep their value.
     pub(super) cached: Rc<BTreeMap<String, Value>>,
     /// The status that the answer will have, whatever the content; `None` for the content's own.
     pub(super) status: Option<u16>,
-    /// Whether an error was sent on already, which happens once.
-    pub(super) is_error_page: bool,
+    /// Whether an error was sent on.
+    pub(super) error_page: Once,
     /// By which rule callers came here.
     pub(super) by: By,
 }

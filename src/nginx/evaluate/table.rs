@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::realip::forwarded;
-use super::state::{Client, Content, State, Value};
+use super::realip::{Reading, forwarded};
+use super::state::{Client, Content, Form, State, Value};
 use super::walk::Walk;
 use super::written::{matching, text_of};
 use crate::nginx::geo::Geo;
@@ -82,7 +82,7 @@ impl Walk<'_, '_> {
                         text.parse::<IpAddr>().map_or_else(|_| geo.elsewhere(), |address| geo.value(address));
                     pieces.push((callers, Content::text(value)));
                 }
-                Content::Caller => pieces.extend(shares(geo, &callers)),
+                Content::Caller(_) => pieces.extend(shares(geo, &callers)),
                 Content::Unknown(why) => pieces.push((callers, any_of(geo, &why))),
             }
         }
@@ -109,7 +109,7 @@ impl Walk<'_, '_> {
         callers: &PrefixSet,
     ) -> Vec<(PrefixSet, Content)> {
         let why: Rc<str> = "the address that is looked up is what `X-Forwarded-For` says".into();
-        if matches!(client, Client::Fixed(_)) && self.request.proxy.is_some() {
+        if matches!(client, Client::Fixed(_)) && self.way.proxy.is_some() {
             let forging =
                 if geo.is_recursive { callers.intersection(&geo.proxies) } else { PrefixSet::empty() };
             let mut pieces = of_client(geo, &Client::Own, &callers.difference(&forging));
@@ -122,7 +122,8 @@ impl Walk<'_, '_> {
         if values.is_empty() {
             return vec![(callers.clone(), any_of(geo, &why))];
         }
-        match forwarded(&values, &geo.proxies, geo.is_recursive) {
+        let reading = if geo.is_recursive { Reading::Beyond } else { Reading::Last };
+        match forwarded(&values, &geo.proxies, reading) {
             Some(address) => vec![(callers.clone(), Content::text(geo.value(address)))],
             None => of_client(geo, client, callers),
         }
@@ -136,7 +137,7 @@ impl Walk<'_, '_> {
             self.spend(&callers);
             match content {
                 Content::Text(text) => pieces.extend(self.entry(state, &callers, map.value(&text))),
-                Content::Caller => pieces.extend(self.of_addresses(state, &callers, map)),
+                Content::Caller(form) => pieces.extend(self.of_addresses(state, (&callers, form), map)),
                 Content::Unknown(why) => {
                     let values = map.possible();
                     let content = match values.as_slice() {
@@ -175,10 +176,9 @@ impl Walk<'_, '_> {
     fn of_addresses(
         &mut self,
         state: &mut State,
-        callers: &PrefixSet,
+        (callers, form): (&PrefixSet, Form),
         map: &Map,
     ) -> Vec<(PrefixSet, Content)> {
-        let client = state.known.client.clone();
         let mut pieces = Vec::new();
         let mut rest = callers.clone();
         if map.names_parts() {
@@ -186,7 +186,7 @@ impl Walk<'_, '_> {
         }
         let mut named: BTreeMap<&str, Vec<PrefixSet>> = BTreeMap::new();
         for text in map.texts() {
-            let set = client.written(text).intersection(&rest);
+            let set = form.written(text).intersection(&rest);
             if let Mapped::One { value, .. } = map.value(text)
                 && !set.is_empty()
             {
@@ -199,15 +199,17 @@ impl Walk<'_, '_> {
             pieces.extend(self.entry(state, &set, Mapped::One { value, place: None, captured: None }));
         }
         for (pattern, case) in map.patterns() {
-            let Some(set) = matching(pattern, case, &client) else {
-                pieces.push((rest, Content::unknown("a pattern is asked of the caller's address")));
-                return pieces;
-            };
-            let set = set.intersection(&rest);
+            let matching = matching(pattern, case, form);
+            let open = matching.perhaps.intersection(&rest);
+            if !open.is_empty() {
+                rest = rest.difference(&open);
+                pieces.push((open, Content::unknown("a pattern is asked of the caller's address")));
+            }
+            let set = matching.holds.intersection(&rest);
             rest = rest.difference(&set);
-            pieces.extend(self.like_its_first(state, set, &client, map));
+            pieces.extend(self.like_its_first(state, set, form, map));
         }
-        pieces.extend(self.like_its_first(state, rest, &client, map));
+        pieces.extend(self.like_its_first(state, rest, form, map));
         pieces
     }
 
@@ -216,11 +218,11 @@ impl Walk<'_, '_> {
         &mut self,
         state: &mut State,
         set: PrefixSet,
-        client: &Client,
+        form: Form,
         map: &Map,
     ) -> Vec<(PrefixSet, Content)> {
         let Some((first, _)) = set.ranges().next() else { return Vec::new() };
-        match map.value(&text_of(first, client)) {
+        match map.value(&text_of(first, form)) {
             Mapped::One { value, captured: Some(_), .. } if value.contains('$') => {
                 vec![(set, Content::unknown("a part of the caller's address is used"))]
             }
@@ -234,14 +236,22 @@ impl Walk<'_, '_> {
 
 /// What a pattern captured is there for whoever asks next.
 pub(super) fn capture(state: &mut State, captured: Captured) {
-    for (name, group) in captured.names {
-        let value = match &captured.groups {
-            Some(groups) => Value::text(groups.get(group).and_then(Option::as_deref).unwrap_or_default()),
+    let groups = captured
+        .groups
+        .map(|groups| groups.iter().map(|group| Value::text(group.as_deref().unwrap_or_default())).collect());
+    capture_values(state, &captured.names, groups.map(Rc::new));
+}
+
+/// The same where what was captured differs from caller to caller.
+pub(super) fn capture_values(state: &mut State, names: &[(String, usize)], groups: Option<Rc<Vec<Value>>>) {
+    for (name, group) in names {
+        let value = match &groups {
+            Some(groups) => groups.get(*group).cloned().unwrap_or_else(|| Value::text("")),
             None => Value::unknown("nobody can say what a pattern captured"),
         };
-        Rc::make_mut(&mut state.known.variables).insert(name, value);
+        Rc::make_mut(&mut state.known.variables).insert(name.clone(), value);
     }
-    state.known.captured = captured.groups.map(Rc::new);
+    state.known.captured = groups;
 }
 
 fn shares(geo: &Geo, callers: &PrefixSet) -> Vec<(PrefixSet, Content)> {

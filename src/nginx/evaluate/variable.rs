@@ -110,7 +110,7 @@ impl Walk<'_, '_> {
         match name {
             "remote_addr" => known.client.content(),
             "realip_remote_addr" => known.peer.content(),
-            "proxy_protocol_addr" => match (self.way.is_proxied, asked.proxy) {
+            "proxy_protocol_addr" => match (self.way.is_proxied, self.way.proxy) {
                 (false, _) => Content::text(""),
                 (true, Some(_)) => Client::Own.content(),
                 (true, None) => unknown(),
@@ -133,10 +133,8 @@ impl Walk<'_, '_> {
             }
             "server_name" => {
                 let names = super::listener::names(self.program, known.server);
-                names.first().map_or_else(unknown, |name| {
-                    let special = name.starts_with('~') || name.contains('$');
-                    if special { unknown() } else { Content::text(name.trim_start_matches('.')) }
-                })
+                let plain = names.first().filter(|name| !name.starts_with('~') && !name.contains('$'));
+                plain.map_or_else(unknown, |name| Content::text(name.trim_start_matches('.')))
             }
             "scheme" => Content::text(if self.way.is_tls { "https" } else { "http" }),
             "https" => Content::text(if self.way.is_tls { "on" } else { "" }),
@@ -204,7 +202,7 @@ fn appended(before: &Content, more: Content) -> Content {
         (before, Content::Text(more)) if more.is_empty() => before.clone(),
         (Content::Text(text), Content::Text(more)) => Content::text(&format!("{text}{more}")),
         (_, Content::Unknown(why)) => Content::Unknown(why),
-        (Content::Caller, _) | (_, Content::Caller) => {
+        (Content::Caller(_), _) | (_, Content::Caller(_)) => {
             Content::unknown("a caller's address is part of a longer text")
         }
     }
@@ -214,8 +212,8 @@ fn capture(state: &State, name: &str) -> Value {
     let Some(captured) = &state.known.captured else {
         return Value::unknown("nobody can say what a pattern captured");
     };
-    let group = name.parse::<usize>().ok().and_then(|at| captured.get(at)).and_then(Option::as_deref);
-    Value::text(group.unwrap_or_default())
+    let group = name.parse::<usize>().ok().and_then(|at| captured.get(at));
+    group.cloned().unwrap_or_else(|| Value::text(""))
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(super) struct Way {
     pub(super) is_tls: bool,
     /// Whether the socket waits for the PROXY protocol.
     pub(super) is_proxied: bool,
+    /// The proxy that all come through, and which tells who they are.
+    pub(super) proxy: Option<IpAddr>,
 }
 
 /// Where a request is.
@@ -91,6 +93,12 @@ impl<'a, 't> Walk<'a, 't> {
             todo: Vec::new(),
             answers: Vec::new(),
         }
+    }
+
+    /// Leaves it less to do: for what is only worth saying.
+    pub(super) fn spare(&mut self) {
+        self.budget = self.budget.min(INTERVALS_MAX / 100);
+        self.phases = self.phases.min(PHASES_MAX / 100);
     }
 
     /// Walks these requests to their ends.
@@ -158,17 +166,11 @@ impl<'a, 't> Walk<'a, 't> {
         if !state.known.is_changed {
             return self.go(Phase::Preaccess, state);
         }
-        if self.changed(&mut state) {
+        if changed(&mut state) {
             self.go(Phase::Find, state);
         } else {
             self.fail(state, 500);
         }
-    }
-
-    /// Counts a change of the path; whether nginx takes it.
-    pub(super) fn changed(&mut self, state: &mut State) -> bool {
-        state.known.changes_left = state.known.changes_left.saturating_sub(1);
-        state.known.changes_left > 0
     }
 
     /// Searches the location.
@@ -238,13 +240,13 @@ impl<'a, 't> Walk<'a, 't> {
         limited.known.level = id;
         match &state.known.method {
             Content::Text(method) if is_left_alone(&method.to_ascii_uppercase()) => {
-                self.go(Phase::Rewrite, state)
+                self.go(Phase::Rewrite, state);
             }
             Content::Text(_) => {
                 self.met(level.number, || "holds for this method".to_owned());
                 self.go(Phase::Rewrite, limited);
             }
-            Content::Caller | Content::Unknown(_) => {
+            Content::Caller(_) | Content::Unknown(_) => {
                 let why: Rc<str> = "callers may use any method: give `--method`".into();
                 self.note(level.number, &why, &state.callers);
                 self.go(Phase::Rewrite, state);
@@ -315,4 +317,10 @@ impl<'a, 't> Walk<'a, 't> {
             steps.push(Step { packet: "request", rule, did: did() });
         }
     }
+}
+
+/// Counts a change of the path; whether nginx takes it.
+pub(super) fn changed(state: &mut State) -> bool {
+    state.known.changes_left = state.known.changes_left.saturating_sub(1);
+    state.known.changes_left > 0
 }

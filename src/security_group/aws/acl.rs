@@ -19,6 +19,7 @@ pub(super) fn read_acls(listing: &Object<'_, '_>, gathered: &mut Gathered) -> Re
         for association in object.objects("Associations")? {
             acl.subnets.push(association.text_or_empty("SubnetId")?);
         }
+        acl.subnets.sort();
         for entry in object.objects("Entries")? {
             acl.entries.push(read_entry(&entry)?);
         }

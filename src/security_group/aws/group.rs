@@ -119,10 +119,10 @@ fn group_ref(pair: &Object<'_, '_>, owner: &str) -> Result<Option<GroupRef>, Rea
     if matches!(status, "deleted" | "expired" | "failed" | "rejected") {
         return Ok(None);
     }
-    // A group of the default VPC may be named instead.
-    let id = match pair.text("GroupId")? {
-        Some(id) => id,
-        None => pair.said("GroupName")?,
+    // A group may be named instead, and interfaces tell ids.
+    let (id, by_name) = match pair.text("GroupId")? {
+        Some(id) => (id, None),
+        None => (pair.said("GroupName")?, Some("the listing tells its name only".to_owned())),
     };
     let user = pair.text("UserId")?.unwrap_or_default();
     let peering = pair.text("VpcPeeringConnectionId")?.unwrap_or_default();
@@ -131,7 +131,7 @@ fn group_ref(pair: &Object<'_, '_>, owner: &str) -> Result<Option<GroupRef>, Rea
     } else if !user.is_empty() && !owner.is_empty() && user != owner {
         Some(format!("it belongs to account {}", shown(user)))
     } else {
-        None
+        by_name
     };
     Ok(Some(GroupRef { id: id.to_owned(), elsewhere }))
 }

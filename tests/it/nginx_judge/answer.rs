@@ -1,5 +1,6 @@
 //! What the program answers about a case, and whether nginx agrees.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
@@ -98,6 +99,19 @@ impl Answer {
         match rule.and_then(|rule| Some((rule["title"].as_str()?, &rule["line"]))) {
             Some((title, line)) => format!("{word} by line {line}, {title}"),
             None => format!("{word} by no rule"),
+        }
+    }
+
+    /// What is wrong with the findings.
+    pub(crate) fn misses(&self, question: &Question) -> String {
+        let Some(wanted) = &question.finds else { return String::new() };
+        let listed = self.whole["findings"].as_array().into_iter().flatten();
+        let found: BTreeSet<&str> = listed.filter_map(|one| one["code"].as_str()).collect();
+        let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        if found == wanted {
+            String::new()
+        } else {
+            format!("  finds {found:?}, and should find {wanted:?}\n")
         }
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Question {
     pub(crate) status: Option<u16>,
     /// Sources of which the configuration alone can't tell.
     pub(crate) undetermined: Whom,
+    /// The findings that the program has to have, no more and no less; not looked at where the case names none.
+    pub(crate) finds: Option<Vec<String>>,
 }
 
 /// Some sources.
@@ -98,6 +100,7 @@ impl Default for Question {
             redirects: Whom::These(Vec::new()),
             status: None,
             undetermined: Whom::These(Vec::new()),
+            finds: None,
         }
     }
 }
@@ -164,6 +167,8 @@ impl Question {
             "redirects" => self.redirects = Whom::new(value),
             "status" => self.status = Some(value.parse().map_err(|fault| format!("{fault}"))?),
             "undetermined" => self.undetermined = Whom::new(value),
+            "finds" if value == "none" => self.finds = Some(Vec::new()),
+            "finds" => self.finds = Some(list()),
             _ => return Err("not a setting of a case".into()),
         }
         Ok(())

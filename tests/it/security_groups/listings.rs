@@ -4,10 +4,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use callgate::admission::Listing;
+use callgate::admission::{Admission, Layer as _, Listing, Ruling};
+use callgate::prefix::PrefixSet;
+use callgate::security_group::admit::Asked;
 use callgate::security_group::aws::{Input, Role, read};
+use callgate::security_group::select::Selection;
 use serde_json::json;
 
+use super::question;
+use crate::laws::random::Dice;
 use crate::support::{AT, Run, Scene, root};
 
 /// No run may take longer.
@@ -109,6 +114,95 @@ fn what_aws_documents_is_understood() {
     }
     let run = admitted(&scene, &[&words[..words.len() - 1], &["i-0fedcba9876543210"]].concat()).expect(2);
     assert!(run.stderr.contains("has no network interface"), "{}", run.stderr);
+}
+
+/// Words that a listing may have in a place that is not theirs.
+const WORDS: [&str; 12] = [
+    "\"\"",
+    "{",
+    "}",
+    "[]",
+    ",",
+    "null",
+    "-1",
+    "443",
+    "\"0.0.0.0/0\"",
+    "\"sg-1\"",
+    "\"NextToken\": \"t\",",
+    "true",
+];
+
+/// The text with a few lines gone, doubled, moved or changed.
+fn spoilt(dice: &mut Dice, text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for _ in 0..=dice.below(3) {
+        let at = usize::try_from(dice.below(lines.len() as u64)).unwrap();
+        let other = usize::try_from(dice.below(lines.len() as u64)).unwrap();
+        match dice.below(5) {
+            0 if lines.len() > 1 => drop(lines.remove(at)),
+            1 => lines.insert(other, lines[at].clone()),
+            2 => lines.swap(at, other),
+            3 => {
+                let word = *dice.pick(&WORDS);
+                let changed = lines[at].split_once(": ").map(|(key, _)| format!("{key}: {word},"));
+                lines[at] = changed.unwrap_or_else(|| word.to_owned());
+            }
+            _ => {
+                // The value of another line of this key, or any.
+                let value = lines[other].split_once(": ").map_or("0,", |(_, value)| value).to_owned();
+                let changed = lines[at].split_once(": ").map(|(key, _)| format!("{key}: {value}"));
+                lines[at] = changed.unwrap_or(value);
+            }
+        }
+    }
+    lines.join("\n")
+}
+
+/// Noise is refused with its line, or answered so that every source is in exactly one part.
+#[test]
+fn a_spoilt_listing_is_refused_or_answered_whole() {
+    let mut answered = 0;
+    let fixtures = fixtures();
+    let text = |name: &str| fixtures.iter().find(|(own, _)| own == name).unwrap().1.clone();
+    for seed in 0..1_500 {
+        let mut dice = Dice::new(seed);
+        let kinds =
+            ["security-groups", "security-group-rules", "network-acls", "network-interfaces", "instances"];
+        let names = kinds.map(|kind| format!("documented-{kind}.json"));
+        let spoil = usize::try_from(dice.below(names.len() as u64)).unwrap();
+        let inputs = names.iter().enumerate().flat_map(|(number, name)| {
+            let text = if number == spoil { spoilt(&mut dice, &text(name)) } else { text(name) };
+            one(name, &text)
+        });
+        let groups = match read(inputs.collect()) {
+            Ok(groups) => groups,
+            Err(error) => {
+                assert!(error.line >= 1 && !error.help.is_empty() && error.message.len() < 500, "{error}");
+                continue;
+            }
+        };
+        let instance = Some("i-0123456789abcdef0".to_owned());
+        match Asked::new(&groups, &Selection { instance, ..Selection::default() }) {
+            Err(error) => assert!(!error.help.is_empty(), "{error}"),
+            Ok(asked) => {
+                answered += 1;
+                check_parts(&asked.admit(&question(443)));
+            }
+        }
+    }
+    assert!(answered > 60, "{answered}");
+}
+
+fn check_parts(answer: &Admission) {
+    let told = |ruling: Ruling| {
+        let of = answer.decided.iter().filter(|one| one.ruling == ruling);
+        of.fold(PrefixSet::empty(), |all, one| all.union(&PrefixSet::between(one.first, one.last)))
+    };
+    assert!(answer.possibly.covers(&answer.surely));
+    assert_eq!(told(Ruling::Accept), answer.surely);
+    assert_eq!(told(Ruling::Drop), answer.possibly.complement());
+    let open = answer.undecided.iter().fold(PrefixSet::empty(), |all, one| all.union(&one.sources));
+    assert_eq!(open, answer.possibly.difference(&answer.surely));
 }
 
 fn admitted(scene: &Scene, arguments: &[&str]) -> Run {
