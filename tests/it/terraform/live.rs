@@ -238,7 +238,7 @@ fn plan_and_state_say_what_the_endpoint_says() {
     let (second, truth) = (ids(&state), live(&moto));
     check_truth(&plan, &second, &truth, "second plan", &certain);
     // A state that was not refreshed is stale where rule resources changed.
-    let outdated = ["rules", "legacy", "exclusive", "mixed"]
+    let outdated = ["rules", "legacy", "exclusive", "mixed", "lists"]
         .map(|name| format!("module.changes.aws_security_group.{name}"));
     let fresh = |address: &str| certain(address) && !outdated.iter().any(|one| one == address);
     check_truth(&state, &second, &truth, "second state", &fresh);
