@@ -159,11 +159,12 @@ impl Asked<'_> {
         };
         if let Some(proxy) = self.request.proxy {
             let family = if proxy.is_ipv4() { Family::V4 } else { Family::V6 };
-            // The address that callers dial is the proxy's, and not one of nginx.
+            // The address that callers dial is the proxy's, and not one of nginx. A proxy of the same host calls the
+            // loopback, from which nobody else comes.
             return vec![Door {
                 family,
                 callers: everyone.clone(),
-                dialled: None,
+                dialled: Some(proxy).filter(IpAddr::is_loopback),
                 peer: Some(proxy),
                 proxy: Some(proxy),
             }];
@@ -557,6 +558,21 @@ mod tests {
         case.request.proxy = Some("10.0.0.1".parse().unwrap());
         case.check("192.0.2.1", "192.0.2.1");
         assert_eq!(case.findings(), [""; 0]);
+    }
+
+    #[test]
+    fn a_loopback_is_reached_from_its_own_host() {
+        let text =
+            "events {}\nhttp {\nserver {\nlisten 127.0.0.1:80;\nlocation /callback {\nreturn 200;\n} } }";
+        let mut case = Case::whole(text);
+        case.check("", "");
+        let title = case.ask(|asked, admission| asked.describe(admission.decided[0].rule.unwrap()).title);
+        assert_eq!(
+            title,
+            "only 127.0.0.1 is listened on at port 80: `--address` asks about it, `--proxy` about callers through it"
+        );
+        case.request.proxy = Some("127.0.0.1".parse().unwrap());
+        case.check("all", "all");
     }
 
     #[test]

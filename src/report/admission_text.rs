@@ -245,10 +245,11 @@ fn heading(question: &QuestionReport) -> String {
         Some(request) => {
             let method = request.method.as_ref().map_or("request", |method| method);
             let server = request.server_name.as_ref().map_or("any server", |name| name);
+            let path = if request.path.is_empty() { "any path" } else { &request.path };
             format!(
                 "Whose {} for {} of {} at port {port}{address} is served",
                 line(method),
-                line(&request.path),
+                line(path),
                 line(server)
             )
         }

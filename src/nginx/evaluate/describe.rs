@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Asked;
 use super::level::{Kind, LevelId, Role, as_unheard, ruled};
-use super::listener::names;
+use super::listener::{listeners, names};
 use super::locate::Name;
 use crate::admission::{Decider, RuleId};
 use crate::nginx::Directive;
@@ -47,8 +47,19 @@ impl Asked<'_> {
     fn nobody(&self, family: Family, port: u16) -> Decider {
         let root = self.program.root.and_then(|root| self.program.directive(root));
         let (listing, line) = root.map(|root| self.located(root)).unwrap_or_default();
+        let servers = [&self.program.servers, &self.program.streams];
+        let mut sockets = servers.into_iter().flat_map(|servers| listeners(&self.program, servers, port));
+        let own = sockets.find_map(|socket| socket.loopback(family));
+        let title = own.map_or_else(
+            || format!("no server listens on port {port} over {family}"),
+            |own| {
+                format!(
+                    "only {own} is listened on at port {port}: `--address` asks about it, `--proxy` about callers through it"
+                )
+            },
+        );
         Decider {
-            title: format!("no server listens on port {port} over {family}"),
+            title,
             text: String::new(),
             listing,
             line,

@@ -176,6 +176,16 @@ impl Listener {
         }
     }
 
+    /// The loopback address of a family that it is bound to.
+    pub(super) fn loopback(&self, family: Family) -> Option<IpAddr> {
+        let own = match (&self.bound, family) {
+            (Bound::V4(own), Family::V4) => IpAddr::V4(*own),
+            (Bound::V6(own), Family::V6) => IpAddr::V6(*own),
+            (Bound::Name(_), _) | (Bound::V4(_), Family::V6) | (Bound::V6(_), Family::V4) => return None,
+        };
+        own.is_loopback().then_some(own)
+    }
+
     /// Whether callers of a family reach it from elsewhere.
     pub(super) fn is_reached_by(&self, family: Family) -> bool {
         matches!(self.takes(family, None), Takes::Rest | Takes::Exactly) || {
