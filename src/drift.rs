@@ -97,8 +97,9 @@ impl Drift {
 
 /// Compares what is wanted with what gets in.
 ///
-/// What the kernel disposes of before any rule is never foreign.
-pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode) -> Drift {
+/// What the kernel disposes of before any rule is never foreign, nor are addresses of one's `own`: proxies that stand
+/// in front and tell who calls.
+pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode, own: &PrefixSet) -> Drift {
     let wanted = allowlist.to_set();
     let between = admission.possibly.difference(&admission.surely);
     let mut found = Vec::new();
@@ -106,7 +107,7 @@ pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode) -> Drif
     compared.decided(Part::Blocked, &wanted.difference(&admission.possibly), &mut found);
     compared.undecided(Part::AtRisk, &wanted.intersection(&between), &mut found);
     if mode == Mode::Exclusive {
-        let others = wanted.union(&disposed());
+        let others = wanted.union(&disposed()).union(own);
         compared.decided(Part::Foreign, &admission.surely.difference(&others), &mut found);
         compared.undecided(Part::PossiblyForeign, &between.difference(&others), &mut found);
     }

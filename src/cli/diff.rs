@@ -165,6 +165,7 @@ impl Compared<'_> {
             path: path::Path::new(layers),
             targets,
             mode,
+            own: self.read.proxies(),
         }
     }
 

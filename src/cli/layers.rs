@@ -14,6 +14,7 @@ use crate::admission::{Layer, LayerKind};
 use crate::netfilter::{self, Host};
 use crate::nginx::{self as configuration, Config, Files, Request, evaluate};
 use crate::path::Entered;
+use crate::prefix::PrefixSet;
 use crate::report::admission_v1::{LayerReport, RequestReport};
 use crate::security_group::admit;
 use crate::security_group::terraform::When;
@@ -213,6 +214,12 @@ impl Read {
             layers.push((layer, ready));
         }
         Ok(Parsed { layers })
+    }
+
+    /// The proxies that callers come through.
+    pub(super) fn proxies(&self) -> PrefixSet {
+        let all = self.layers.iter().filter_map(|layer| layer.proxy);
+        PrefixSet::from_ranges(all.map(|proxy| (proxy, proxy)))
     }
 
     /// What was asked of each layer, for a report.

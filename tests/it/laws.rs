@@ -5,6 +5,7 @@ mod change;
 mod deployed;
 mod drift;
 mod lab;
+mod nginx;
 pub(crate) mod random;
 mod unknown;
 

@@ -12,6 +12,7 @@ use crate::drift::{Difference, Drift, Mode, Part, compare};
 use crate::path::{Crossing, Path};
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
+use crate::prefix::PrefixSet;
 use crate::report::admission_v1::{FindingReport, RangeReport, RuleReport, findings};
 use crate::report::change_v1::{self, ChangeReport};
 use crate::report::drift_v1::{DifferenceReport, PathSourceReport, SourceReport};
@@ -26,6 +27,8 @@ pub(super) struct Comparison<'a> {
     /// The targets that may stand in these layers.
     pub(super) targets: &'a [&'a dyn Target],
     pub(super) mode: Mode,
+    /// The proxies that stand in front: one's own, and no strangers.
+    pub(super) own: PrefixSet,
 }
 
 /// The answer at one port.
@@ -48,7 +51,7 @@ impl Comparison<'_> {
             });
             let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
             crossing.admission.findings.retain(|found| !expected(found.kind));
-            let drift = compare(self.allowlist, &crossing.admission, self.mode);
+            let drift = compare(self.allowlist, &crossing.admission, self.mode, &self.own);
             Asked { port: *port, crossing, drift }
         };
         service.ports.iter().map(ask).collect()

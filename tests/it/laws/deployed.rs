@@ -125,6 +125,11 @@ impl Deployment {
         backend == Backend::Nft || self.settings.contains("iptables")
     }
 
+    /// A target whose listing is the file itself.
+    pub(crate) const fn file(name: &'static str, settings: &'static str) -> Self {
+        Self { name, settings, permit: Some(""), service: "", question: &[], host: ["", ""] }
+    }
+
     /// The host's own rules.
     pub(crate) fn host(&self, mode: &str) -> &'static str {
         self.host[usize::from(mode == "permit")]
