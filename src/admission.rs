@@ -13,6 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::plain::line;
+use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
 /// What is asked.
@@ -156,6 +157,13 @@ pub struct Decided {
     pub rule: Option<RuleId>,
 }
 
+impl Decided {
+    /// An interval of numbers with its fate.
+    pub(crate) fn over<N: Number>(span: Span<N>, ruling: Ruling, rule: Option<RuleId>) -> Self {
+        Self { first: span.0.to_ip(), last: span.1.to_ip(), ruling, rule }
+    }
+}
+
 /// A condition that can't be decided from the listing, and matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecided {
@@ -281,6 +289,13 @@ impl Admission {
             help: format!("give {name} rules of its own, or a table `inet`, or don't listen on it"),
             rule: None,
         })
+    }
+
+    /// The decided intervals that a range touches, cut to it.
+    pub fn within(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = Decided> + '_ {
+        let start = self.decided.partition_point(|one| one.last < first);
+        let touched = self.decided.iter().skip(start).take_while(move |one| one.first <= last);
+        touched.map(move |one| Decided { first: one.first.max(first), last: one.last.min(last), ..*one })
     }
 
     /// Whether something can't be decided.

@@ -6,7 +6,7 @@ pub mod verdict;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::admission::{Admission, Decided, RuleId, disposed};
+use crate::admission::{Admission, RuleId, disposed};
 use crate::allowlist::{Allowlist, Excluded};
 use crate::prefix::PrefixSet;
 use crate::yaml::decode::choices;
@@ -128,8 +128,8 @@ impl Compared<'_> {
     fn decided(&self, part: Part, addresses: &PrefixSet, found: &mut Vec<Difference>) {
         let mut groups = Groups::new();
         for (first, last) in addresses.ranges() {
-            for (rule, from, to) in self.rules(first, last) {
-                self.by_source(part, rule, (from, to), &mut groups);
+            for one in self.admission.within(first, last) {
+                self.by_source(part, one.rule, (one.first, one.last), &mut groups);
             }
         }
         found.extend(groups.into_iter().map(|((rule, origins, excluded), ranges)| Difference {
@@ -160,16 +160,6 @@ impl Compared<'_> {
                 why: why.iter().map(|one| one.why.clone()).collect(),
             });
         }
-    }
-
-    /// A range cut where another rule decides.
-    fn rules(&self, first: IpAddr, last: IpAddr) -> Vec<(Option<RuleId>, IpAddr, IpAddr)> {
-        let decided = &self.admission.decided;
-        let start = decided.partition_point(|one| one.last < first);
-        let within = decided.iter().skip(start).take_while(|one| one.first <= last);
-        within
-            .map(|Decided { first: from, last: to, rule, .. }| (*rule, first.max(*from), last.min(*to)))
-            .collect()
     }
 
     /// A range cut where other sources begin.

@@ -5,12 +5,13 @@
 //! of layers that all admit, the innermost, which tells callers apart best.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::admission::{
     Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Listing, Question, RuleId, Ruling,
     Step, Undecided, Wanted,
 };
+use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
 /// Layers that callers cross, from the outside inwards.
@@ -239,24 +240,24 @@ fn findings(layers: &[Admission], all: &Admission) -> Vec<Finding> {
 /// Two decided lists as one: ascending, disjoint.
 fn overlaid(outer: &[Decided], inner: &[Decided]) -> Vec<Decided> {
     let mut all = Vec::with_capacity(outer.len().max(inner.len()));
-    for family in Family::ALL {
-        let of_family = |one: &&Decided| one.first.is_ipv4() == (family == Family::V4);
-        let (mut outer, mut inner) = (
-            Cursor::new(outer.iter().filter(of_family), family),
-            Cursor::new(inner.iter().filter(of_family), family),
-        );
-        let mut at = Some(0);
-        while let Some(from) = at.filter(|from| *from <= last_of(family)) {
-            let (outside, outside_end) = outer.at(from);
-            let (inside, inside_end) = inner.at(from);
-            let to = outside_end.min(inside_end);
-            if let Some(fate) = both(outside, inside) {
-                push(&mut all, fate, (address(family, from), address(family, to)));
-            }
-            at = to.checked_add(1);
-        }
-    }
+    overlay::<u32>(outer, inner, &mut all);
+    overlay::<u128>(outer, inner, &mut all);
     all
+}
+
+/// The same for one family.
+fn overlay<N: Number>(outer: &[Decided], inner: &[Decided], all: &mut Vec<Decided>) {
+    let (mut outer, mut inner) = (Cursor::new(of_family::<N>(outer)), Cursor::new(of_family::<N>(inner)));
+    let mut at = Some(N::MIN);
+    while let Some(from) = at {
+        let (outside, outside_end) = outer.at(from);
+        let (inside, inside_end) = inner.at(from);
+        let to = outside_end.min(inside_end);
+        if let Some(fate) = both(outside, inside) {
+            push(all, fate, (from, to));
+        }
+        at = to.after();
+    }
 }
 
 /// What becomes of an interval, and by which rule.
@@ -268,59 +269,42 @@ fn both(outside: Option<Fate>, inside: Option<Fate>) -> Option<Fate> {
     outside.filter(refused).or(inside.filter(refused)).or_else(|| outside.and(inside))
 }
 
-fn push(all: &mut Vec<Decided>, (ruling, rule): Fate, (first, last): (IpAddr, IpAddr)) {
+/// Adds an interval, joined to the one before where nothing tells them apart.
+fn push<N: Number>(all: &mut Vec<Decided>, (ruling, rule): Fate, span: Span<N>) {
+    let one = Decided::over(span, ruling, rule);
+    let touches = |last: IpAddr| N::of(last).and_then(N::after) == Some(span.0);
     match all.last_mut() {
-        Some(open) if (open.ruling, open.rule) == (ruling, rule) && touches(open.last, first) => {
-            open.last = last;
+        Some(open) if (open.ruling, open.rule) == (ruling, rule) && touches(open.last) => {
+            open.last = one.last;
         }
-        _ => all.push(Decided { first, last, ruling, rule }),
+        _ => all.push(one),
     }
 }
 
-fn touches(last: IpAddr, first: IpAddr) -> bool {
-    last.is_ipv4() == first.is_ipv4() && number(last).checked_add(1) == Some(number(first))
-}
-
-/// Walks a decided list of one family.
-struct Cursor<'d, I: Iterator<Item = &'d Decided>> {
+/// Walks one family of a decided list.
+struct Cursor<N, I: Iterator<Item = (Span<N>, Fate)>> {
     coming: std::iter::Peekable<I>,
-    last: u128,
 }
 
-impl<'d, I: Iterator<Item = &'d Decided>> Cursor<'d, I> {
-    fn new(decided: I, family: Family) -> Self {
-        Self { coming: decided.peekable(), last: last_of(family) }
+/// One family of a decided list.
+fn of_family<N: Number>(decided: &[Decided]) -> impl Iterator<Item = (Span<N>, Fate)> {
+    let numbers = |one: &Decided| N::of(one.first).zip(N::of(one.last));
+    decided.iter().filter_map(move |one| Some((numbers(one)?, (one.ruling, one.rule))))
+}
+
+impl<N: Number, I: Iterator<Item = (Span<N>, Fate)>> Cursor<N, I> {
+    fn new(decided: I) -> Self {
+        Self { coming: decided.peekable() }
     }
 
     /// The fate at an address, and how far it is the same. Addresses asked for only rise.
-    fn at(&mut self, address: u128) -> (Option<Fate>, u128) {
-        while self.coming.next_if(|one| number(one.last) < address).is_some() {}
+    fn at(&mut self, address: N) -> (Option<Fate>, N) {
+        while self.coming.next_if(|((_, last), _)| *last < address).is_some() {}
         match self.coming.peek() {
-            None => (None, self.last),
-            Some(one) if number(one.first) > address => (None, number(one.first).saturating_sub(1)),
-            Some(one) => (Some((one.ruling, one.rule)), number(one.last)),
+            None => (None, N::MAX),
+            Some(((first, _), _)) if *first > address => (None, first.before().unwrap_or(N::MIN)),
+            Some(((_, last), fate)) => (Some(*fate), *last),
         }
-    }
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        IpAddr::V6(v6) => v6.into(),
-    }
-}
-
-fn address(family: Family, number: u128) -> IpAddr {
-    match family {
-        Family::V4 => Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into(),
-        Family::V6 => Ipv6Addr::from(number).into(),
-    }
-}
-
-fn last_of(family: Family) -> u128 {
-    match family {
-        Family::V4 => u128::from(u32::MAX),
-        Family::V6 => u128::MAX,
     }
 }
 
@@ -365,6 +349,28 @@ mod tests {
 
     const SPACE: u8 = 30;
 
+    fn address(family: Family, number: u128) -> IpAddr {
+        match family {
+            Family::V4 => u32::try_from(number).unwrap().to_ip(),
+            Family::V6 => number.to_ip(),
+        }
+    }
+
+    fn last_of(family: Family) -> u128 {
+        match family {
+            Family::V4 => u128::from(u32::MAX),
+            Family::V6 => u128::MAX,
+        }
+    }
+
+    fn add(all: &mut Vec<Decided>, fate: Fate, (first, last): (IpAddr, IpAddr)) {
+        match (u32::of(first).zip(u32::of(last)), u128::of(first).zip(u128::of(last))) {
+            (Some(span), _) => push(all, fate, span),
+            (None, Some(span)) => push(all, fate, span),
+            (None, None) => {}
+        }
+    }
+
     /// One fate an address, for the first few of IPv4 and IPv6; all others are refused.
     fn layer(fates: &[u8]) -> Given {
         let (mut decided, mut open) = (Vec::new(), PrefixSet::empty());
@@ -374,12 +380,12 @@ mod tests {
                 let rule = Some(RuleId(u32::from(*fate)));
                 match fate {
                     0 => open = open.union(&PrefixSet::between(at, at)),
-                    1 | 2 => push(&mut decided, (Ruling::Accept, rule), (at, at)),
-                    _ => push(&mut decided, (Ruling::Drop, rule), (at, at)),
+                    1 | 2 => add(&mut decided, (Ruling::Accept, rule), (at, at)),
+                    _ => add(&mut decided, (Ruling::Drop, rule), (at, at)),
                 }
             }
             let beyond = (address(family, fates.len() as u128), address(family, last_of(family)));
-            push(&mut decided, (Ruling::Drop, Some(RuleId(9))), beyond);
+            add(&mut decided, (Ruling::Drop, Some(RuleId(9))), beyond);
         }
         let why = "a coin".to_owned();
         Given(Admission::of(decided, vec![Undecided { rule: None, why, sources: open }]))

@@ -1,7 +1,5 @@
 //! What a change of rules opens and closes.
 
-use std::net::IpAddr;
-
 use super::{Admission, Decided, Ruling};
 use crate::prefix::PrefixSet;
 
@@ -36,22 +34,14 @@ pub fn change(before: &Admission, after: &Admission) -> Change {
 
 /// The accepted intervals of an answer, cut to a set.
 fn within(answer: &Admission, set: &PrefixSet) -> Vec<Decided> {
-    let mut cut = Vec::new();
-    for (first, last) in set.ranges() {
-        let start = answer.decided.partition_point(|one| one.last < first);
-        let touched = answer.decided.iter().skip(start).take_while(|one| one.first <= last);
-        let accepted = touched.filter(|one| one.ruling == Ruling::Accept);
-        cut.extend(accepted.map(|one| clipped(*one, first, last)));
-    }
-    cut
-}
-
-fn clipped(one: Decided, first: IpAddr, last: IpAddr) -> Decided {
-    Decided { first: one.first.max(first), last: one.last.min(last), ..one }
+    let cut = set.ranges().flat_map(|(first, last)| answer.within(first, last));
+    cut.filter(|one| one.ruling == Ruling::Accept).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use proptest::prelude::*;
 
     use super::super::{RuleId, Undecided};

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use similar::TextDiff;
 
 use super::inputs::{self, Inputs};
-use super::layers::{Layers, Read, names};
+use super::layers::{Layers, Read, mode, names};
 use super::render::{Rendered, render_all};
 use super::{Exit, Format, Global, Outcome, complain, print, show};
 use crate::admission::Layer;
@@ -169,11 +169,9 @@ impl Compared<'_> {
         }
     }
 
-    /// All layers together. Strangers who get through count where any target of theirs wants to be exclusive.
+    /// All layers together.
     fn path(&self) -> (PathReport, Vec<FindingReport>) {
-        let stands = |target: &&&dyn Target| self.layers.iter().any(|layer| layer.kind() == target.layer());
-        let mut modes = self.targets.iter().filter(stands).map(|target| target.common().mode);
-        let mode = if modes.any(|mode| mode == Mode::Exclusive) { Mode::Exclusive } else { Mode::Permit };
+        let mode = mode(self.targets.iter().copied(), self.layers);
         let comparison = self.comparison(self.layers, &self.targets, mode);
         let asked = comparison.asked();
         let report = PathReport {

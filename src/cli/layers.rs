@@ -19,6 +19,7 @@ use crate::report::admission_v1::{LayerReport, RequestReport};
 use crate::security_group::admit;
 use crate::security_group::terraform::When;
 use crate::site::path::{LayerSettings, RawHost, RawLayer};
+use crate::target::{Mode, Target};
 use groups::GroupOptions;
 use nginx::NginxOptions;
 use terraform::{Chosen, TerraformOptions};
@@ -311,4 +312,15 @@ impl Parsed<'_> {
 pub(super) fn names(layers: &[Box<dyn Layer + '_>]) -> impl Iterator<Item = String> {
     let listings = layers.iter().flat_map(|layer| layer.listings());
     listings.map(|listing| listing.name.clone())
+}
+
+/// The mode of these layers together: strangers who get through count where any target that stands here wants to be
+/// exclusive.
+pub(super) fn mode<'t>(
+    targets: impl Iterator<Item = &'t dyn Target>,
+    layers: &[Box<dyn Layer + '_>],
+) -> Mode {
+    let stands = |target: &&dyn Target| layers.iter().any(|layer| layer.kind() == target.layer());
+    let mut here = targets.filter(stands);
+    if here.any(|target| target.common().mode == Mode::Exclusive) { Mode::Exclusive } else { Mode::Permit }
 }

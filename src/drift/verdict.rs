@@ -71,7 +71,8 @@ fn judged(origin: u32, family: Family, wanted: &PrefixSet, admission: &Admission
         (Verdict::Admitted, wanted.clone())
     };
     let mut why = Vec::new();
-    let mut rule = addresses.ranges().next().and_then(|(first, _)| decider(admission, first));
+    let mut rule =
+        addresses.ranges().next().and_then(|(first, _)| admission.within(first, first).next()?.rule);
     if verdict == Verdict::Undetermined {
         let hangs = |sources: &PrefixSet| !sources.intersection(&addresses).is_empty();
         let mut conditions = admission.undecided.iter().filter(|open| hangs(&open.sources)).peekable();
@@ -81,16 +82,9 @@ fn judged(origin: u32, family: Family, wanted: &PrefixSet, admission: &Admission
     SourceVerdict { origin, family, verdict, addresses, rule, why }
 }
 
-/// The rule that decides for an address.
-fn decider(admission: &Admission, address: IpAddr) -> Option<RuleId> {
-    let at = admission.decided.partition_point(|one| one.last < address);
-    admission.decided.get(at).filter(|one| one.first <= address).and_then(|one| one.rule)
-}
-
 /// Whether a crossing stands, for one address.
 pub fn verdict_of(admission: &Admission, address: IpAddr) -> (Verdict, Option<RuleId>) {
-    let at = admission.decided.partition_point(|one| one.last < address);
-    match admission.decided.get(at).filter(|one| one.first <= address) {
+    match admission.within(address, address).next() {
         Some(one) if one.ruling == Ruling::Accept => (Verdict::Admitted, one.rule),
         Some(one) => (Verdict::Blocked, one.rule),
         None => {

@@ -54,6 +54,24 @@ fn push<N: Number>(decided: &mut Vec<(Span<N>, usize)>, span: Span<N>, index: us
     }
 }
 
+/// The parts of sorted, disjoint pieces that lie within sorted, disjoint intervals.
+pub(crate) fn within<N: Number, T: Copy>(pieces: &[(Span<N>, T)], within: &[Span<N>]) -> Vec<(Span<N>, T)> {
+    let mut found = Vec::new();
+    let (mut pieces, mut within) = (pieces.iter().peekable(), within.iter().peekable());
+    while let (Some(((first, last), of)), Some((from, to))) = (pieces.peek(), within.peek()) {
+        let (start, end) = (*first.max(from), *last.min(to));
+        if start <= end {
+            found.push(((start, end), *of));
+        }
+        if last < to {
+            pieces.next();
+        } else {
+            within.next();
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -70,6 +88,23 @@ mod tests {
         );
         assert_eq!(deciding::<u32>(&[]), []);
         assert_eq!(deciding(&[(5_u128, 5)]), [((5, 5), 0)]);
+    }
+
+    #[test]
+    fn pieces_are_cut_at_both_ends() {
+        let pieces = [((0_u32, 9), 'a'), ((10, 19), 'b'), ((30, u32::MAX), 'c')];
+        let intervals = [(5, 12), (14, 14), (19, 40), (u32::MAX, u32::MAX)];
+        assert_eq!(
+            within(&pieces, &intervals),
+            [
+                ((5, 9), 'a'),
+                ((10, 12), 'b'),
+                ((14, 14), 'b'),
+                ((19, 19), 'b'),
+                ((30, 40), 'c'),
+                ((u32::MAX, u32::MAX), 'c')
+            ]
+        );
     }
 
     proptest! {

@@ -5,10 +5,26 @@
 
 mod sort;
 
-/// An address as a number.
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Family, Prefix, PrefixSet};
+
+/// An address of one family, as a number.
 pub(crate) trait Number: Copy + Ord {
     const MAX: Self;
     const MIN: Self;
+    /// The family.
+    const FAMILY: Family;
+    /// The address that it stands for.
+    fn to_ip(self) -> IpAddr;
+    /// From an address, where it is of this family.
+    fn of(address: IpAddr) -> Option<Self>;
+    /// Intervals as a set.
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet;
+    /// The addresses of a prefix, where it is of this family.
+    fn spanned(prefix: &Prefix) -> Option<Span<Self>> {
+        Self::of(prefix.first()).zip(Self::of(prefix.last()))
+    }
     /// The next number, `None` at the end.
     fn after(self) -> Option<Self>;
     /// The number before, `None` at the start.
@@ -20,6 +36,19 @@ pub(crate) trait Number: Copy + Ord {
 impl Number for u32 {
     const MAX: Self = u32::MAX;
     const MIN: Self = 0;
+    const FAMILY: Family = Family::V4;
+    fn to_ip(self) -> IpAddr {
+        Ipv4Addr::from(self).into()
+    }
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(v4) => Some(v4.into()),
+            IpAddr::V6(_) => None,
+        }
+    }
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
+        PrefixSet::from_spans(spans, Vec::new())
+    }
     fn after(self) -> Option<Self> {
         self.checked_add(1)
     }
@@ -34,6 +63,19 @@ impl Number for u32 {
 impl Number for u128 {
     const MAX: Self = u128::MAX;
     const MIN: Self = 0;
+    const FAMILY: Family = Family::V6;
+    fn to_ip(self) -> IpAddr {
+        Ipv6Addr::from(self).into()
+    }
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => Some(v6.into()),
+        }
+    }
+    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
+        PrefixSet::from_spans(Vec::new(), spans)
+    }
     fn after(self) -> Option<Self> {
         self.checked_add(1)
     }

@@ -7,14 +7,12 @@ mod acl;
 mod describe;
 mod mend;
 mod name;
-mod side;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use acl::{Guard, Judged};
 use name::{Fit, Named, fit};
-use side::{Side, clip};
 
 use super::quota;
 use super::select::{Selected, Selection, SelectionError};
@@ -25,7 +23,8 @@ use crate::admission::{
     Admission, Decided, Decider, Finding, Layer, LayerKind, Listing, Question, RuleId, Ruling, Step,
     Undecided, Wanted,
 };
-use crate::prefix::span::{Span, complement, difference, intersection, normalise};
+use crate::prefix::first;
+use crate::prefix::span::{Number, Span, complement, difference, intersection, normalise};
 use crate::prefix::{Prefix, PrefixSet};
 
 /// Ports that callers call from.
@@ -90,7 +89,7 @@ impl<'g> Asked<'g> {
     }
 
     /// The answer for one family.
-    fn family<N: Side>(&self, port: u16) -> Admission {
+    fn family<N: Number>(&self, port: u16) -> Admission {
         let named = self.named::<N>(port);
         let (inward, outward) = match &self.guard {
             None => (Judged::open(), Judged::open()),
@@ -113,7 +112,7 @@ impl<'g> Asked<'g> {
         let refused_out = difference(&intersection(&inward.possibly, &named_possibly), &outward.possibly);
         decided.extend(self::decided(&inward.denied, &refused_in, Ruling::Drop));
         let nobody = Some(self.nobody());
-        decided.extend(unnamed.iter().map(|span| N::decided(*span, Ruling::Drop, nobody)));
+        decided.extend(unnamed.iter().map(|span| Decided::over(*span, Ruling::Drop, nobody)));
         decided.extend(self::decided(&outward.denied, &refused_out, Ruling::Drop));
 
         let mut open = named.maybe;
@@ -123,7 +122,7 @@ impl<'g> Asked<'g> {
     }
 
     /// Whom the rules of the groups name.
-    fn named<N: Side>(&self, port: u16) -> Named<'g, N> {
+    fn named<N: Number>(&self, port: u16) -> Named<'g, N> {
         let mut named = Named::new();
         for (index, (_, rule)) in self.rules.iter().enumerate() {
             let fit = fit(rule, port);
@@ -143,7 +142,7 @@ impl<'g> Asked<'g> {
         named.finish()
     }
 
-    fn name_source<N: Side>(&self, named: &mut Named<'g, N>, id: RuleId, rule: &'g Rule, fit: &Fit) {
+    fn name_source<N: Number>(&self, named: &mut Named<'g, N>, id: RuleId, rule: &'g Rule, fit: &Fit) {
         let everybody = || vec![(N::MIN, N::MAX)];
         let source = match &rule.source {
             Known::Is(source) => source,
@@ -156,7 +155,7 @@ impl<'g> Asked<'g> {
             }
         };
         match source {
-            Source::Prefix(prefix) => named.add(id, fit, N::span(prefix).into_iter().collect()),
+            Source::Prefix(prefix) => named.add(id, fit, N::spanned(prefix).into_iter().collect()),
             Source::PrefixList(list) => {
                 if named.is_told(source, fit) {
                     return;
@@ -178,13 +177,13 @@ impl<'g> Asked<'g> {
     }
 
     /// Addresses of interfaces of a group that a rule names, and why they are possible only.
-    fn interfaces_of<N: Side>(&self, other: &GroupRef) -> (String, Vec<Span<N>>) {
+    fn interfaces_of<N: Number>(&self, other: &GroupRef) -> (String, Vec<Span<N>>) {
         let members = self.members.get(other.id.as_str());
         let unknown = match (&other.elsewhere, members) {
             (None, Some(Ok(members))) => {
                 let why =
                     format!("only interfaces that have group `{}`, by their private addresses", other.id);
-                return (why, members.iter().filter_map(N::span).collect());
+                return (why, members.iter().filter_map(N::spanned).collect());
             }
             (Some(why), _) | (None, Some(Err(why))) => why.as_str(),
             (None, None) => "it was not looked for",
@@ -193,7 +192,7 @@ impl<'g> Asked<'g> {
     }
 
     /// Entries of a prefix list, and why there may be more.
-    fn list<N: Side>(&self, id: &str) -> (Vec<Span<N>>, Option<String>) {
+    fn list<N: Number>(&self, id: &str) -> (Vec<Span<N>>, Option<String>) {
         let unread = || {
             format!(
                 "entries of prefix list `{id}` were not read: give `--prefix-lists {id}=FILE`, of `aws ec2 get-managed-prefix-list-entries --prefix-list-id {id}`"
@@ -208,7 +207,7 @@ impl<'g> Asked<'g> {
             (Some(entries), unlisted) => {
                 let more =
                     unlisted.as_ref().map(|why| format!("prefix list `{id}` may have more entries: {why}"));
-                (entries.iter().filter_map(N::span).collect(), more)
+                (entries.iter().filter_map(N::spanned).collect(), more)
             }
         }
     }
@@ -269,7 +268,7 @@ impl<'g> Asked<'g> {
         }
     }
 
-    fn met_by<N: Side>(&self, rule: &'g Rule, fit: &Fit, address: N) -> (bool, Option<String>) {
+    fn met_by<N: Number>(&self, rule: &'g Rule, fit: &Fit, address: N) -> (bool, Option<String>) {
         let mut named = Named::new();
         self.name_source(&mut named, RuleId(0), rule, fit);
         let named = named.finish();
@@ -360,12 +359,16 @@ fn members<'g>(
 }
 
 /// Intervals of what decides, as far as they are decided so.
-fn decided<N: Side>(pieces: &[((N, N), Option<RuleId>)], within: &[(N, N)], ruling: Ruling) -> Vec<Decided> {
-    clip(pieces, within).into_iter().map(|(span, rule)| N::decided(span, ruling, rule)).collect()
+fn decided<N: Number>(
+    pieces: &[((N, N), Option<RuleId>)],
+    within: &[(N, N)],
+    ruling: Ruling,
+) -> Vec<Decided> {
+    first::within(pieces, within).into_iter().map(|(span, rule)| Decided::over(span, ruling, rule)).collect()
 }
 
 /// Conditions that matter, each with its sources. Of many the rest is told as one.
-fn undecided<N: Side>(open: Vec<name::Maybe<N>>, between: &[(N, N)]) -> Vec<Undecided> {
+fn undecided<N: Number>(open: Vec<name::Maybe<N>>, between: &[(N, N)]) -> Vec<Undecided> {
     let mut told = Vec::new();
     let (mut rest, mut rest_count) = (Vec::new(), 0_usize);
     for one in open {

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::admission::{Layer, Question, RuleId};
+use crate::admission::{Question, RuleId};
 use crate::cli::Exit;
 use crate::cli::inputs::Inputs;
-use crate::cli::layers::{Read, names};
+use crate::cli::layers::{Read, mode, names};
 use crate::drift::Mode;
 use crate::drift::verdict::{Verdict, verdict_of};
 use crate::path::{Crossing, Path};
@@ -66,6 +66,7 @@ pub(super) fn way(
     let path = Path::new(&layers);
     let reports = read.reports(&layers);
     let mut ports = Vec::new();
+    let mode = mode(inputs.targets.iter().map(AsRef::as_ref), &layers);
     let mut exits = Vec::new();
     for port in &site.service.ports {
         let question = Question {
@@ -76,7 +77,7 @@ pub(super) fn way(
         };
         let crossing = path.trace(&question, address);
         let (verdict, rule) = verdict_of(&crossing.admission, address);
-        exits.push(status(verdict, wanted, mode(inputs, &layers)));
+        exits.push(status(verdict, wanted, mode));
         ports.push(at_port(*port, (verdict, rule), &crossing, (&path, &reports)));
     }
     // Drift is told before what is undetermined: it is certain.
@@ -100,13 +101,6 @@ fn at_port(
         why: crossing.admission.undecided.iter().map(|open| open.why.clone()).collect(),
         layers: verdicts(reports, &crossing.layers, &describe),
     }
-}
-
-/// Strangers count where any target of these layers wants to be exclusive.
-fn mode(inputs: &Inputs, layers: &[Box<dyn Layer + '_>]) -> Mode {
-    let stands = |kind| layers.iter().any(|layer| layer.kind() == kind);
-    let mut here = inputs.targets.iter().filter(|target| stands(target.layer()));
-    if here.any(|target| target.common().mode == Mode::Exclusive) { Mode::Exclusive } else { Mode::Permit }
 }
 
 fn status(verdict: Verdict, wanted: Wanted, mode: Mode) -> Exit {

@@ -2,31 +2,21 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::netfilter::{Elements, Span, TableFamily, Values};
+use crate::prefix::Family;
 use crate::prefix::span::Number;
-use crate::prefix::{Family, PrefixSet};
 
 /// An address of one family, as a number.
 pub(super) trait Address: Number + Hash + Debug + 'static {
-    /// The family.
-    const FAMILY: Family;
     /// `NFPROTO_*`.
     const NFPROTO: u32;
 
-    /// As an address.
-    fn to_ip(self) -> IpAddr;
-    /// From an address, where it is of this family.
-    fn of(address: IpAddr) -> Option<Self>;
     /// The intervals, where the values are addresses of this family.
     fn among(values: &Values) -> Option<&[Span<Self>]>;
     /// The intervals, where the set is of addresses of this family.
     fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>>;
-
-    /// As a set.
-    fn set(spans: Vec<Span<Self>>) -> PrefixSet;
 
     /// Whether packets of this family pass a table.
     fn passes(family: TableFamily) -> bool {
@@ -40,21 +30,8 @@ pub(super) trait Address: Number + Hash + Debug + 'static {
 }
 
 impl Address for u32 {
-    const FAMILY: Family = Family::V4;
     const NFPROTO: u32 = 2;
 
-    fn to_ip(self) -> IpAddr {
-        Ipv4Addr::from(self).into()
-    }
-    fn of(address: IpAddr) -> Option<Self> {
-        match address {
-            IpAddr::V4(v4) => Some(v4.into()),
-            IpAddr::V6(_) => None,
-        }
-    }
-    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
-        PrefixSet::from_spans(spans, Vec::new())
-    }
     fn among(values: &Values) -> Option<&[Span<Self>]> {
         match values {
             Values::V4(spans) => Some(spans.as_slice()),
@@ -71,21 +48,8 @@ impl Address for u32 {
 }
 
 impl Address for u128 {
-    const FAMILY: Family = Family::V6;
     const NFPROTO: u32 = 10;
 
-    fn to_ip(self) -> IpAddr {
-        Ipv6Addr::from(self).into()
-    }
-    fn of(address: IpAddr) -> Option<Self> {
-        match address {
-            IpAddr::V4(_) => None,
-            IpAddr::V6(v6) => Some(v6.into()),
-        }
-    }
-    fn set(spans: Vec<Span<Self>>) -> PrefixSet {
-        PrefixSet::from_spans(Vec::new(), spans)
-    }
     fn among(values: &Values) -> Option<&[Span<Self>]> {
         match values {
             Values::V6(spans) => Some(spans.as_slice()),

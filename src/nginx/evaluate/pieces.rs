@@ -1,9 +1,9 @@
 //! What differs from address to address: intervals of both families, each with a number.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::prefix::PrefixSet;
-use crate::prefix::first::deciding;
+use crate::prefix::first::{deciding, within};
 use crate::prefix::span::{Number, Span};
 
 /// Sorted, disjoint intervals with what holds there.
@@ -108,12 +108,8 @@ impl Pieces {
 
     /// Every interval with its tag, IPv4 first, ascending.
     pub(super) fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr, u32)> {
-        let v4 = self.v4.iter().map(|((first, last), tag)| {
-            (IpAddr::V4(Ipv4Addr::from(*first)), IpAddr::V4(Ipv4Addr::from(*last)), *tag)
-        });
-        let v6 = self.v6.iter().map(|((first, last), tag)| {
-            (IpAddr::V6(Ipv6Addr::from(*first)), IpAddr::V6(Ipv6Addr::from(*last)), *tag)
-        });
+        let v4 = self.v4.iter().map(|((first, last), tag)| (first.to_ip(), last.to_ip(), *tag));
+        let v6 = self.v6.iter().map(|((first, last), tag)| (first.to_ip(), last.to_ip(), *tag));
         v4.chain(v6)
     }
 
@@ -131,24 +127,6 @@ fn at<N: Number>(pieces: &[(Span<N>, u32)], address: N) -> Option<u32> {
     let after = pieces.partition_point(|((first, _), _)| *first <= address);
     let ((_, last), tag) = after.checked_sub(1).and_then(|at| pieces.get(at))?;
     (address <= *last).then_some(*tag)
-}
-
-/// What sorted, disjoint pieces share with sorted, disjoint intervals.
-fn within<N: Number>(pieces: &[(Span<N>, u32)], set: &[Span<N>]) -> Vec<(Span<N>, u32)> {
-    let mut found = Vec::new();
-    let (mut lefts, mut rights) = (pieces.iter().peekable(), set.iter().peekable());
-    while let (Some(((from, to), tag)), Some((first, last))) = (lefts.peek(), rights.peek()) {
-        let common = ((*from).max(*first), (*to).min(*last));
-        if common.0 <= common.1 {
-            found.push((common, *tag));
-        }
-        if to < last {
-            lefts.next();
-        } else {
-            rights.next();
-        }
-    }
-    found
 }
 
 /// The addresses of IPv6 that stand for one of IPv4.

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 
 use super::super::{Acl, Action, Direction, Entry, Known, Protocol};
 use super::name::Maybe;
-use super::side::Side;
 use crate::admission::{RuleId, Step};
 use crate::prefix::first::deciding;
-use crate::prefix::span::{Span, intersection, normalise};
+use crate::prefix::span::{Number, Span, intersection, normalise};
 
 /// Most ranges of ports that are told apart; AWS has 40 entries a direction at most.
 const RANGES_MAX: usize = 128;
@@ -33,7 +32,7 @@ pub(super) struct Judged<N> {
     why: Option<(Option<RuleId>, String)>,
 }
 
-impl<N: Side> Judged<N> {
+impl<N: Number> Judged<N> {
     /// No ACL.
     pub(super) fn open() -> Self {
         let all = vec![(N::MIN, N::MAX)];
@@ -101,7 +100,7 @@ impl<'g> Guard<'g> {
     }
 
     /// What becomes of packets that go this way, to one of these ports.
-    pub(super) fn judge<N: Side>(&self, direction: Direction, ports: (u16, u16)) -> Judged<N> {
+    pub(super) fn judge<N: Number>(&self, direction: Direction, ports: (u16, u16)) -> Judged<N> {
         let starts = self.starts(direction, ports);
         if starts.len() > RANGES_MAX {
             let why =
@@ -150,11 +149,16 @@ impl<'g> Guard<'g> {
     }
 
     /// Which entry decides about each address; what none matches is refused.
-    fn run<N: Side>(&self, direction: Direction, port: u16, case: Case) -> Vec<(Span<N>, (RuleId, Action))> {
+    fn run<N: Number>(
+        &self,
+        direction: Direction,
+        port: u16,
+        case: Case,
+    ) -> Vec<(Span<N>, (RuleId, Action))> {
         let mut spans = Vec::new();
         let mut deciders = Vec::new();
         for (id, entry) in self.of(direction) {
-            let Some(span) = N::span(&entry.prefix) else { continue };
+            let Some(span) = N::spanned(&entry.prefix) else { continue };
             let taken = match (matches(entry, port), entry.action, case) {
                 (Matches::Yes, ..)
                 | (Matches::Maybe, Action::Allow, Case::Best)
@@ -243,13 +247,13 @@ fn meets(entry: &Entry, (from, to): (u16, u16)) -> Meets {
     }
 }
 
-fn allowed<N: Side>(pieces: &[(Span<N>, (RuleId, Action))]) -> Vec<Span<N>> {
+fn allowed<N: Number>(pieces: &[(Span<N>, (RuleId, Action))]) -> Vec<Span<N>> {
     let allowed = pieces.iter().filter(|(_, (_, action))| *action == Action::Allow);
     normalise(allowed.map(|(span, _)| *span).collect())
 }
 
 /// Pieces that are refused: by an entry, or by none.
-fn denied<N: Side>(
+fn denied<N: Number>(
     pieces: &[(Span<N>, (RuleId, Action))],
     no_entry: RuleId,
 ) -> Vec<(Span<N>, Option<RuleId>)> {

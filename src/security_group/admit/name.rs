@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use super::super::{Group, Known, Protocol, Rule, Source};
-use super::side::Side;
 use crate::admission::RuleId;
 use crate::prefix::first::deciding;
-use crate::prefix::span::{Span, normalise};
+use crate::prefix::span::{Number, Span, normalise};
 
 /// Whether a rule is about connections to a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +81,7 @@ pub(super) struct Named<'g, N> {
     told: HashSet<(&'g Source, bool)>,
 }
 
-impl<'g, N: Side> Named<'g, N> {
+impl<'g, N: Number> Named<'g, N> {
     pub(super) fn new() -> Self {
         Self { sure: Vec::new(), maybe: Vec::new(), told: HashSet::new() }
     }
