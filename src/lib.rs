@@ -30,6 +30,7 @@ pub mod allowlist;
 pub mod cli;
 pub mod diagnostic;
 pub mod drift;
+pub mod holding;
 pub mod instant;
 pub mod netfilter;
 pub mod nginx;

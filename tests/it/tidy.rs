@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 21] = [
     "diagnostic",
     "plain",
     "prefix",
@@ -24,14 +24,17 @@ const ORDER: [&str; 18] = [
     "netfilter",
     "nginx",
     "security_group",
+    "holding",
     "target",
+    "plan",
+    "apply",
     "timeline",
     "report",
     "cli",
 ];
 
 /// Who may reach the outside.
-const OUTSIDE: [&str; 2] = ["policy/load", "cli"];
+const OUTSIDE: [&str; 3] = ["policy/load", "apply", "cli"];
 
 /// A file of Rust: its path below its folder, and its text.
 struct Source {
