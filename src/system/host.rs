@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CommandError, Output, command};
+use super::CommandError;
 use crate::holding::Listed;
 use crate::netfilter::host::{Host, Links, ListingError, View};
 use crate::netfilter::{Listing, Place, Remark};
@@ -158,26 +158,13 @@ fn take(
     program: &str,
     arguments: &[&str],
 ) -> Result<Option<Taken>, CaptureError> {
-    let shown = [&[program], arguments].concat().join(" ");
-    // Hours and days in rules are printed in the time zone of who asks.
-    let started =
-        command(program).args(arguments).env("TZ", "UTC").stdin(std::process::Stdio::null()).output();
-    let Output { status, stdout, stderr } = match started {
-        Ok(output) => output,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => {
-            return Err(CaptureError::Refused(CommandError::NotStarted {
-                program: program.to_owned(),
-                cause,
-            }));
-        }
+    let Some(printed) = super::tool(program, arguments, &[]).map_err(CaptureError::Refused)? else {
+        return Ok(None);
     };
-    let said = String::from_utf8_lossy(&stderr).trim().to_owned();
-    if !status.success() {
-        return Err(CaptureError::Refused(CommandError::Failed { command: shown, stderr: said }));
-    }
+    let shown = [&[program], arguments].concat().join(" ");
     // Which tables iptables-nft manages is known without being told.
-    let telling = said.lines().filter(|line| !line.is_empty() && !line.contains("managed by iptables-nft"));
+    let said = printed.stderr.lines();
+    let telling = said.filter(|line| !line.is_empty() && !line.contains("managed by iptables-nft"));
     warnings.extend(telling.map(|line| format!("`{shown}` warns: {line}")));
-    Ok(Some(Taken { command: shown, text: String::from_utf8_lossy(&stdout).into() }))
+    Ok(Some(Taken { command: shown, text: String::from_utf8_lossy(&printed.stdout).into() }))
 }
