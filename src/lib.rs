@@ -27,6 +27,7 @@
 
 pub mod admission;
 pub mod allowlist;
+pub mod apply;
 pub mod cli;
 pub mod diagnostic;
 pub mod drift;
@@ -36,6 +37,7 @@ pub mod netfilter;
 pub mod nginx;
 pub mod path;
 mod plain;
+pub mod plan;
 pub mod policy;
 pub mod prefix;
 pub mod report;
