@@ -1,4 +1,6 @@
 //! Carries plans out on this host, and goes back by itself where the result is not what was planned.
 
 pub mod job;
+pub mod restore;
+pub mod session;
 pub mod tools;

@@ -4,6 +4,8 @@
 //! policies, the instant, and every step. What is planned is asked of a copy of the host first, in which it is in force.
 //! Nothing here touches a system.
 
+pub mod moves;
+
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 

@@ -36,6 +36,21 @@ pub enum ToolError {
     },
 }
 
+impl ToolError {
+    /// What to do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            ToolError::Capture(_) => Some("run it as root, on the host that is meant".to_owned()),
+            ToolError::Listing(error) => Some(error.help().to_owned()),
+            ToolError::Missing { program, .. } => Some(format!("install `{program}`, or remove the target that needs it")),
+            ToolError::Command { .. } => {
+                Some("nothing of this step is in force; what the tool says tells why".to_owned())
+            }
+            ToolError::Holding(_) => None,
+        }
+    }
+}
+
 /// What is there now: the host's rules, whoever wrote them, and what our places hold, in the order of the holdings.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -76,10 +91,20 @@ fn command(holding: &Holding) -> (&'static str, &'static [&'static str], Option<
     }
 }
 
-/// Asks the tool whether it would take a step.
-pub fn check(step: &Step) -> Result<(), ToolError> {
-    let (program, _, Some(dry)) = command(&step.holding) else { return Ok(()) };
-    feed(step, program, dry)
+/// Asks the tools whether they would take these steps. Rules that name a set which an earlier step makes can't be asked
+/// about before it is there.
+pub fn check_all<'s>(steps: impl Iterator<Item = &'s Step>) -> Result<(), ToolError> {
+    let mut makes_sets = false;
+    for step in steps {
+        makes_sets |= matches!(step.holding, Holding::Ipset { .. });
+        let waits = makes_sets && matches!(step.holding, Holding::Iptables { .. });
+        if let (program, _, Some(dry)) = command(&step.holding)
+            && !waits
+        {
+            feed(step, program, dry)?;
+        }
+    }
+    Ok(())
 }
 
 /// Carries a step out: one transaction, which is in force whole or not at all.
