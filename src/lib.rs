@@ -36,6 +36,7 @@ pub mod netfilter;
 pub mod nginx;
 pub mod path;
 mod plain;
+pub mod plan;
 pub mod policy;
 pub mod prefix;
 pub mod report;
