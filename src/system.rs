@@ -4,6 +4,7 @@ pub mod aws;
 mod bounded;
 pub mod host;
 pub mod nginx;
+pub mod peers;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
