@@ -3,6 +3,7 @@
 //! This is the only module that knows exit codes, reads the clock, and prints.
 
 mod admitted;
+mod apply;
 mod check;
 mod comparison;
 mod diff;
@@ -81,7 +82,7 @@ struct Arguments {
 }
 
 /// Options that every command has.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Global {
     /// The folder of policies; `policies` beside the site file where it holds any, else the embedded ones
     #[arg(long, global = true, value_name = "DIR")]
@@ -108,6 +109,16 @@ enum Subcommands {
     Diff(diff::Diff),
     /// Say what it takes to put the policy in force on this host; nothing is changed
     Plan(plan::Plan),
+    /// Put the policy in force on this host: atomically, verified, and rolled back by itself
+    Apply(apply::Apply),
+    /// Keep the change that waits to be confirmed
+    Confirm(apply::Confirm),
+    /// Bring back what was there before a change that is not kept yet
+    Rollback(apply::Rollback),
+    /// Say what is pending, how the last change ended, and what it put in force
+    Status(apply::Status),
+    #[command(hide = true)]
+    Timer(apply::Timer),
     /// List what opened, became legacy, will close or fall due
     Timeline(timeline::Timeline),
     /// Write a commented callgate.yaml
@@ -173,6 +184,11 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Admitted(admitted) => admitted.run(&global),
         Subcommands::Diff(diff) => diff.run(&global),
         Subcommands::Plan(plan) => plan.run(&global),
+        Subcommands::Apply(apply) => apply.run(&global),
+        Subcommands::Confirm(confirm) => confirm.run(&global),
+        Subcommands::Rollback(rollback) => rollback.run(&global),
+        Subcommands::Status(status) => status.run(),
+        Subcommands::Timer(timer) => timer.run(),
         Subcommands::Timeline(timeline) => timeline.run(&global),
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),

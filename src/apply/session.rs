@@ -57,9 +57,10 @@ impl SessionError {
     pub fn help(&self) -> Option<String> {
         match self {
             SessionError::State(error) => Some(error.help()),
-            SessionError::Unconfirmed { .. } => {
-                Some("keep it with `callgate confirm`, or undo it with `callgate rollback`; then try again".to_owned())
-            }
+            SessionError::Unconfirmed { .. } => Some(
+                "keep it with `callgate confirm`, or undo it with `callgate rollback`; then try again"
+                    .to_owned(),
+            ),
             SessionError::Restore(error) => Some(error.help()),
             SessionError::Tool(error) => error.help(),
             SessionError::Timer(error) => Some(error.help()),
@@ -146,7 +147,7 @@ impl Session {
             return Err(error.into());
         }
         fault::point("apply-armed").ok();
-        if let Err(why) = self.work(job, survey) {
+        if let Err(why) = Self::work(job, survey) {
             return self.undo(journal, &why, orders.now);
         }
         match journal.deadline {
@@ -167,7 +168,7 @@ impl Session {
     }
 
     /// The steps, and whether what came of them is what was planned; or why not, in words.
-    fn work(&self, job: &Job<'_>, survey: &Survey) -> Result<(), String> {
+    fn work(job: &Job<'_>, survey: &Survey) -> Result<(), String> {
         for change in &survey.changes {
             fault::point("apply-step").map_err(|fault| fault.to_string())?;
             tools::run(&change.step).map_err(|error| error.to_string())?;

@@ -42,7 +42,9 @@ impl ToolError {
         match self {
             ToolError::Capture(_) => Some("run it as root, on the host that is meant".to_owned()),
             ToolError::Listing(error) => Some(error.help().to_owned()),
-            ToolError::Missing { program, .. } => Some(format!("install `{program}`, or remove the target that needs it")),
+            ToolError::Missing { program, .. } => {
+                Some(format!("install `{program}`, or remove the target that needs it"))
+            }
             ToolError::Command { .. } => {
                 Some("nothing of this step is in force; what the tool says tells why".to_owned())
             }

@@ -3,24 +3,25 @@
 use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
+use jiff::Timestamp;
 
 use super::comparison::Comparison;
 use super::inputs::{self, Inputs};
 use super::render::resolved;
 use super::{Exit, Global, complain, show};
-use crate::allowlist::Allowlist;
+use crate::admission::{Layer, LayerKind};
+use crate::allowlist::{self, Allowlist};
 use crate::apply::job::{Job, Survey};
 use crate::apply::journal::Baseline;
 use crate::apply::session::default_folder;
 use crate::apply::state::StateFolder;
-use crate::admission::{Layer, LayerKind};
 use crate::diagnostic::Diagnostics;
 use crate::drift::Mode;
 use crate::holding::Holding;
 use crate::path;
 use crate::plan;
-use crate::plan::guardrail::{self, Guardrail, Kind, Lifted};
 use crate::plan::guardrail::cut::{Sides, cut_flows, cut_peers};
+use crate::plan::guardrail::{self, Guardrail, Kind, Lifted, Refusal};
 use crate::plan::moves::{self, Move};
 use crate::prefix::PrefixSet;
 use crate::report::admission_v1::{FindingReport, RangeReport};
@@ -120,9 +121,26 @@ impl Prepared {
         }
         Ok(Some(Self { inputs, allowlist }))
     }
+
+    /// The allowlist at another instant.
+    pub(super) fn allowlist_at(&self, at: Timestamp) -> Option<Allowlist> {
+        let site = self.inputs.site.as_ref()?;
+        Some(allowlist::resolve(&self.inputs.policies, site, at, &mut Diagnostics::new()))
+    }
 }
 
 impl Enforced {
+    /// With the targets of a plan; none may be named besides.
+    pub(super) fn of_plan(self, plan: Option<&PlanStamp>) -> anyhow::Result<Self> {
+        match plan {
+            None => Ok(self),
+            Some(_) if !self.target.is_empty() => {
+                bail!("a plan has its own targets\n  help: leave out `--target`")
+            }
+            Some(stamp) => Ok(Self { target: stamp.targets.clone(), ..self }),
+        }
+    }
+
     fn is_chosen(&self, target: &dyn Target) -> bool {
         self.target.is_empty() || self.target.contains(&target.common().name)
     }
@@ -151,9 +169,8 @@ impl Enforced {
     /// Targets that are not put in force here, with why.
     fn skipped(&self, prepared: &Prepared, job: &Job<'_>) -> Vec<Skipped> {
         let all = prepared.inputs.targets.iter().map(AsRef::as_ref).filter(|target| self.is_chosen(*target));
-        let here = |target: &dyn Target| {
-            job.targets.iter().any(|one| one.common().name == target.common().name)
-        };
+        let here =
+            |target: &dyn Target| job.targets.iter().any(|one| one.common().name == target.common().name);
         let why = |kind: TargetKind| match kind {
             TargetKind::Nginx => "it has no `install:`, so it is rendered only",
             TargetKind::AwsSecurityGroup | TargetKind::Terraform => "it is rendered only",
@@ -194,8 +211,8 @@ impl Planned {
             let refusal = refusals.iter().find(|refusal| refusal.guardrail == one);
             GuardrailReport {
                 name: one.kind().as_str(),
-                message: refusal.map_or_else(|| one.message(), |refusal| refusal.message()),
-                help: refusal.map(|refusal| refusal.help()).unwrap_or_default(),
+                message: refusal.map_or_else(|| one.message(), Refusal::message),
+                help: refusal.map(Refusal::help).unwrap_or_default(),
                 flag: one.kind().flag_for(&survey.digest),
                 lifted: refusal.is_none(),
             }
@@ -357,12 +374,16 @@ impl Telling<'_> {
         let Some(site) = &self.prepared.inputs.site else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         for (have, want) in moves::addresses(&self.survey.wishes)?.into_values() {
-            for found in guardrail::check(&have, &want, site.guardrails.removals) {
-                if !all.contains(&found) {
-                    all.push(found);
-                }
-            }
+            all.extend(guardrail::check(&have, &want, site.guardrails.removals));
         }
+        // Several targets mostly lose the same.
+        let mut told: Vec<Guardrail> = Vec::new();
+        all.retain(|one| {
+            !told.contains(one) && {
+                told.push(one.clone());
+                true
+            }
+        });
         if self.survey.changes.is_empty() {
             return Ok(all);
         }
@@ -401,7 +422,10 @@ impl Telling<'_> {
         let uses_iptables =
             self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
         if uses_iptables && notes.len() == 1 {
-            notes.push("our jump stands before theirs: what our chain accepts or drops, they are not asked".to_owned());
+            notes.push(
+                "our jump stands before theirs: what our chain accepts or drops, they are not asked"
+                    .to_owned(),
+            );
         }
         notes
     }
