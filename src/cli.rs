@@ -188,7 +188,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Confirm(confirm) => confirm.run(&global),
         Subcommands::Rollback(rollback) => rollback.run(&global),
         Subcommands::Status(status) => status.run(),
-        Subcommands::Timer(timer) => timer.run(),
+        Subcommands::Timer(timer) => timer.run(&global),
         Subcommands::Timeline(timeline) => timeline.run(&global),
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),

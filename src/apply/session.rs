@@ -137,16 +137,16 @@ impl Session {
         fault::point("apply-checked")?;
         let uptime = Uptime::now()?;
         let mut journal = journal(job, survey, orders, &uptime);
-        self.lock.write_journal(&journal)?;
-        fault::point("apply-journalled")?;
-        if let Some(wait) = orders.confirm
-            && let Err(error) = timer::arm(self.folder().path(), &journal.id, wait)
-        {
-            // Nothing has changed yet, and nobody would bring it back.
-            self.lock.remove_journal()?;
+        // A timer that never sees its journal ends without having done anything.
+        let armed = orders.confirm.map(|wait| timer::arm(&self.lock, &journal.id, wait)).transpose()?;
+        fault::point("apply-armed")?;
+        if let Err(error) = self.lock.write_journal(&journal) {
+            if armed.is_some() {
+                timer::stand_down(&self.lock, &journal.id)?;
+            }
             return Err(error.into());
         }
-        fault::point("apply-armed").ok();
+        fault::point("apply-journalled").ok();
         if let Err(why) = Self::work(job, survey) {
             return self.undo(journal, &why, orders.now);
         }
@@ -266,8 +266,8 @@ fn why_settled(journal: &Journal) -> &'static str {
     }
 }
 
-/// Undoes what an earlier run left.
-fn settle(lock: &Lock, journal: Journal, now: Timestamp) -> Result<Settled, SessionError> {
+/// Undoes what an earlier run left, or what was not confirmed in time.
+pub fn settle(lock: &Lock, journal: Journal, now: Timestamp) -> Result<Settled, SessionError> {
     let (id, why) = (journal.id.clone(), why_settled(&journal));
     bring_back(lock, journal, why, now)?;
     Ok(Settled { id, why })

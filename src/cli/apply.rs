@@ -1,6 +1,6 @@
 //! `callgate apply`, `confirm`, `rollback`, `status` and the timer that nobody calls by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use super::enforced::{Enforced, Planned, Prepared, State};
 use super::{Exit, Global, Outcome, complain, print};
 use crate::apply::job::{Job, Survey};
-use crate::apply::journal::{Ending, Phase, RunId};
+use crate::apply::journal::{Ending, Journal, Phase, RunId};
 use crate::apply::session::{self, Orders, Outcome as Came, Pending, Session, SessionError, Which};
-use crate::apply::state::{Holder, StateFolder};
-use crate::apply::timer;
+use crate::apply::state::{Holder, Lock, StateFolder};
+use crate::apply::timer::{self, Ended, Watch};
 use crate::report::plan_v1::PlanStamp;
 use crate::report::{plan_text, text};
 use crate::system;
@@ -46,7 +46,7 @@ pub(super) struct Apply {
 fn parse_wait(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: write `60s`, `5m` or `1h`");
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let Ok(number) = number.parse::<u64>() else { return Err(wrong()) };
     let seconds = match unit {
         "s" => number,
         "m" => number.saturating_mul(60),
@@ -70,7 +70,7 @@ fn told(error: &SessionError) -> anyhow::Error {
 
 impl Apply {
     pub(super) fn run(self, global: &Global) -> Outcome {
-        let saved = self.plan.as_ref().map(saved_plan).transpose()?;
+        let saved = self.plan.as_deref().map(saved_plan).transpose()?;
         let now = super::instant(&Global { at: None, ..global.clone() });
         let global = match &saved {
             Some(stamp) if global.at.is_none() => &Global {
@@ -112,25 +112,35 @@ impl Apply {
         let orders = Orders { confirm, now };
         let outcome = session.carry_out(&job, &survey, orders).map_err(|error| told(&error))?;
         drop(session);
-        let exit = tell(&outcome, &state, no_wait)?;
+        let exit = tell(&outcome, &state, if no_wait { Patience::None } else { Patience::UntilTheEnd })?;
         Ok(if exit == Exit::Ok && is_open(&job, &survey) { Exit::Undetermined } else { exit })
     }
+}
 
-    /// Says how it came out, and waits where somebody is to confirm it.
-    fn tell(&self, outcome: &Came, state: &StateFolder) -> Outcome {
-        match outcome {
-            Came::Nothing => print("nothing to do: all is as wanted\n"),
-            Came::Kept(id) => print(&format!("in force and kept: {id}\n")),
-            Came::RolledBack(id, why) => {
-                complain(&format!("rolled back: {id}: {why}\nwhat was there before is there again\n"));
-                Ok(Exit::RolledBack)
-            }
-            Came::Waiting(id, deadline) => {
-                print(&format!(
-                    "in force: {id}, until {} unless somebody confirms it: callgate confirm\n",
-                    deadline.at
-                ))?;
-                if self.no_wait { Ok(Exit::Ok) } else { wait(state, id) }
+/// Whether to wait for a confirmation.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    None,
+    UntilTheEnd,
+}
+
+/// Says how it came out, and waits where somebody is to confirm it.
+fn tell(outcome: &Came, state: &StateFolder, patience: Patience) -> Outcome {
+    match outcome {
+        Came::Nothing => print("nothing to do: all is as wanted\n"),
+        Came::Kept(id) => print(&format!("in force and kept: {id}\n")),
+        Came::RolledBack(id, why) => {
+            complain(&format!("rolled back: {id}: {why}\nwhat was there before is there again\n"));
+            Ok(Exit::RolledBack)
+        }
+        Came::Waiting(id, deadline) => {
+            print(&format!(
+                "in force: {id}, until {} unless somebody confirms it: callgate confirm\n",
+                deadline.at
+            ))?;
+            match patience {
+                Patience::None => Ok(Exit::Ok),
+                Patience::UntilTheEnd => wait(state, id),
             }
         }
     }
@@ -157,7 +167,7 @@ fn wait(state: &StateFolder, id: &RunId) -> Outcome {
     }
 }
 
-fn saved_plan(path: &PathBuf) -> anyhow::Result<PlanStamp> {
+fn saved_plan(path: &Path) -> anyhow::Result<PlanStamp> {
     let text = system::read_text(path, PLAN_BYTES_MAX)?;
     let stamp: PlanStamp = serde_json::from_str(&text.text).map_err(|error| {
         anyhow!("`{}` is no plan: {error}\n  help: make one with `callgate plan --out FILE`", path.display())
@@ -215,10 +225,10 @@ pub(super) struct Confirm {
 
 impl Confirm {
     pub(super) fn run(self, global: &Global) -> Outcome {
-        let Some(state) = self.state.find()? else { return nothing_waits() };
+        let Some(state) = self.state.find()? else { return Ok(nothing_waits()) };
         let who = Holder { command: "callgate confirm", since: super::instant(global) };
         match session::confirm(&state, &who).map_err(|error| told(&error))? {
-            Pending::Nothing | Pending::Left(..) => nothing_waits(),
+            Pending::Nothing | Pending::Left(..) => Ok(nothing_waits()),
             Pending::Confirmed(id) => print(&format!("confirmed: {id} stays\n")),
             Pending::RolledBack(id, why) => {
                 complain(&format!("too late: {id} was rolled back: {why}\n"));
@@ -228,9 +238,9 @@ impl Confirm {
     }
 }
 
-fn nothing_waits() -> Outcome {
+fn nothing_waits() -> Exit {
     complain("nothing waits to be confirmed\n  help: `callgate status` tells how the last change ended\n");
-    Ok(Exit::Findings)
+    Exit::Findings
 }
 
 /// Bring back what was there before a change that is not kept yet
@@ -343,8 +353,21 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    pub(super) fn run(self) -> Outcome {
-        let _ = (timer::arm, self.state, self.id, self.seconds);
-        Ok(Exit::Ok)
+    pub(super) fn run(self, global: &Global) -> Outcome {
+        let started = super::instant(global);
+        let watch =
+            Watch { state: self.state, id: self.id, wait: Duration::from_secs(self.seconds), started };
+        let settle = |lock: &Lock, journal: Journal| {
+            session::settle(lock, journal, super::instant(global)).map_err(|error| told(&error))
+        };
+        let ended =
+            timer::run(&watch, settle).map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
+        match ended {
+            Ended::Unneeded => Ok(Exit::Ok),
+            Ended::Settled(came) => {
+                let settled = came?;
+                print(&format!("rolled back: {}: {}\n", settled.id, settled.why))
+            }
+        }
     }
 }

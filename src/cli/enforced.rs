@@ -58,30 +58,30 @@ pub(super) struct State {
 #[command(next_help_heading = "Guardrails")]
 struct Lifts {
     /// Admit nobody
-    #[arg(long, value_name = "PLAN")]
-    allow_empty: Option<String>,
+    #[arg(long = "allow-empty", value_name = "PLAN")]
+    empty: Option<String>,
     /// Admit nobody of a family that is deployed
-    #[arg(long, value_name = "PLAN")]
-    allow_family_loss: Option<String>,
+    #[arg(long = "allow-family-loss", value_name = "PLAN")]
+    family_loss: Option<String>,
     /// Take away more prefixes than the site allows at once
-    #[arg(long, value_name = "PLAN")]
-    allow_removals: Option<String>,
+    #[arg(long = "allow-removals", value_name = "PLAN")]
+    removals: Option<String>,
     /// Refuse somebody who is connected by SSH now
-    #[arg(long, value_name = "PLAN")]
-    allow_cut_peer: Option<String>,
+    #[arg(long = "allow-cut-peer", value_name = "PLAN")]
+    cut_peer: Option<String>,
     /// Refuse a flow that the site says must stay open
-    #[arg(long, value_name = "PLAN")]
-    allow_cut_flow: Option<String>,
+    #[arg(long = "allow-cut-flow", value_name = "PLAN")]
+    cut_flow: Option<String>,
 }
 
 impl Lifts {
     fn lifted(&self) -> Lifted {
         let given = [
-            (Kind::EmptyAllowlist, &self.allow_empty),
-            (Kind::FamilyVanishes, &self.allow_family_loss),
-            (Kind::TooManyRemovals, &self.allow_removals),
-            (Kind::CutsPeer, &self.allow_cut_peer),
-            (Kind::CutsFlow, &self.allow_cut_flow),
+            (Kind::EmptyAllowlist, &self.empty),
+            (Kind::FamilyVanishes, &self.family_loss),
+            (Kind::TooManyRemovals, &self.removals),
+            (Kind::CutsPeer, &self.cut_peer),
+            (Kind::CutsFlow, &self.cut_flow),
         ];
         Lifted::new(given.into_iter().filter_map(|(kind, given)| Some((kind, given.clone()?))))
     }
