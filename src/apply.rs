@@ -12,3 +12,4 @@
 pub mod journal;
 mod seal;
 pub mod state;
+pub mod timer;
