@@ -27,6 +27,7 @@
 
 pub mod admission;
 pub mod allowlist;
+pub mod apply;
 pub mod cli;
 pub mod diagnostic;
 pub mod drift;

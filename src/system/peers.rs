@@ -136,10 +136,8 @@ impl Looking<'_> {
         for name in ["self/net/tcp", "self/net/tcp6"] {
             let Ok(file) = File::open(self.proc.join(name)) else { continue };
             let mut reader = BufReader::with_capacity(1 << 16, file);
-            for _ in 0..SOCKETS_MAX {
-                let Some(line) = next_line(&mut reader) else { break };
-                found.extend(socket(&line, OWN_ORDER).filter(&wanted));
-            }
+            let lines = std::iter::from_fn(|| next_line(&mut reader)).take(SOCKETS_MAX);
+            found.extend(lines.filter_map(|line| socket(&line, OWN_ORDER)).filter(&wanted));
         }
         found
     }
