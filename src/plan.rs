@@ -8,6 +8,7 @@
 pub mod guardrail;
 pub mod moves;
 
+
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 

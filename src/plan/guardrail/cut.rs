@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::Guardrail;
 use crate::admission::{Admission, Decider, Layer, LayerKind, Question, disposed};
 use crate::plain::line;
-use crate::prefix::{Family, Prefix, PrefixSet, listed};
+use crate::prefix::{Family, PrefixSet, listed};
 use crate::site::guardrails::{Flow, LOOPBACK};
 
 /// Prefixes and reasons named in one message.
@@ -266,6 +266,7 @@ impl Answers<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the model's numbers are small")]
 mod tests {
     use proptest::prelude::*;
 
@@ -275,6 +276,7 @@ mod tests {
     use crate::netfilter::host::{Host, View};
     use crate::netfilter::nft;
     use crate::plan::guardrail::Kind;
+    use crate::prefix::Prefix;
 
     fn host(text: &str) -> Host {
         let reading = nft::text::read_text(text, 0).unwrap();
