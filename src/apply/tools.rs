@@ -1,5 +1,7 @@
 //! The tools that hold what is ours: reading them, asking them, telling them.
 
+use std::time::Duration;
+
 use crate::holding::{Content, Holding, HoldingError, Step};
 use crate::netfilter::host::{Host, ListingError};
 use crate::prefix::Family;
@@ -112,7 +114,19 @@ pub fn check_all<'s>(steps: impl Iterator<Item = &'s Step>) -> Result<(), ToolEr
 /// Carries a step out: one transaction, which is in force whole or not at all.
 pub fn run(step: &Step) -> Result<(), ToolError> {
     let (program, arguments, _) = command(&step.holding);
-    feed(step, program, arguments)
+    let mut patience = 40_u32;
+    loop {
+        match feed(step, program, arguments) {
+            // The kernel lets go of a set a moment after the rule that named it is gone.
+            Err(ToolError::Command { cause: CommandError::Failed { stderr, .. }, .. })
+                if patience > 0 && stderr.contains("in use by a kernel component") =>
+            {
+                patience = patience.saturating_sub(1);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            done => return done,
+        }
+    }
 }
 
 fn feed(step: &Step, program: &str, arguments: &[&str]) -> Result<(), ToolError> {
