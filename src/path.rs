@@ -11,6 +11,7 @@ use crate::admission::{
     Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Listing, Question, RuleId, Ruling,
     Step, Undecided, Wanted,
 };
+use crate::prefix::cursor::Cursor;
 use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
@@ -281,31 +282,10 @@ fn push<N: Number>(all: &mut Vec<Decided>, (ruling, rule): Fate, span: Span<N>) 
     }
 }
 
-/// Walks one family of a decided list.
-struct Cursor<N, I: Iterator<Item = (Span<N>, Fate)>> {
-    coming: std::iter::Peekable<I>,
-}
-
 /// One family of a decided list.
 fn of_family<N: Number>(decided: &[Decided]) -> impl Iterator<Item = (Span<N>, Fate)> {
     let numbers = |one: &Decided| N::of(one.first).zip(N::of(one.last));
     decided.iter().filter_map(move |one| Some((numbers(one)?, (one.ruling, one.rule))))
-}
-
-impl<N: Number, I: Iterator<Item = (Span<N>, Fate)>> Cursor<N, I> {
-    fn new(decided: I) -> Self {
-        Self { coming: decided.peekable() }
-    }
-
-    /// The fate at an address, and how far it is the same. Addresses asked for only rise.
-    fn at(&mut self, address: N) -> (Option<Fate>, N) {
-        while self.coming.next_if(|((_, last), _)| *last < address).is_some() {}
-        match self.coming.peek() {
-            None => (None, N::MAX),
-            Some(((first, _), _)) if *first > address => (None, first.before().unwrap_or(N::MIN)),
-            Some(((_, last), fate)) => (Some(*fate), *last),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! clothes are errors that name what was probably meant.
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
+pub(crate) mod cursor;
 pub(crate) mod first;
 pub mod list;
 pub mod set;

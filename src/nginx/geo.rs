@@ -248,9 +248,7 @@ fn longest<N: crate::prefix::span::Number>(
 ) -> Vec<(Span<N>, usize)> {
     networks.sort_by_key(|(span, _)| size(*span));
     networks.push(((N::MIN, N::MAX), 0));
-    let spans: Vec<Span<N>> = networks.iter().map(|(span, _)| *span).collect();
-    let decided = deciding(&spans).into_iter();
-    decided.map(|(span, of)| (span, networks.get(of).map_or(0, |(_, value)| *value))).collect()
+    deciding(networks)
 }
 
 /// A network of an entry. Here `255.255.255.255` is one.

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::access::{Lines, List};
 use super::code::{self, Code};
 use super::locate::Name;
 use super::table::{self, Table};
@@ -52,6 +53,8 @@ pub(super) struct Level<'t> {
     pub(super) locations: Vec<LevelId>,
     /// Its `limit_except`.
     pub(super) limit_except: Option<LevelId>,
+    /// Its allow and deny lines.
+    list: Option<List>,
 }
 
 /// A directive and where it stands.
@@ -164,6 +167,8 @@ impl<'t> Program<'t> {
         depth: usize,
     ) -> LevelId {
         let id = self.levels.len();
+        // There nginx takes no list.
+        let is_if = kind == Kind::If;
         self.levels.push(Level {
             parent,
             kind,
@@ -172,17 +177,23 @@ impl<'t> Program<'t> {
             codes: Vec::new(),
             locations: Vec::new(),
             limit_except: None,
+            list: None,
         });
-        if depth < DEPTH_MAX {
-            for directive in opener.block.iter().flatten() {
-                self.take(id, directive, depth.saturating_add(1));
+        let block = opener.block.iter().flatten().take_while(|_| depth < DEPTH_MAX);
+        let mut lines = Lines::default();
+        for directive in block {
+            let number = self.number(directive, Some(id));
+            if is_if || !lines.take(number, directive) {
+                self.take(id, (directive, number), depth.saturating_add(1));
             }
+        }
+        if let Some(level) = self.levels.get_mut(id) {
+            level.list = lines.list();
         }
         id
     }
 
-    fn take(&mut self, id: LevelId, directive: &'t Directive<'t>, depth: usize) {
-        let number = self.number(directive, Some(id));
+    fn take(&mut self, id: LevelId, (directive, number): (&'t Directive<'t>, Number), depth: usize) {
         let arguments = directive.arguments();
         let name = directive.name();
         let opened = match name {
@@ -252,6 +263,11 @@ impl<'t> Program<'t> {
             let found = level.own(names);
             (!found.is_empty()).then_some((id, found))
         })
+    }
+
+    /// The list that holds at a level, and the level that has it.
+    pub(super) fn list(&self, id: LevelId) -> Option<(&Level<'t>, &List)> {
+        self.upwards(id).find_map(|(_, level)| level.list.as_ref().map(|list| (level, list)))
     }
 
     /// The directive of this name that is in force.
