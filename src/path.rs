@@ -106,7 +106,7 @@ fn everybody(of_one: Admission, families: &[Family]) -> Admission {
 pub struct Crossing {
     /// The answer. Its rules are numbered anew: ask the path what they are.
     pub admission: Admission,
-    /// What each layer says for itself, its rules numbered as in the whole.
+    /// What each layer says of one source, where one was asked about, its rules numbered as in the whole.
     pub layers: Vec<Admission>,
     /// What one source meets, where one was asked about: each step with the index of its layer.
     pub steps: Vec<(usize, Step)>,
@@ -153,15 +153,21 @@ impl<'a> Path<'a> {
 
     /// Which sources get through all layers.
     pub fn admit(&self, question: &Question) -> Crossing {
-        self.cross(|layer| (layer.admit(question), Vec::new()))
+        let (layers, _, numbers) = self.cross(|layer| (layer.admit(question), Vec::new()));
+        Crossing { admission: together(layers), layers: Vec::new(), steps: Vec::new(), numbers }
     }
 
     /// What one source meets, and what becomes of it.
     pub fn trace(&self, question: &Question, source: IpAddr) -> Crossing {
-        self.cross(|layer| layer.trace(question, source))
+        let (layers, steps, numbers) = self.cross(|layer| layer.trace(question, source));
+        Crossing { admission: together(layers.clone()), layers, steps, numbers }
     }
 
-    fn cross(&self, ask: impl Fn(&dyn Layer) -> (Admission, Vec<Step>)) -> Crossing {
+    /// What each layer says.
+    fn cross(
+        &self,
+        ask: impl Fn(&dyn Layer) -> (Admission, Vec<Step>),
+    ) -> (Vec<Admission>, Vec<(usize, Step)>, Numbers) {
         let mut numbers = Numbers::default();
         let (mut layers, mut steps) = (Vec::new(), Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
@@ -177,7 +183,7 @@ impl<'a> Path<'a> {
                 met.into_iter().map(|step| (index, Step { rule: numbers.of(index, step.rule), ..step })),
             );
         }
-        Crossing { admission: together(&layers), layers, steps, numbers }
+        (layers, steps, numbers)
     }
 
     /// The layer that a rule of a crossing belongs to, and the layer's own number for it.
@@ -199,13 +205,12 @@ impl<'a> Path<'a> {
 }
 
 /// The answers of all layers as one.
-fn together(layers: &[Admission]) -> Admission {
-    let mut rest = layers.iter();
-    let Some(first) = rest.next() else { return Admission::default() };
-    let mut all = first.clone();
+fn together(mut layers: Vec<Admission>) -> Admission {
     if layers.len() == 1 {
-        return all;
+        return layers.pop().unwrap_or_default();
     }
+    let Some((first, rest)) = layers.split_first() else { return Admission::default() };
+    let mut all = first.clone();
     for inner in rest {
         all = Admission {
             surely: all.surely.intersection(&inner.surely),
@@ -221,7 +226,7 @@ fn together(layers: &[Admission]) -> Admission {
             all.undecided.push(Undecided { sources, ..open.clone() });
         }
     }
-    all.findings = findings(layers, &all);
+    all.findings = findings(&layers, &all);
     all
 }
 

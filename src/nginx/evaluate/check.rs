@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::code::{Act, Condition};
-use super::level::{Kind, Level, Number, Program, first};
+use super::level::{Kind, Level, Program, first};
 use super::listener::Listen;
 use super::locate::Name;
 use crate::nginx::address::{Network, Operand};
@@ -31,6 +31,10 @@ const METHODS: [&str; 14] = [
     "PATCH",
 ];
 
+/// Directives that are looked at by themselves.
+const CHECKED: [&str; 8] =
+    ["allow", "deny", "set_real_ip_from", "satisfy", "listen", "server_name", "try_files", "error_page"];
+
 /// Refuses what nginx would not load.
 pub(super) fn check(config: &Config<'_>, program: &Program<'_>) -> Result<(), TableError> {
     roots(config)?;
@@ -43,13 +47,17 @@ pub(super) fn check(config: &Config<'_>, program: &Program<'_>) -> Result<(), Ta
         }
     }
     listens(program)?;
-    let mut number: Number = 0;
-    while let Some(entry) = program.entry(number) {
-        let level = entry.level.and_then(|id| program.level(id));
-        directive(entry.directive, level)?;
-        number = number.saturating_add(1);
-    }
-    Ok(())
+    program.levels.iter().try_for_each(|level| directives(program, level))
+}
+
+/// Directives of a level, each by itself. Of lists only those are looked at that could not be read.
+fn directives(program: &Program<'_>, level: &Level<'_>) -> Result<(), TableError> {
+    let mut numbers = level.own(&CHECKED);
+    numbers.extend(Some(level.number).filter(|_| matches!(level.kind, Kind::LimitExcept(_))));
+    numbers
+        .into_iter()
+        .filter_map(|number| program.directive(number))
+        .try_for_each(|one| directive(one, level))
 }
 
 fn fault(place: Place, message: String, help: &str) -> TableError {
@@ -147,12 +155,12 @@ fn listens(program: &Program<'_>) -> Result<(), TableError> {
 }
 
 /// A directive by itself.
-fn directive(directive: &Directive<'_>, level: Option<&Level<'_>>) -> Result<(), TableError> {
+fn directive(directive: &Directive<'_>, level: &Level<'_>) -> Result<(), TableError> {
     let arguments = directive.arguments();
     let name = directive.name();
     match name {
         "allow" | "deny" => {
-            if level.is_none_or(|level| level.kind == Kind::If) {
+            if level.kind == Kind::If {
                 return Err(misplaced(directive));
             }
             let help = "write an address, a prefix such as `192.0.2.0/24`, `unix:` or `all`";

@@ -66,12 +66,25 @@ pub(super) struct Entry<'t> {
     pub(super) level: Option<LevelId>,
 }
 
+/// Directives one after the other, of one level.
+#[derive(Debug)]
+struct Run<'t> {
+    /// The number of the first.
+    number: Number,
+    /// It, and all that stand after it in its block.
+    directives: &'t [Directive<'t>],
+    level: Option<LevelId>,
+}
+
 /// A configuration that can be asked.
 #[derive(Debug, Default)]
 pub(super) struct Program<'t> {
     /// Each level.
     pub(super) levels: Vec<Level<'t>>,
-    entries: Vec<Entry<'t>>,
+    /// By number: each ends where the next one starts.
+    runs: Vec<Run<'t>>,
+    /// How many directives are numbered.
+    count: Number,
     /// The block `http`, or `stream` where there is no other.
     pub(super) root: Option<Number>,
     /// Servers of `http`, in order.
@@ -129,13 +142,13 @@ impl<'t> Program<'t> {
     /// Makes a configuration ready.
     pub(super) fn new(config: &'t Config<'t>) -> Result<Self, TableError> {
         let mut program = Self::default();
-        for directive in &config.directives {
+        for (at, directive) in config.directives.iter().enumerate() {
             let is_http = match directive.name() {
                 "http" => true,
                 "stream" => false,
                 _ => continue,
             };
-            let number = program.number(directive, None);
+            let number = program.number(&config.directives, at, None);
             if is_http || program.root.is_none() {
                 program.root = Some(number);
             }
@@ -154,9 +167,15 @@ impl<'t> Program<'t> {
         Ok(program)
     }
 
-    fn number(&mut self, directive: &'t Directive<'t>, level: Option<LevelId>) -> Number {
-        self.entries.push(Entry { directive, level });
-        Number::try_from(self.entries.len().saturating_sub(1)).unwrap_or(Number::MAX)
+    /// Numbers a directive of a block.
+    fn number(&mut self, block: &'t [Directive<'t>], at: usize, level: Option<LevelId>) -> Number {
+        let number = self.count;
+        self.count = number.saturating_add(1);
+        if self.runs.last().is_none_or(|run| run.level != level || level.is_none()) {
+            let directives = block.get(at..).unwrap_or_default();
+            self.runs.push(Run { number, directives, level });
+        }
+        number
     }
 
     fn open(
@@ -179,10 +198,10 @@ impl<'t> Program<'t> {
             limit_except: None,
             list: None,
         });
-        let block = opener.block.iter().flatten().take_while(|_| depth < DEPTH_MAX);
+        let block = opener.block.as_deref().filter(|_| depth < DEPTH_MAX).unwrap_or_default();
         let mut lines = Lines::default();
-        for directive in block {
-            let number = self.number(directive, Some(id));
+        for (at, directive) in block.iter().enumerate() {
+            let number = self.number(block, at, Some(id));
             if is_if || !lines.take(number, directive) {
                 self.take(id, (directive, number), depth.saturating_add(1));
             }
@@ -232,7 +251,13 @@ impl<'t> Program<'t> {
 
     /// A directive and where it stands, by its number.
     pub(super) fn entry(&self, number: Number) -> Option<Entry<'t>> {
-        self.entries.get(usize::try_from(number).ok()?).copied()
+        if number >= self.count {
+            return None;
+        }
+        let after = self.runs.partition_point(|run| run.number <= number);
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        let at = usize::try_from(number.checked_sub(run.number)?).ok()?;
+        Some(Entry { directive: run.directives.get(at)?, level: run.level })
     }
 
     /// The level that a directive opens. Levels are numbered as their directives are.
