@@ -296,6 +296,10 @@ impl FromStr for Prefix {
 
     /// Reads `a.b.c.d`, `a.b.c.d/len` or the same for IPv6, strictly.
     fn from_str(text: &str) -> Result<Self, PrefixError> {
+        // Long lists are mostly of these.
+        if let Ok(address) = text.parse::<Ipv4Addr>() {
+            return Ok(Self::single(IpAddr::V4(address)));
+        }
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),

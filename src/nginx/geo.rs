@@ -156,8 +156,8 @@ impl Table {
     fn entry(&mut self, entry: &Directive<'_>, remarks: &mut Vec<Remark>) -> Result<(), TableError> {
         let place = entry.place;
         let (key, value) = match &*entry.words {
-            [word] if word == "ranges" => return self.ranges(place),
-            [word] if word == "proxy_recursive" => {
+            ["ranges"] => return self.ranges(place),
+            ["proxy_recursive"] => {
                 self.is_recursive = true;
                 return Ok(());
             }

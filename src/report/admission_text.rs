@@ -29,39 +29,39 @@ pub fn admission(
     describe: Describe<'_>,
 ) -> String {
     let mut text = heading(question);
+    let split = admission.decided.partition_point(|one| one.first.is_ipv4());
     for family in Family::ALL {
         let _ = writeln!(text, "\n{family}");
-        let of_family = |one: &&Decided| one.first.is_ipv4() == (family == Family::V4);
-        let decided = || admission.decided.iter().filter(of_family);
-        let admitted = || decided().filter(|one| one.ruling == Ruling::Accept);
+        let (v4, v6) = admission.decided.split_at(split);
+        let decided = if family == Family::V4 { v4 } else { v6 };
+        let admitted = || decided.iter().filter(|one| one.ruling == Ruling::Accept);
+        let refused = || decided.iter().filter(|one| one.ruling != Ruling::Accept);
+        let (admitting, refusing) = (rules(admitted()), rules(refused()));
         let between = admission.possibly.difference(&admission.surely).only(family);
-        if admitted().next().is_some() {
+        if admitting > 0 {
             text.push_str("  admitted\n");
         } else if between.is_empty() {
             text.push_str("  nobody is admitted\n");
         }
-        match rules(admitted()) {
-            many if many > RULES_MAX => by_many(many, &admission.surely.only(family), &mut text),
-            _ => {
-                for group in groups(admitted(), usize::MAX) {
-                    wrapped(group.ranges, &mut text);
-                    text.push_str(&decided_by("by", group.rule, describe, 6));
-                }
+        if admitting > RULES_MAX {
+            by_many(admitting, &admission.surely.only(family), &mut text);
+        } else {
+            for group in groups(admitted(), usize::MAX) {
+                wrapped(group.ranges, &mut text);
+                text.push_str(&decided_by("by", group.rule, describe, 6));
             }
         }
         if !between.is_empty() {
             text.push_str("  undetermined\n");
             wrapped(between.ranges(), &mut text);
         }
-        let refused = || decided().filter(|one| one.ruling != Ruling::Accept);
-        if refused().next().is_some() {
+        if refusing > 0 {
             text.push_str("  refused\n");
         }
-        match rules(refused()) {
-            many if many > RULES_MAX => {
-                by_many(many, &admission.possibly.complement().only(family), &mut text)
-            }
-            _ => refusals(&groups(refused(), REFUSED_MAX), describe, &mut text),
+        if refusing > RULES_MAX {
+            by_many(refusing, &admission.possibly.complement().only(family), &mut text);
+        } else {
+            refusals(&groups(refused(), REFUSED_MAX), describe, &mut text);
         }
     }
     if let Some(change) = plan {

@@ -2,7 +2,6 @@
 //!
 //! Only what decides who gets in is looked at; the rest is nginx's own affair.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::code::{Act, Condition};
@@ -218,7 +217,7 @@ fn every(directive: &Directive<'_>, help: &str, is_read: impl Fn(&str) -> bool) 
     }
 }
 
-fn odd(directive: &Directive<'_>, text: Option<&Cow<'_, str>>, help: &str) -> TableError {
+fn odd(directive: &Directive<'_>, text: Option<&&str>, help: &str) -> TableError {
     let name = line(directive.name());
     let message = match text {
         Some(text) => format!("`{}` is nothing that `{name}` takes", line(text)),

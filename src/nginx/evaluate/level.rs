@@ -1,7 +1,6 @@
 //! The configuration made ready: its levels (http, server, location, `if`, `limit_except`), what each sets, and
 //! what each inherits.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::{Lines, List};
@@ -342,6 +341,6 @@ impl<'t> Level<'t> {
 }
 
 /// A directive's first argument.
-pub(super) fn first<'a>(arguments: &'a [Cow<'_, str>]) -> &'a str {
+pub(super) fn first<'a>(arguments: &[&'a str]) -> &'a str {
     arguments.first().map_or("", |word| word)
 }
