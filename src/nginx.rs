@@ -39,7 +39,7 @@ pub struct Directive<'t> {
     /// Its words, its name first: quotes and escapes resolved as nginx does, variables as they are written.
     pub words: Words<'t>,
     /// What is between its braces; `None` where it ends with a semicolon. A block of Lua is the last of its words.
-    pub block: Option<Vec<Directive<'t>>>,
+    pub block: Option<Box<[Directive<'t>]>>,
     /// Where it stands.
     pub place: Place,
 }
@@ -63,7 +63,7 @@ pub struct Words<'t>(Held<'t>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held<'t> {
     Two([&'t str; 2]),
-    Some(Box<[&'t str]>),
+    Any(Box<[&'t str]>),
 }
 
 impl<'t> Words<'t> {
@@ -72,7 +72,7 @@ impl<'t> Words<'t> {
         let held = match words.as_slice() {
             [] => return None,
             [first, second] => Held::Two([first, second]),
-            some => Held::Some(some.into()),
+            some => Held::Any(some.into()),
         };
         words.clear();
         Some(Self(held))
@@ -80,7 +80,7 @@ impl<'t> Words<'t> {
 
     /// These words and one more.
     fn and(&self, word: &'t str) -> Self {
-        Self(Held::Some(self.iter().copied().chain([word]).collect()))
+        Self(Held::Any(self.iter().copied().chain([word]).collect()))
     }
 }
 
@@ -90,7 +90,7 @@ impl<'t> Deref for Words<'t> {
     fn deref(&self) -> &Self::Target {
         match &self.0 {
             Held::Two(words) => words,
-            Held::Some(words) => words,
+            Held::Any(words) => words,
         }
     }
 }

@@ -197,14 +197,14 @@ impl<'t> Reader<'t> {
         kind: Kind,
         depth: usize,
         line: u32,
-    ) -> Result<Vec<Directive<'t>>, ReadError> {
+    ) -> Result<Box<[Directive<'t>]>, ReadError> {
         if depth > DEPTH_MAX {
             let help = "no configuration needs as many; look for braces that are not closed";
             return Err(self.error(line, format!("more than {DEPTH_MAX} blocks within each other"), help));
         }
         let mut directives = Vec::new();
         self.level(lexer, Inside { kind, depth, until: Until::BlockEnds }, &mut directives)?;
-        Ok(directives)
+        Ok(directives.into())
     }
 
     /// A directive whose block is a program: it is kept as its last word.
