@@ -7,12 +7,18 @@
 //!
 //! What is not in a holding is other people's, and no step names it.
 
+mod ipset;
+mod iptables;
+mod nft;
+
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::prefix::Family;
+use crate::netfilter::{Host, Listing, ReadError};
+use crate::prefix::{Family, PrefixSet};
 
 /// A place of our own. It tells all that is needed to read it, change it and bring it back, without the site's settings:
 /// a rollback must work after the site file is gone.
@@ -94,5 +100,150 @@ impl fmt::Display for Holding {
             Holding::Ipset { name } => write!(f, "ipset {name}"),
             Holding::NginxFile { path } => write!(f, "file {}", path.display()),
         }
+    }
+}
+
+/// Why what is in a holding can't be told.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldingError {
+    /// Its text is not what its tool prints.
+    #[error("what is in it can't be read")]
+    Unreadable(#[source] ReadError),
+    /// Its text holds no such thing.
+    #[error("`{start}` holds nothing of the kind")]
+    Nothing {
+        /// How the text starts.
+        start: String,
+    },
+}
+
+impl HoldingError {
+    fn nothing(text: &str) -> Self {
+        Self::Nothing { start: text.chars().take(60).collect() }
+    }
+}
+
+/// What the tools of a host list, as far as a holding needs it.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// `nft -a list ruleset`.
+    pub nft: Option<Arc<str>>,
+    /// `iptables-save -t filter`.
+    pub iptables: Option<Arc<str>>,
+    /// `ip6tables-save -t filter`.
+    pub ip6tables: Option<Arc<str>>,
+    /// `ipset save`.
+    pub ipset: Option<Arc<str>>,
+}
+
+/// The place in its tool's terms.
+enum Place<'a> {
+    Nft(nft::Place<'a>),
+    Iptables(iptables::Place<'a>),
+    Ipset(&'a str),
+    File,
+}
+
+impl Holding {
+    fn place(&self) -> Place<'_> {
+        match self {
+            Holding::NftTable { table } => Place::Nft(nft::Place { family: "inet", table, parent: None }),
+            Holding::NftChain { family, table, parent, jump } => {
+                Place::Nft(nft::Place { family, table, parent: Some((parent, *jump)) })
+            }
+            Holding::Iptables { family, chain, parent, jump } => {
+                Place::Iptables(iptables::Place { family: *family, chain, parent, jump: *jump })
+            }
+            Holding::Ipset { name } => Place::Ipset(name),
+            Holding::NginxFile { .. } => Place::File,
+        }
+    }
+
+    /// What is in it, out of what the tools list. A file is no listing of theirs: it holds nothing here.
+    pub fn own(&self, listed: &Listed) -> Content {
+        match self.place() {
+            Place::Nft(place) => place.own(listed.nft.as_deref()?),
+            Place::Iptables(place) => place.own(match place.family {
+                Family::V4 => listed.iptables.as_deref()?,
+                Family::V6 => listed.ip6tables.as_deref()?,
+            }),
+            Place::Ipset(name) => ipset::own(name, listed.ipset.as_deref()?),
+            Place::File => None,
+        }
+    }
+
+    /// Whether both contents mean the same.
+    pub fn same(&self, have: &Content, want: &Content) -> Result<bool, HoldingError> {
+        let (Some(have), Some(want)) = (have, want) else { return Ok(have.is_none() && want.is_none()) };
+        if have == want {
+            return Ok(true);
+        }
+        match self.place() {
+            Place::Nft(place) => place.same(have, want),
+            Place::Iptables(place) => place.same(have, want),
+            Place::Ipset(name) => ipset::same(name, have, want),
+            Place::File => Ok(false),
+        }
+    }
+
+    /// What brings it from what is there to what is wanted; `None` where both mean the same.
+    pub fn step(&self, have: &Content, want: &Content) -> Result<Option<Step>, HoldingError> {
+        if self.same(have, want)? {
+            return Ok(None);
+        }
+        let (input, does) = match self.place() {
+            Place::Nft(place) => place.commands(have, want)?,
+            Place::Iptables(place) => place.commands(have, want)?,
+            Place::Ipset(name) => ipset::commands(name, have, want),
+            Place::File => {
+                let verb = match (have, want) {
+                    (_, None) => "remove",
+                    (None, _) => "write",
+                    _ => "replace",
+                };
+                return Ok(Some(Step {
+                    holding: self.clone(),
+                    input: want.clone(),
+                    does: format!("{verb} {self}, and reload nginx"),
+                }));
+            }
+        };
+        Ok(Some(Step { holding: self.clone(), input: Some(input), does }))
+    }
+
+    /// The source addresses that a content names.
+    pub fn addresses(&self, content: &Content) -> Result<PrefixSet, HoldingError> {
+        let Some(text) = content else { return Ok(PrefixSet::empty()) };
+        match self.place() {
+            Place::Nft(_) => nft::addresses(text),
+            Place::Iptables(place) => place.addresses(text),
+            Place::Ipset(name) => ipset::addresses(name, text),
+            Place::File => Ok(PrefixSet::empty()),
+        }
+    }
+
+    /// Puts a content into a host's rules as if it were loaded, so that they can be asked what they will let in.
+    pub fn put_into(&self, host: &mut Host, want: &Content) -> Result<(), HoldingError> {
+        let number = u16::try_from(host.listings.len()).unwrap_or(u16::MAX);
+        match self.place() {
+            Place::Nft(place) => {
+                let table = want.as_deref().map(|text| nft::read(text, number)).transpose()?;
+                place.put_into(&mut host.tables, table);
+            }
+            Place::Iptables(place) => {
+                let table = want.as_deref().map(|text| place.read(text, number)).transpose()?;
+                place.put_into(&mut host.tables, table);
+            }
+            Place::Ipset(name) => {
+                host.ipsets.remove(name);
+                if let Some(text) = want {
+                    host.ipsets.insert(name.into(), ipset::read(name, text)?);
+                }
+            }
+            Place::File => {}
+        }
+        let text: Arc<str> = want.as_deref().unwrap_or_default().into();
+        host.listings.push(Listing { name: format!("planned {self}"), text });
+        Ok(())
     }
 }

@@ -65,7 +65,7 @@ pub fn admission(
         }
     }
     if let Some(change) = plan {
-        drift_text::plan(change, &mut text);
+        drift_text::plan("the plan,", change, &mut text);
     }
     rest(admission, describe, &mut text);
     text

@@ -185,9 +185,8 @@ impl Target for Nginx {
         self.is_ours(&listing.name).then(|| listing.text.to_string()).zip(artifact.files.first())
     }
 
-    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
-        let allowlist = self.common.wanted(allowlist)?;
-        let comments = Comments::new(&allowlist, plain);
+    fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
+        let comments = Comments::new(allowlist, plain);
         let consequence = match (self.variant, self.common.mode) {
             (Variant::Access, Mode::Exclusive) => "everyone else is refused with status 403",
             (Variant::Geo, Mode::Exclusive) => {
@@ -195,7 +194,7 @@ impl Target for Nginx {
             }
             (Variant::Access | Variant::Geo, Mode::Permit) => "everyone else is left to your own rules",
         };
-        let header = header(&allowlist, TargetKind::Nginx, self.common.mode, consequence);
+        let header = header(allowlist, TargetKind::Nginx, self.common.mode, consequence);
         let note = self.note();
         let mut entries = String::with_capacity(allowlist.entries().len() * 64);
         for entry in allowlist.entries() {
