@@ -35,8 +35,8 @@ impl Asked<'_> {
                 Some(format!("add `{}` before {place}, {RELOAD}", lines("deny")?))
             }
             (Role::EndOfList, _, Wanted::Refuse) => {
-                let (_, numbers) = self.program.nearest(self.program.opened(number)?, &["allow", "deny"])?;
-                let last = self.program.directive(*numbers.last()?)?;
+                let (_, list) = self.program.list(self.program.opened(number)?)?;
+                let last = self.program.directive(list.last)?;
                 let listing = self.files.listings().get(usize::try_from(last.place.file).ok()?)?;
                 Some(format!("add `deny all;` after {}:{}, {RELOAD}", line(&listing.name), last.place.line))
             }
