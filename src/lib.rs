@@ -31,6 +31,7 @@ pub mod cli;
 pub mod diagnostic;
 pub mod drift;
 pub mod instant;
+mod json;
 pub mod netfilter;
 pub mod nginx;
 pub mod path;
