@@ -1,4 +1,16 @@
-//! Carries plans out on this host, and goes back by itself where the result is not what was planned.
+//! Carrying out a plan: what is remembered meanwhile, and who brings the old rules back.
+//!
+//! The state folder ([`state`]) holds four things, each written durably and sealed with a digest: the *journal*
+//! ([`journal`]) of a change that is unfinished or unconfirmed, with all that is needed to go back; the *baseline*, which is
+//! what was in force after the last confirmed change; how the *last* change ended; and the *lock*, under which alone any of them changes.
+//! Where there is no journal, nothing is owed.
+//!
+//! An unconfirmed change has a *timer* ([`timer`]): another process, which outlives the one that made the change.
+//!
+//! Never is a journal half believed: one that is cut off, edited or of another version is told as such, and left where it is.
 
 pub mod job;
+pub mod journal;
+mod seal;
+pub mod state;
 pub mod tools;

@@ -1,9 +1,15 @@
 //! The outside: files and commands. Nothing else in the library touches them.
 
 pub mod aws;
+pub mod boot;
 mod bounded;
+pub mod durable;
+pub mod fault;
 pub mod host;
+pub mod installed;
+pub mod lock;
 pub mod nginx;
+pub mod private;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
