@@ -9,8 +9,10 @@
 //!
 //! Never is a journal half believed: one that is cut off, edited or of another version is told as such, and left where it is.
 
+pub mod configuration;
 pub mod job;
 pub mod journal;
+pub mod nginx;
 mod seal;
 pub mod state;
 pub mod tools;

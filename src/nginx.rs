@@ -4,6 +4,7 @@
 //! texts ([`Files`]).
 
 pub mod address;
+mod compare;
 pub mod evaluate;
 mod files;
 pub mod geo;
@@ -17,6 +18,7 @@ pub mod read;
 use std::borrow::Cow;
 use std::ops::Deref;
 
+pub use compare::{are_alike, sources};
 pub use files::{Files, Texts};
 pub use geo::Geo;
 pub use glob::Glob;
@@ -33,6 +35,14 @@ pub struct Config<'t> {
     pub remarks: Vec<Remark>,
 }
 
+impl Config<'_> {
+    /// The same, which needs the texts no more.
+    pub fn into_owned(self) -> Config<'static> {
+        let directives = self.directives.into_iter().map(Directive::into_owned).collect();
+        Config { directives, remarks: self.remarks }
+    }
+}
+
 /// One directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive<'t> {
@@ -45,6 +55,12 @@ pub struct Directive<'t> {
 }
 
 impl Directive<'_> {
+    fn into_owned(self) -> Directive<'static> {
+        // Blocks stand in each other no deeper than they are read.
+        let block = self.block.map(|block| block.into_iter().map(Directive::into_owned).collect());
+        Directive { words: self.words.into_owned(), block, place: self.place }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         self.words.first().map_or("", |word| word)
@@ -79,6 +95,15 @@ impl<'t> Words<'t> {
             None => Held::One([first]),
             Some(second) => Held::Two([first, second]),
         }))
+    }
+
+    fn into_owned(self) -> Words<'static> {
+        let owned = |word: Cow<'_, str>| Cow::Owned(word.into_owned());
+        Words(match self.0 {
+            Held::One(words) => Held::One(words.map(owned)),
+            Held::Two(words) => Held::Two(words.map(owned)),
+            Held::Many(words) => Held::Many(words.into_iter().map(owned).collect()),
+        })
     }
 
     /// These words and one more.

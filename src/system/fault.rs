@@ -6,8 +6,15 @@
 //! compiled in.
 
 /// All points, in the order in which an apply reaches them.
-pub const POINTS: [&str; 4] =
-    ["durable-written", "durable-renamed", "installed-written", "installed-renamed"];
+pub const POINTS: [&str; 7] = [
+    "durable-written",
+    "durable-renamed",
+    "installed-written",
+    "installed-renamed",
+    "nginx-written",
+    "nginx-tested",
+    "nginx-reloaded",
+];
 
 /// A step that failed because a test wanted it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
