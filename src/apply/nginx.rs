@@ -212,3 +212,157 @@ fn pid_file(main: &Path, defaults: &Defaults) -> Result<PathBuf, FileError> {
     let named = named.and_then(|directive| directive.arguments().first());
     Ok(named.map_or_else(|| defaults.pid_file.clone(), |path| defaults.prefix.join(&**path)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::system::{replace_file, run};
+
+    /// An nginx of one's own, which listens on a socket in its folder and ends with the value.
+    struct Served {
+        folder: tempfile::TempDir,
+    }
+
+    const ZONE: &str = "limit_req_zone $binary_remote_addr zone=a:1m rate=9r/s;";
+
+    impl Served {
+        /// Lays a configuration out; `None`, and said, where there is no nginx.
+        fn laid_out() -> Option<Self> {
+            if run("nginx", &["-v"]).is_err() {
+                eprintln!("skipped: nginx is not here");
+                return None;
+            }
+            let served = Self { folder: tempfile::tempdir().unwrap() };
+            served.configure(ZONE);
+            replace_file(&served.file(), b"# callgate\nallow 192.0.2.1;\ndeny all;\n").unwrap();
+            Some(served)
+        }
+
+        fn configure(&self, extra: &str) {
+            let folder = self.folder.path().display();
+            let text = format!(
+                "worker_processes 2;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{ }}\nhttp {{\n\
+                 access_log off;\nclient_body_temp_path {folder}/t1;\nproxy_temp_path {folder}/t2;\nfastcgi_temp_path {folder}/t3;\n\
+                 uwsgi_temp_path {folder}/t4;\nscgi_temp_path {folder}/t5;\n{extra}\n\
+                 server {{ listen unix:{folder}/socket; location / {{ include {folder}/list.conf; }} }}\n}}\n"
+            );
+            replace_file(&self.config(), text.as_bytes()).unwrap();
+        }
+
+        fn start(&self) -> Master {
+            // What it warns of before its log is open is of no use here.
+            let said = self.folder.path().join("error.log").display().to_string();
+            run("nginx", &["-e", &said, "-c", self.config().to_str().unwrap()]).unwrap();
+            let defaults = tool::defaults().unwrap().unwrap();
+            running(Some(&self.config()), &defaults).unwrap().unwrap()
+        }
+
+        fn config(&self) -> PathBuf {
+            self.folder.path().join("nginx.conf")
+        }
+
+        fn file(&self) -> PathBuf {
+            self.folder.path().join("list.conf")
+        }
+
+        fn put(&self, content: Option<&str>) -> Result<(), FileError> {
+            let (path, config) = (self.file(), self.config());
+            let place = Place { path: &path, config: Some(&config) };
+            place.check()?;
+            place.put(&content.map(str::to_owned))
+        }
+
+        /// The number of its youngest worker.
+        fn worker(&self, master: Master) -> u32 {
+            let path = format!("/proc/{0}/task/{0}/children", master.pid());
+            let text = fs::read_to_string(path).unwrap();
+            text.split_whitespace().map(|pid| pid.parse().unwrap()).max().unwrap()
+        }
+    }
+
+    impl Drop for Served {
+        fn drop(&mut self) {
+            let _ = run("nginx", &["-c", self.config().to_str().unwrap(), "-s", "stop"]);
+        }
+    }
+
+    const NEW: &str = "# callgate\nallow 192.0.2.2;\ndeny all;\n";
+
+    #[test]
+    fn a_file_is_put_in_place_and_loaded() {
+        let Some(served) = Served::laid_out() else { return };
+        let master = served.start();
+        fs::set_permissions(served.file(), fs::Permissions::from_mode(0o640)).unwrap();
+        for content in [NEW, "# callgate\ndeny all;\n", NEW] {
+            let before = served.worker(master);
+            served.put(Some(content)).unwrap();
+            assert_eq!(fs::read_to_string(served.file()).unwrap(), content);
+            assert!(served.worker(master) > before, "nothing was loaded");
+        }
+        assert_eq!(fs::metadata(served.file()).unwrap().permissions().mode() & 0o7777, 0o640);
+    }
+
+    #[test]
+    fn a_file_that_nginx_refuses_is_not_left_behind() {
+        let Some(served) = Served::laid_out() else { return };
+        let master = served.start();
+        let (old, worker) = (fs::read(served.file()).unwrap(), served.worker(master));
+        let error = served.put(Some("# callgate\nallow 192.0.2.999;\n")).unwrap_err();
+        assert!(
+            matches!(&error, FileError::Refused(_)) && error.to_string().contains("192.0.2.999"),
+            "{error}"
+        );
+        // It is included: without it nginx would not start.
+        assert!(matches!(served.put(None).unwrap_err(), FileError::Refused(_)));
+        assert_eq!((fs::read(served.file()).unwrap(), served.worker(master)), (old, worker));
+    }
+
+    #[test]
+    fn a_reload_that_nginx_refuses_is_noticed() {
+        let Some(served) = Served::laid_out() else { return };
+        let master = served.start();
+        let (old, worker) = (fs::read(served.file()).unwrap(), served.worker(master));
+        // `nginx -t` knows nothing of the zone that runs.
+        served.configure("limit_req_zone $server_name zone=a:1m rate=9r/s;");
+        let error = served.put(Some(NEW)).unwrap_err();
+        assert!(matches!(error, FileError::Reload(ReloadError::Refused { .. })), "{error}");
+        assert!(error.to_string().contains("limit_req \"a\" uses the \"$server_name\" key"), "{error}");
+        assert_eq!((fs::read(served.file()).unwrap(), served.worker(master)), (old, worker));
+        served.configure(ZONE);
+        served.put(Some(NEW)).unwrap();
+        assert!(served.worker(master) > worker);
+    }
+
+    #[test]
+    fn where_nginx_does_not_run_its_next_start_has_the_file() {
+        let Some(served) = Served::laid_out() else { return };
+        served.put(Some(NEW)).unwrap();
+        assert_eq!(fs::read_to_string(served.file()).unwrap(), NEW);
+        let master = served.start();
+        // Its number is lost, and it runs all the same.
+        fs::remove_file(served.folder.path().join("nginx.pid")).unwrap();
+        let error = served.put(Some("# callgate\n")).unwrap_err();
+        let pid = master.pid();
+        assert!(matches!(error, FileError::Stray { pid: found, .. } if found == pid), "{error}");
+        replace_file(&served.folder.path().join("nginx.pid"), format!("{pid}\n").as_bytes()).unwrap();
+        served.put(Some("# callgate\n")).unwrap();
+    }
+
+    #[test]
+    fn what_is_broken_or_somebody_elses_is_left_alone() {
+        let Some(served) = Served::laid_out() else { return };
+        served.configure("no_such_directive;");
+        assert!(matches!(served.put(Some(NEW)).unwrap_err(), FileError::Broken(_)));
+        served.configure(ZONE);
+        for foreign in [&b"deny all;\n"[..], b"allow all; # \xff callgate\n"] {
+            replace_file(&served.file(), foreign).unwrap();
+            assert!(matches!(served.put(Some(NEW)).unwrap_err(), FileError::Foreign { .. }));
+            assert_eq!(fs::read(served.file()).unwrap(), foreign);
+        }
+        replace_file(&served.file(), b"").unwrap();
+        served.put(Some(NEW)).unwrap();
+    }
+}
