@@ -1,4 +1,7 @@
-//! Carrying out a plan: what is remembered meanwhile, and who brings the old rules back.
+//! Carrying out a plan on this host, and going back by itself where the result is not what was planned.
+//!
+//! A run ([`session`]) works under the lock: it settles what an earlier one left, lets the tools check every step, writes the
+//! journal, makes the changes, reads back what came of them, and keeps or undoes it.
 //!
 //! The state folder ([`state`]) holds four things, each written durably and sealed with a digest: the *journal*
 //! ([`journal`]) of a change that is unfinished or unconfirmed, with all that is needed to go back; the *baseline*, which is
@@ -13,6 +16,9 @@ pub mod configuration;
 pub mod job;
 pub mod journal;
 pub mod nginx;
+pub mod restore;
 mod seal;
+pub mod session;
 pub mod state;
+pub mod timer;
 pub mod tools;

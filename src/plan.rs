@@ -3,6 +3,11 @@
 //! A plan says what will be done before anything is done, and its digest names exactly that: the rules that were read, the
 //! policies, the instant, and every step. What is planned is asked of a copy of the host first, in which it is in force.
 //! Nothing here touches a system.
+#![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+pub mod guardrail;
+pub mod moves;
+
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};

@@ -3,14 +3,17 @@
 pub mod aws;
 pub mod boot;
 mod bounded;
+pub mod detached;
 pub mod durable;
 pub mod fault;
 pub mod host;
 pub mod installed;
 pub mod lock;
 pub mod nginx;
+pub mod peers;
 pub mod private;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -290,6 +293,6 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where commands start")]
-fn command(program: &str) -> Command {
+fn command(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }

@@ -68,6 +68,16 @@ impl Render {
     }
 }
 
+/// The allowlist; `None` where a fault keeps it from being whole: without sound policies it would be shorter than what
+/// is wanted.
+pub(super) fn resolved(inputs: &Inputs, sink: &mut Diagnostics) -> Option<Allowlist> {
+    let site = inputs.site.as_ref()?;
+    if sink.has_errors() {
+        return None;
+    }
+    Some(allowlist::resolve(&inputs.policies, site, inputs.at, sink))
+}
+
 /// Renders the site's targets, or those named; `None` where nothing can be rendered.
 pub(super) fn render_all(
     inputs: &Inputs,
@@ -80,11 +90,7 @@ pub(super) fn render_all(
         let message = format!("the site has no target `{}`", name.escape_debug());
         sink.push(Diagnostic::new(Code::InvalidValue, message).help(format!("it has: {}", known.join(", "))));
     }
-    // Without sound policies an allowlist would be shorter than what is wanted.
-    if sink.has_errors() {
-        return None;
-    }
-    let allowlist = allowlist::resolve(&inputs.policies, site, inputs.at, sink);
+    let allowlist = resolved(inputs, sink)?;
     let mut rendered = Vec::new();
     for target in inputs
         .targets

@@ -56,7 +56,7 @@ pub fn admission(
         refusals(&refused, describe, &mut text);
     }
     if let Some(change) = plan {
-        drift_text::plan(change, &mut text);
+        drift_text::plan("the plan,", change, &mut text);
     }
     rest(admission, describe, &mut text);
     text

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::fault::{self, Fault};
@@ -149,6 +149,29 @@ pub fn remove_durably(path: &Path) -> Result<bool, DurableError> {
     Ok(true)
 }
 
+/// Which file is at a path, and in which state: it differs once the file is replaced or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// The stamp of the file at a path; `None` where there is none.
+pub fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(Stamp {
+            device: found.dev(),
+            inode: found.ino(),
+            length: found.len(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}
+
 /// Makes a folder, and those above it that are missing, so that they outlive a crash.
 pub fn make_folder(folder: &Path, mode: u32) -> Result<(), DurableError> {
     let missing: Vec<&Path> =
@@ -227,8 +250,6 @@ pub(super) fn flush_folder(path: &Path) -> Result<(), DurableError> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
     use super::*;
     use crate::system::run;
 

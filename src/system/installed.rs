@@ -148,11 +148,14 @@ mod tests {
         2u32.to_le_bytes().into_iter().chain(entries).collect()
     }
 
-    fn look(path: &Path) -> (u32, u32, u32, Vec<(Vec<u8>, Vec<u8>)>) {
+    /// Owner, group, mode, and extended attributes with their values.
+    type Looks = (u32, u32, u32, Vec<[Vec<u8>; 2]>);
+
+    fn look(path: &Path) -> Looks {
         let file = File::open(path).unwrap();
         let found = file.metadata().unwrap();
         let names = attributes(&file).unwrap();
-        let values = names.into_iter().map(|name| (name.clone(), attribute(&file, &name).unwrap())).collect();
+        let values = names.into_iter().map(|name| [name.clone(), attribute(&file, &name).unwrap()]).collect();
         (found.uid(), found.gid(), found.mode() & 0o7777, values)
     }
 
