@@ -8,7 +8,6 @@
 pub mod guardrail;
 pub mod moves;
 
-
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
