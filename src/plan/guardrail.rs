@@ -264,8 +264,8 @@ pub fn refused<'g>(all: &'g [Guardrail], lifted: &'g Lifted, plan: &Digest) -> V
     standing.map(refusal).collect()
 }
 
-#[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "the model's numbers are small")]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

@@ -25,7 +25,7 @@ pub fn text(report: &PlanReport) -> String {
         let _ = writeln!(text, "  {}: {}", step.target, step.does);
         let lines: Vec<&str> = step.input.iter().flat_map(|input| input.lines()).collect();
         for one in lines.iter().take(INPUT_LINES_MAX) {
-            let _ = writeln!(text, "    | {}", line(one));
+            let _ = writeln!(text, "    | {}", line(&one.replace('\t', "  ")));
         }
         if lines.len() > INPUT_LINES_MAX {
             let _ = writeln!(text, "    | and {} more lines", lines.len().saturating_sub(INPUT_LINES_MAX));

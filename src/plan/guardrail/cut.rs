@@ -170,28 +170,22 @@ pub fn cut_peers(sides: Sides<'_>, peers: &[Peer], at: Timestamp) -> Vec<Guardra
     if sides.after.kind() == LayerKind::Nginx {
         return Vec::new();
     }
-    peers.iter().filter_map(|peer| cut_peer(sides, peer, at)).map(Guardrail::CutsPeer).collect()
+    let mut answers = Answers { sides, at, known: HashMap::new() };
+    peers.iter().filter_map(|peer| cut_peer(&mut answers, peer)).map(Guardrail::CutsPeer).collect()
 }
 
-fn cut_peer(sides: Sides<'_>, peer: &Peer, at: Timestamp) -> Option<PeerCut> {
+fn cut_peer(answers: &mut Answers<'_>, peer: &Peer) -> Option<PeerCut> {
+    let layer = answers.sides.after;
     let own = peer.address.is_loopback() || peer.address == peer.local;
-    let mut question = Question {
-        port: peer.local_port,
-        interface: own.then(|| LOOPBACK.to_owned()),
-        addresses: vec![peer.local],
-        at,
-    };
-    let ask = |layer: &dyn Layer, question: &Question| layer.trace(question, peer.address).0;
-    let mut old = standing(&ask(sides.before, &question), peer.address);
-    if old == Standing::Refused {
+    let mut asked = (peer.local_port, own.then(|| LOOPBACK.to_owned()), Some(peer.local));
+    if standing(&answers.of(asked.clone()).0, peer.address) == Standing::Refused {
         // The peer is there all the same, so perhaps it called another address, which was translated.
-        question.addresses.clear();
-        old = standing(&ask(sides.before, &question), peer.address);
+        asked.2 = None;
     }
-    let answer = ask(sides.after, &question);
+    let (before, after) = answers.of(asked);
     let caller = PrefixSet::between(peer.address, peer.address);
-    (standing(&answer, peer.address) < old)
-        .then(|| PeerCut { peer: peer.clone(), fate: fate(sides.after, &answer, &caller) })
+    (standing(after, peer.address) < standing(before, peer.address))
+        .then(|| PeerCut { peer: peer.clone(), fate: fate(layer, after, &caller) })
 }
 
 /// What becomes of callers, as an answer tells that does not surely admit them.
@@ -217,7 +211,7 @@ pub fn cut_flows(sides: Sides<'_>, flows: &[Flow], at: Timestamp) -> Vec<Guardra
 
 fn cut_flow(answers: &mut Answers<'_>, flow: &Flow) -> Vec<FlowCut> {
     let layer = answers.sides.after;
-    let (before, after) = answers.of(flow);
+    let (before, after) = answers.of((flow.port, flow.interface.clone(), flow.address));
     let callers = callers(flow);
     let refused = callers.difference(&after.possibly);
     let cut = refused.intersection(&before.possibly);
@@ -243,7 +237,7 @@ fn callers(flow: &Flow) -> PrefixSet {
     from.difference(&disposed())
 }
 
-/// Port, interface and address: flows that have them in common ask the same.
+/// Port, interface and address: callers who have them in common ask the same.
 type Asked = (u16, Option<String>, Option<IpAddr>);
 
 /// Answers before and after a change, each question asked once.
@@ -254,19 +248,18 @@ struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    fn of(&mut self, flow: &Flow) -> &(Admission, Admission) {
+    fn of(&mut self, asked: Asked) -> &(Admission, Admission) {
         let (sides, at) = (self.sides, self.at);
-        let asked = (flow.port, flow.interface.clone(), flow.address);
+        let (port, interface, address) = asked.clone();
         self.known.entry(asked).or_insert_with(|| {
-            let addresses = flow.address.into_iter().collect();
-            let question = Question { port: flow.port, interface: flow.interface.clone(), addresses, at };
+            let question = Question { port, interface, addresses: address.into_iter().collect(), at };
             (sides.before.admit(&question), sides.after.admit(&question))
         })
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "the model's numbers are small")]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
