@@ -137,7 +137,7 @@ impl Place<'_> {
         if read(self.path)?.as_ref().is_some_and(is_foreign) {
             return Err(FileError::Foreign { path: self.shown() });
         }
-        let Some(defaults) = self.defaults()? else { return Err(FileError::Missing { path: self.shown() }) };
+        let Some(defaults) = defaults()? else { return Err(FileError::Missing { path: self.shown() }) };
         tool::test(self.config).map_err(FileError::Broken)?;
         running(self.config, &defaults).map(drop)
     }
@@ -151,7 +151,7 @@ impl Place<'_> {
             return Err(self.back(&before, FileError::Refused(cause)));
         }
         fault::point("nginx-tested")?;
-        let Some(defaults) = self.defaults()? else { return Ok(()) };
+        let Some(defaults) = defaults()? else { return Ok(()) };
         let loaded = match running(self.config, &defaults)? {
             Some(master) => master.reload(),
             // Its next start has it.
@@ -179,10 +179,11 @@ impl Place<'_> {
             Err(cause) => FileError::NotBack { why: why.to_string(), cause },
         }
     }
+}
 
-    fn defaults(self) -> Result<Option<Defaults>, FileError> {
-        tool::defaults().map_err(FileError::Broken)
-    }
+/// What nginx was built with; `None` where there is none.
+fn defaults() -> Result<Option<Defaults>, FileError> {
+    tool::defaults().map_err(FileError::Broken)
 }
 
 /// The main file of a configuration.
