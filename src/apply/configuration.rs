@@ -12,23 +12,25 @@ use crate::nginx::{self, Config, Files, ReadError, Request};
 use crate::path::Entered;
 use crate::plain::line;
 use crate::plan::Change;
-use crate::system::nginx::{self as tool, Planned};
+use crate::system::nginx::{self as tool, Defaults, Planned};
 use crate::target::{Level, Location, Target};
 
 /// A configuration with all that it includes.
 #[derive(Debug)]
 struct Configuration {
+    main: PathBuf,
+    defaults: Defaults,
     files: Files,
     config: Config<'static>,
 }
 
 impl Configuration {
-    fn read(main: &Path, planned: &Planned) -> Result<Self, ReadError> {
+    fn read(main: &Path, defaults: &Defaults, planned: &Planned) -> Result<Self, ReadError> {
         let files = tool::with(main, planned)?;
         let config = nginx::read(&files)?.into_owned();
         // What nginx would not load is told at once, and not once it is asked.
         Asked::new(&config, &files, &Request::default())?;
-        Ok(Self { files, config })
+        Ok(Self { main: main.to_path_buf(), defaults: defaults.clone(), files, config })
     }
 }
 
@@ -81,7 +83,8 @@ pub(super) fn read(targets: &[&dyn Target], planned: &Planned) -> Result<Vec<Gua
         let configuration = match known.get(main) {
             Some(configuration) => Arc::clone(configuration),
             None => Arc::new(
-                Configuration::read(main, planned).map_err(|error| too_early(error, location, planned))?,
+                Configuration::read(main, &defaults, planned)
+                    .map_err(|error| too_early(error, location, planned))?,
             ),
         };
         known.insert(main.to_path_buf(), Arc::clone(&configuration));
@@ -172,9 +175,8 @@ impl Guarded {
                  `path: /…` and `server_name:` in the target, or a layer `nginx` in the site's `path:`"
             ));
         }
-        let missing = || FileError::Missing { path: line(&self.location.file.display().to_string()) };
-        let defaults = tool::defaults().map_err(FileError::Broken)?.ok_or_else(missing)?;
-        if running(self.location.config.as_deref(), &defaults)?.is_none() {
+        let Configuration { main, defaults, config, .. } = self.configuration.as_ref();
+        if running(main, defaults, config)?.is_none() {
             notes.push(format!("target `{target}`: nginx is not running: its next start has the file"));
         }
         Ok(notes)
