@@ -3,14 +3,18 @@
 //! This is the only module that knows exit codes, reads the clock, and prints.
 
 mod admitted;
+mod apply;
 mod check;
+mod comparison;
 mod diff;
+mod enforced;
 mod explain;
 mod fmt;
 mod init;
 mod inputs;
 mod layers;
 mod listings;
+mod plan;
 mod prefixes;
 mod render;
 mod schema;
@@ -40,6 +44,10 @@ pub enum Exit {
     Findings = 1,
     /// Wrong usage, bad input or failure.
     Failure = 2,
+    /// A guardrail refused.
+    Refused = 3,
+    /// What was done has been undone.
+    RolledBack = 4,
     /// Something could not be decided.
     Undetermined = 5,
 }
@@ -50,6 +58,8 @@ impl From<Exit> for ExitCode {
             Exit::Ok => 0,
             Exit::Findings => 1,
             Exit::Failure => 2,
+            Exit::Refused => 3,
+            Exit::RolledBack => 4,
             Exit::Undetermined => 5,
         })
     }
@@ -57,7 +67,7 @@ impl From<Exit> for ExitCode {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 as wanted, 1 drift or findings, 2 wrong usage, bad input or failure,
-5 undetermined.
+3 refused by a guardrail, 4 rolled back, 5 undetermined.
 
 An address list is not authentication: verify each callback as well.";
 
@@ -72,7 +82,7 @@ struct Arguments {
 }
 
 /// Options that every command has.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Global {
     /// The folder of policies; `policies` beside the site file where it holds any, else the embedded ones
     #[arg(long, global = true, value_name = "DIR")]
@@ -97,6 +107,18 @@ enum Subcommands {
     Admitted(admitted::Admitted),
     /// Compare what a host's rules let in with the policy, by meaning
     Diff(diff::Diff),
+    /// Say what it takes to put the policy in force on this host; nothing is changed
+    Plan(plan::Plan),
+    /// Put the policy in force on this host: atomically, verified, and rolled back by itself
+    Apply(apply::Apply),
+    /// Keep the change that waits to be confirmed
+    Confirm(apply::Confirm),
+    /// Bring back what was there before a change that is not kept yet
+    Rollback(apply::Rollback),
+    /// Say what is pending, how the last change ended, and what it put in force
+    Status(apply::Status),
+    #[command(hide = true)]
+    Timer(apply::Timer),
     /// List what opened, became legacy, will close or fall due
     Timeline(timeline::Timeline),
     /// Write a commented callgate.yaml
@@ -161,6 +183,12 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Explain(explain) => explain.run(&global),
         Subcommands::Admitted(admitted) => admitted.run(&global),
         Subcommands::Diff(diff) => diff.run(&global),
+        Subcommands::Plan(plan) => plan.run(&global),
+        Subcommands::Apply(apply) => apply.run(&global),
+        Subcommands::Confirm(confirm) => confirm.run(&global),
+        Subcommands::Rollback(rollback) => rollback.run(&global),
+        Subcommands::Status(status) => status.run(),
+        Subcommands::Timer(timer) => timer.run(&global),
         Subcommands::Timeline(timeline) => timeline.run(&global),
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),

@@ -10,7 +10,8 @@
 //! 5. [`netfilter`] reads what a host's tools print, and answers the question for its rules.
 //!    [`nginx`] does so for its configuration, and [`security_group`] for AWS and Terraform.
 //! 6. [`target`] writes the allowlist in each tool's syntax, or refuses.
-//! 7. [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
+//! 7. [`holding`] is what is ours in a system; [`apply`] changes it, and brings back what was there.
+//! 8. [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
 //!
 //! From validation to rendering, and from a listing to drift, everything is pure: the outside is reached only in [`system`], the clock is
 //! read once, in [`cli`].
@@ -27,15 +28,18 @@
 
 pub mod admission;
 pub mod allowlist;
+pub mod apply;
 pub mod cli;
 pub mod diagnostic;
 pub mod drift;
+pub mod holding;
 pub mod instant;
 mod json;
 pub mod netfilter;
 pub mod nginx;
 pub mod path;
 mod plain;
+pub mod plan;
 pub mod policy;
 pub mod prefix;
 pub mod report;

@@ -7,5 +7,7 @@ pub mod drift_text;
 pub mod drift_v1;
 pub mod json_v1;
 pub mod markdown;
+pub mod plan_text;
+pub mod plan_v1;
 pub mod source_v1;
 pub mod text;

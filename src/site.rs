@@ -3,6 +3,7 @@
 //! Read from `callgate.yaml`; without one, a built-in site takes every provider's callback sources for
 //! production to every kind of target.
 
+pub mod guardrails;
 pub mod path;
 pub mod raw;
 
@@ -19,6 +20,7 @@ use crate::policy::load::Policies;
 use crate::policy::{Environment, Role};
 use crate::yaml::Node;
 use crate::yaml::decode::{At, Decode, Decoder, instead_of};
+use guardrails::Guardrails;
 use path::LayerSettings;
 use raw::{RawException, RawSelection, RawSite, RawSiteService, RawTarget};
 
@@ -55,6 +57,8 @@ pub struct Site {
     pub exceptions: Vec<Exception>,
     /// The layers that a callback crosses, from the outside inwards; empty where they are not named.
     pub path: Vec<LayerSettings>,
+    /// What a change must not do unless somebody says so.
+    pub guardrails: Guardrails,
     /// Settings of each target, by ascending name.
     pub targets: Vec<TargetSettings>,
     /// The text it was read from.
@@ -186,8 +190,10 @@ impl Reader<'_> {
             );
         }
         let targets = self.targets(raw.targets.map(|targets| targets.0).unwrap_or_default(), &raw.span);
-        let path = path::checked(raw.path, &mut Decoder { source: self.text, sink: self.sink });
-        Site { selections, service, exceptions, path, targets, text: Arc::clone(self.text) }
+        let mut decoder = Decoder { source: self.text, sink: self.sink };
+        let path = path::checked(raw.path, &mut decoder);
+        let guardrails = guardrails::checked(raw.guardrails, &mut decoder);
+        Site { selections, service, exceptions, path, guardrails, targets, text: Arc::clone(self.text) }
     }
 
     fn selections(&mut self, raw: &RawSite) -> Vec<Selection> {
@@ -275,7 +281,10 @@ impl Reader<'_> {
         let Some(raw) = raw else {
             return Service { ports: self.common_ports(selections, site), ..Service::default() };
         };
-        let interface = raw.interface.as_ref().and_then(|interface| self.interface(interface));
+        let interface = raw
+            .interface
+            .as_ref()
+            .and_then(|name| interface(name, &mut Decoder { source: self.text, sink: self.sink }));
         let addresses = self.addresses(&raw.addresses);
         let ports = match &raw.ports {
             Some(ports) => self.ports(ports, selections, &raw.span),
@@ -329,22 +338,6 @@ impl Reader<'_> {
             }
         }
         ports.iter().map(|port| port.value).collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    fn interface(&mut self, interface: &At<String>) -> Option<String> {
-        let name = &interface.value;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
-        if !name.is_empty() && name.len() <= 15 && name.bytes().all(plain) {
-            return Some(name.clone());
-        }
-        let message = format!("`{}` is no interface name", name.escape_debug());
-        self.fault(
-            Code::InvalidValue,
-            &interface.span,
-            message,
-            "at most 15 letters, digits, `.`, `_`, `-`; no wildcards",
-        );
-        None
     }
 
     fn addresses(&mut self, listed: &[At<String>]) -> Vec<IpAddr> {
@@ -454,4 +447,17 @@ impl Reader<'_> {
         targets.sort_by(|left, right| left.name.cmp(&right.name));
         targets
     }
+}
+
+/// The name of a network interface.
+fn interface(name: &At<String>, decoder: &mut Decoder<'_>) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+    let text = &name.value;
+    if !text.is_empty() && text.len() <= 15 && text.bytes().all(plain) {
+        return Some(text.clone());
+    }
+    let message = format!("`{}` is no interface name", text.escape_debug());
+    let help = "at most 15 letters, digits, `.`, `_`, `-`; no wildcards";
+    decoder.fault(Code::InvalidValue, &name.span, message, help);
+    None
 }

@@ -1,18 +1,34 @@
 //! The outside: files and commands. Nothing else in the library touches them.
 
 pub mod aws;
+pub mod boot;
 mod bounded;
+pub mod detached;
+pub mod durable;
+pub mod fault;
 pub mod host;
+pub mod installed;
+pub mod lock;
 pub mod nginx;
+pub mod peers;
+pub mod private;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::admission::Listing;
 use crate::diagnostic::SourceText;
+use bounded::{Bounds, Ended};
+
+/// Longest that a tool of the host may take: a transaction of a million elements takes 10 seconds.
+const TOOL_TIME: Duration = Duration::from_mins(1);
+/// Most that a tool may print, in bytes.
+const TOOL_BYTES_MAX: u64 = 1 << 32;
 
 /// What stands at a path instead of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,6 +234,14 @@ pub enum CommandError {
         /// The operating system's words.
         cause: io::Error,
     },
+    /// It was ended, because it took too long or printed too much.
+    #[error("`{command}` was ended: {why}")]
+    Ended {
+        /// The command line.
+        command: String,
+        /// Why.
+        why: String,
+    },
     /// It ended with a status other than 0.
     #[error("`{command}` failed: {stderr}")]
     Failed {
@@ -226,6 +250,34 @@ pub enum CommandError {
         /// What it said.
         stderr: String,
     },
+}
+
+/// What a tool printed that ended well.
+#[derive(Debug)]
+pub struct Printed {
+    /// On standard output.
+    pub stdout: Vec<u8>,
+    /// On standard error.
+    pub stderr: String,
+}
+
+/// Runs a tool that reads `input`, for no longer than a minute; `None` where it is not here.
+pub fn tool(program: &str, arguments: &[&str], input: &[u8]) -> Result<Option<Printed>, CommandError> {
+    // Hours and days in rules are printed in the time zone of who asks.
+    let environment = [("TZ", "UTC")];
+    let bounds = Bounds { time: TOOL_TIME, bytes: TOOL_BYTES_MAX, environment: &environment, input };
+    let command = || [&[program], arguments].concat().join(" ");
+    let ended = |why: &str| Err(CommandError::Ended { command: command(), why: why.to_owned() });
+    match bounded::run(program, arguments, bounds) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(CommandError::NotStarted { program: program.to_owned(), cause }),
+        Ok(Ended::TookTooLong) => ended(&format!("it took longer than {} seconds", TOOL_TIME.as_secs())),
+        Ok(Ended::PrintedTooMuch) => ended("it printed more than callgate reads"),
+        Ok(Ended::Done { stdout, stderr, status }) if status.success() => {
+            Ok(Some(Printed { stdout, stderr }))
+        }
+        Ok(Ended::Done { stderr, .. }) => Err(CommandError::Failed { command: command(), stderr }),
+    }
 }
 
 /// Runs a command to its end and gives what it printed; standard input is empty.
@@ -241,6 +293,6 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where commands start")]
-fn command(program: &str) -> Command {
+fn command(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }

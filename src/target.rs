@@ -18,6 +18,7 @@ use schemars::{Schema, SchemaGenerator};
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::holding::{Content, Holding};
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
 use crate::yaml::decode::{Decode, Decoder, choices};
@@ -47,6 +48,7 @@ impl TargetKind {
 }
 
 pub use crate::drift::Mode;
+pub use nginx::location::{Level, Location};
 
 /// What a target renders.
 #[derive(Debug, Default)]
@@ -110,10 +112,32 @@ impl RenderError {
 pub trait Target {
     /// The settings that every target has.
     fn common(&self) -> &Common;
-    /// Writes the allowlist in the target's syntax. Pure: the same allowlist gives the same bytes.
-    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError>;
+    /// Writes the allowlist in the target's syntax. Pure: the same allowlist gives the same bytes. An empty one is
+    /// refused.
+    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
+        if allowlist.entries().is_empty() {
+            return Err(RenderError::Empty);
+        }
+        self.write(&self.common().formed(allowlist), templates)
+    }
+    /// Writes an allowlist that has the form asked for; an empty one admits nobody.
+    fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError>;
+    /// The places of its own in a system, in the order in which they are filled, and what should be in them; none for
+    /// a target that is rendered only. An empty allowlist is no fault here: whether one may be put in force, the plan asks.
+    fn holdings(
+        &self,
+        allowlist: &Allowlist,
+        templates: &Templates,
+    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+        let _ = (allowlist, templates);
+        Ok(Vec::new())
+    }
     /// Where on a caller's way it stands.
     fn layer(&self) -> LayerKind;
+    /// The location of nginx that it guards, for a target whose file is put into nginx's configuration.
+    fn location(&self) -> Option<&Location> {
+        None
+    }
     /// Whether what a layer found is as it should be with this target.
     fn expects(&self, found: FindingKind) -> bool {
         let _ = found;
@@ -151,12 +175,9 @@ impl Common {
         Self { name, kind, mode: mode.unwrap_or(Mode::Exclusive), aggregate: aggregate.unwrap_or(false) }
     }
 
-    /// The allowlist in the form asked for; an empty one is refused.
-    fn wanted<'a>(&self, allowlist: &'a Allowlist) -> Result<Cow<'a, Allowlist>, RenderError> {
-        if allowlist.entries().is_empty() {
-            return Err(RenderError::Empty);
-        }
-        Ok(if self.aggregate { Cow::Owned(allowlist.aggregated()) } else { Cow::Borrowed(allowlist) })
+    /// The allowlist in the form asked for.
+    fn formed<'a>(&self, allowlist: &'a Allowlist) -> Cow<'a, Allowlist> {
+        if self.aggregate { Cow::Owned(allowlist.aggregated()) } else { Cow::Borrowed(allowlist) }
     }
 }
 
@@ -193,7 +214,8 @@ pub fn build(settings: &TargetSettings, site: &Site, sink: &mut Diagnostics) -> 
                 &mut decoder,
             )),
             TargetKind::Nginx => {
-                Box::new(nginx::Nginx::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
+                let raw = Decode::decode(&settings.node, &mut decoder)?;
+                Box::new(nginx::Nginx::new(name, raw, &site.path, &mut decoder))
             }
             TargetKind::Terraform => Box::new(terraform::Terraform::new(
                 name,

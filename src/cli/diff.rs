@@ -1,10 +1,9 @@
 //! `callgate diff`
 
-mod comparison;
-
 use anyhow::anyhow;
 use similar::TextDiff;
 
+use super::comparison::{Comparison, outcome};
 use super::inputs::{self, Inputs};
 use super::layers::{Layers, Read, mode, names};
 use super::render::{Rendered, render_all};
@@ -19,7 +18,6 @@ use crate::report::change_v1::ChangeReport;
 use crate::report::drift_v1::{DriftReport, Outcome as Came, PathReport, Skipped, TargetReport};
 use crate::report::{drift_text, json_v1};
 use crate::target::Target;
-use comparison::{Asked, Comparison};
 
 /// Most lines of the text section, for one file.
 const TEXT_LINES_MAX: usize = 400;
@@ -182,17 +180,6 @@ impl Compared<'_> {
             differences: comparison.differences(&asked),
         };
         (report, comparison.findings(&asked))
-    }
-}
-
-/// What came of comparing, at all ports.
-fn outcome(asked: &[Asked]) -> Came {
-    if asked.iter().any(|one| one.drift.is_certain()) {
-        Came::Drift
-    } else if asked.iter().any(|one| !one.drift.differences.is_empty()) {
-        Came::Undetermined
-    } else {
-        Came::AsWanted
     }
 }
 

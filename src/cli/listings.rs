@@ -1,14 +1,12 @@
 //! Where a host's rules come from: listings in files, or this host itself.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use serde::Deserialize;
 
-use crate::netfilter::host::{Host, HostAddress, Links, View};
-use crate::netfilter::{Listing, Place, ReadError, Reading, Remark, TableFamily, ipset, iptables_save, nft};
+use crate::netfilter::Listing;
+use crate::netfilter::host::{Host, Links, ListingError, View};
 use crate::prefix::Family;
 use crate::system::{self, host};
 
@@ -76,42 +74,41 @@ impl HostListings {
             };
             texts.push((view, Listing { name: path.display().to_string(), text }));
         }
-        let links = match &self.addresses {
-            None => None,
-            Some(path) => {
-                let text = system::read_text(path, BYTES_MAX)?;
-                Some(links(&text.text).with_context(|| path.display().to_string())?)
-            }
-        };
         let warnings = warning_of_nothing(&texts).into_iter().collect();
-        let mut host = assemble(texts, warnings)?;
-        host.links = links;
+        let mut host = Host::read(texts, warnings).map_err(|error| unreadable(&error))?;
+        host.links = self.addresses.as_deref().map(links).transpose()?;
         Ok(host)
     }
 
     fn read_live(&self) -> anyhow::Result<Host> {
-        let capture = host::capture().map_err(|error| match error {
-            host::CaptureError::Refused(_) => anyhow!("{error}\n  help: {}", host::CAPTURE_HELP),
-            host::CaptureError::NoTool => {
-                anyhow!("{error}\n  help: give listings of the host that is meant: {}", host::CAPTURE_HELP)
-            }
-        })?;
-        let listing = |taken: host::Taken| Listing { name: taken.command, text: taken.text };
-        let mut texts: Vec<(View, Listing)> = Vec::new();
-        texts.extend(capture.nft.map(|taken| (View::NftText, listing(taken))));
-        texts.extend(
-            capture.iptables.into_iter().map(|(family, taken)| (View::Iptables(family), listing(taken))),
-        );
-        texts.extend(capture.ipset.map(|taken| (View::Ipset, listing(taken))));
-        let links = match (&self.addresses, capture.addresses) {
-            (Some(path), _) => Some(links(&system::read_text(path, BYTES_MAX)?.text)?),
-            (None, Some(taken)) => Some(links(&taken.text).context(taken.command)?),
-            (None, None) => None,
-        };
-        let mut host = assemble(texts, capture.warnings)?;
-        host.links = links;
+        let capture = host::capture(host::Needs::default()).map_err(|error| refused(&error))?;
+        let mut host = capture.host().map_err(|error| unreadable(&error))?;
+        if let Some(path) = &self.addresses {
+            host.links = Some(links(path)?);
+        }
         Ok(host)
     }
+}
+
+/// Why this host can't be read, and what to do.
+pub(super) fn refused(error: &host::CaptureError) -> anyhow::Error {
+    match error {
+        host::CaptureError::Refused(_) => anyhow!("{error}\n  help: {}", host::CAPTURE_HELP),
+        host::CaptureError::NoTool => {
+            anyhow!("{error}\n  help: give listings of the host that is meant: {}", host::CAPTURE_HELP)
+        }
+    }
+}
+
+/// Why a listing can't be read, and what to do.
+pub(super) fn unreadable(error: &ListingError) -> anyhow::Error {
+    anyhow!("{error}\n  help: {}", error.help())
+}
+
+/// Reads `ip -j address` from a file.
+fn links(path: &Path) -> anyhow::Result<Links> {
+    let text = system::read_text(path, BYTES_MAX)?;
+    Links::read(&text.text).with_context(|| path.display().to_string())
 }
 
 /// Tools that may not read the rules leave an empty file, which looks like a host that is open to all.
@@ -122,69 +119,4 @@ fn warning_of_nothing(texts: &[(View, Listing)]) -> Option<String> {
         "there is no rule in any listing: this host has none, or they were taken without the rights to read them"
             .to_owned()
     })
-}
-
-fn assemble(texts: Vec<(View, Listing)>, warnings: Vec<String>) -> anyhow::Result<Host> {
-    let mut readings = Vec::new();
-    for (number, (view, listing)) in texts.iter().enumerate() {
-        let number = u16::try_from(number).context("too many listings")?;
-        let reading = read_one(*view, &listing.text, number).map_err(|error| {
-            anyhow!("{}:{}: {error}\n  help: {}", listing.name, error.place.line, error.help)
-        })?;
-        readings.push((*view, reading));
-    }
-    let listings = texts.into_iter().map(|(_, listing)| listing).collect();
-    let mut host = Host::new(listings, readings);
-    host.remarks.extend(warnings.into_iter().map(|text| Remark { place: Place::default(), text }));
-    Ok(host)
-}
-
-fn read_one(view: View, text: &str, number: u16) -> Result<Reading, ReadError> {
-    match view {
-        View::NftText => nft::text::read_text(text, number),
-        View::NftJson => nft::json::read_json(text, number),
-        View::Iptables(Family::V4) => iptables_save::read(text, number, TableFamily::Ip),
-        View::Iptables(Family::V6) => iptables_save::read(text, number, TableFamily::Ip6),
-        View::Ipset => ipset::read(text, number),
-    }
-}
-
-/// One interface of `ip -j address`.
-#[derive(Deserialize)]
-struct Link {
-    #[serde(default)]
-    ifname: String,
-    /// The bridge, or whatever else it is a port of.
-    #[serde(default)]
-    master: Option<String>,
-    #[serde(default)]
-    addr_info: Vec<LinkAddress>,
-}
-
-#[derive(Deserialize)]
-struct LinkAddress {
-    #[serde(default)]
-    local: Option<IpAddr>,
-    #[serde(default)]
-    prefixlen: u8,
-}
-
-/// Reads `ip -j address`.
-fn links(text: &str) -> anyhow::Result<Links> {
-    let links: Vec<Link> = serde_json::from_str(text).context("this is not what `ip -j address` prints")?;
-    let mut all = Links::default();
-    for link in links {
-        all.bridges.extend(link.master);
-        for own in link.addr_info {
-            let Some(address) = own.local else { continue };
-            let network = ipnet::IpNet::new(address, own.prefixlen)
-                .context("this is not what `ip -j address` prints")?;
-            all.addresses.push(HostAddress {
-                interface: link.ifname.clone(),
-                address,
-                network: network.trunc(),
-            });
-        }
-    }
-    Ok(all)
 }

@@ -10,10 +10,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 
-use super::nft::is_extension;
+use super::nft::{self, is_extension};
 use super::{
-    Action, Backend, Item, Listing, Match, Place, Reading, Remark, Rule, Set, Table, TableFamily, Test,
+    Action, Backend, Item, Listing, Match, Place, ReadError, Reading, Remark, Rule, Set, Table, TableFamily,
+    Test, ipset, iptables_save,
 };
 use crate::prefix::Family;
 
@@ -81,7 +83,93 @@ pub struct HostAddress {
     pub network: IpNet,
 }
 
+impl Links {
+    /// Reads `ip -j address`.
+    pub fn read(text: &str) -> Result<Self, LinksError> {
+        let links: Vec<Link> = serde_json::from_str(text).map_err(LinksError)?;
+        let mut all = Self::default();
+        for link in links {
+            all.bridges.extend(link.master);
+            let named = |own: LinkAddress| {
+                let address = own.local?;
+                let network = IpNet::new(address, own.prefixlen).ok()?.trunc();
+                Some(HostAddress { interface: link.ifname.clone(), address, network })
+            };
+            all.addresses.extend(link.addr_info.into_iter().filter_map(named));
+        }
+        Ok(all)
+    }
+}
+
+/// The text is not what `ip -j address` prints.
+#[derive(Debug, thiserror::Error)]
+#[error("this is not what `ip -j address` prints")]
+pub struct LinksError(#[source] serde_json::Error);
+
+/// One interface of `ip -j address`.
+#[derive(Deserialize)]
+struct Link {
+    #[serde(default)]
+    ifname: String,
+    /// The bridge, or whatever else it is a port of.
+    #[serde(default)]
+    master: Option<String>,
+    #[serde(default)]
+    addr_info: Vec<LinkAddress>,
+}
+
+#[derive(Deserialize)]
+struct LinkAddress {
+    #[serde(default)]
+    local: Option<IpAddr>,
+    #[serde(default)]
+    prefixlen: u8,
+}
+
+/// A listing that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{listing}:{}: {fault}", fault.place.line)]
+pub struct ListingError {
+    /// Its name.
+    listing: String,
+    /// What is wrong.
+    fault: ReadError,
+}
+
+impl ListingError {
+    /// What to do.
+    pub fn help(&self) -> &str {
+        &self.fault.help
+    }
+}
+
+fn read_one(view: View, text: &str, number: u16) -> Result<Reading, ReadError> {
+    match view {
+        View::NftText => nft::text::read_text(text, number),
+        View::NftJson => nft::json::read_json(text, number),
+        View::Iptables(Family::V4) => iptables_save::read(text, number, TableFamily::Ip),
+        View::Iptables(Family::V6) => iptables_save::read(text, number, TableFamily::Ip6),
+        View::Ipset => ipset::read(text, number),
+    }
+}
+
 impl Host {
+    /// Reads listings, and puts them together. What the tools warned of becomes a remark.
+    pub fn read(texts: Vec<(View, Listing)>, warnings: Vec<String>) -> Result<Self, ListingError> {
+        let mut readings = Vec::with_capacity(texts.len());
+        for (number, (view, listing)) in texts.iter().enumerate() {
+            // There are as many listings as tools, or as somebody wrote options.
+            let number = u16::try_from(number).unwrap_or(u16::MAX);
+            let reading = read_one(*view, &listing.text, number)
+                .map_err(|fault| ListingError { listing: listing.name.clone(), fault })?;
+            readings.push((*view, reading));
+        }
+        let listings = texts.into_iter().map(|(_, listing)| listing).collect();
+        let mut host = Self::new(listings, readings);
+        host.remarks.extend(warnings.into_iter().map(|text| Remark { place: Place::default(), text }));
+        Ok(host)
+    }
+
     /// Puts readings together, in the order of their listings.
     pub fn new(listings: Vec<Listing>, readings: Vec<(View, Reading)>) -> Self {
         let mut host = Self { listings, ..Self::default() };

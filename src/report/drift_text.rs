@@ -20,7 +20,7 @@ pub fn text(report: &DriftReport) -> String {
     let mut text = format!("What is deployed against the policy, at {}\n", report.at);
     let listings: Vec<String> = report.listings.iter().map(|name| line(name)).collect();
     let _ = writeln!(text, "read from: {}", listings.join(", "));
-    report.plan.iter().for_each(|change| plan(change, &mut text));
+    report.plan.iter().for_each(|change| plan("the plan,", change, &mut text));
     if let Some(path) = &report.path {
         way(path, &mut text);
         path.differences.iter().filter(|one| shown(report, one)).for_each(|one| difference(one, &mut text));
@@ -59,9 +59,9 @@ pub fn text(report: &DriftReport) -> String {
     text
 }
 
-/// What a plan of Terraform opens and closes.
-pub(super) fn plan(change: &ChangeReport, text: &mut String) {
-    let _ = writeln!(text, "\nthe plan, at tcp/{}", change.port);
+/// What something opens and closes.
+pub(super) fn plan(head: &str, change: &ChangeReport, text: &mut String) {
+    let _ = writeln!(text, "\n{head} at tcp/{}", change.port);
     for (what, all) in [("opens", &change.opens), ("closes", &change.closes)] {
         for one in all {
             let _ = writeln!(text, "  {what:9} {}{}", ranges_line(&one.ranges), of_sources(one));
@@ -146,7 +146,7 @@ fn heading(target: &TargetReport) -> String {
     format!("{} ({}, {}): {outcome}{counts}", line(&target.target), target.kind, target.mode)
 }
 
-fn difference(one: &DifferenceReport, text: &mut String) {
+pub(super) fn difference(one: &DifferenceReport, text: &mut String) {
     let shown = ranges_line(&one.ranges);
     let _ = writeln!(text, "  {} at tcp/{}: {shown}", one.part, one.port);
     let mut row = |what: &str, words: &str| {

@@ -2,6 +2,7 @@
 //!
 //! These types are the format; their documentation becomes the JSON Schema. See `docs/site-format.md`.
 
+use super::guardrails::RawGuardrails;
 use super::path::RawLayer;
 use crate::policy::{Environment, Role};
 use crate::yaml::decode::{At, Decode, Decoder, Named, record};
@@ -29,6 +30,8 @@ record! {
         /// The layers that a callback crosses, from the outside inwards.
         #[schemars(default)]
         path: list RawLayer,
+        /// What a change must not do unless somebody says so for that very change.
+        guardrails: optional RawGuardrails,
         /// Where the allowlist is enforced, by a name of your choice.
         #[schemars(required, extend("minProperties" = 1))]
         targets: required Named<RawTarget>,

@@ -339,6 +339,7 @@ impl Asking<'_> {
             bytes: BYTES_MAX,
             // No pager and no questions, whatever the user's settings are; names in any alphabet.
             environment: &[("AWS_PAGER", ""), ("AWS_CLI_AUTO_PROMPT", "off"), ("PYTHONIOENCODING", "utf-8")],
+            input: &[],
         };
         let command = shown.to_owned();
         let ended = run("aws", arguments, bounds).map_err(|cause| match cause.kind() {

@@ -1,6 +1,7 @@
-//! A command whose time and output are bounded: it may ask a network.
+//! A command whose time and output are bounded: it may ask a network, or hang.
 
-use std::io::{self, Read};
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -11,7 +12,7 @@ use super::command;
 /// Most bytes of complaints that are kept.
 const COMPLAINTS_MAX: u64 = 64 << 10;
 /// How often a command that has closed its output is asked whether it ended.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// A command's bounds, and what it finds in its environment besides ours.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ pub(super) struct Bounds<'a> {
     pub(super) time: Duration,
     pub(super) bytes: u64,
     pub(super) environment: &'a [(&'a str, &'a str)],
+    /// What it reads on standard input.
+    pub(super) input: &'a [u8],
 }
 
 /// How it came out.
@@ -32,13 +35,15 @@ pub(super) enum Ended {
     PrintedTooMuch,
 }
 
-/// Runs a command; standard input is empty.
-pub(super) fn run(program: &str, arguments: &[String], bounds: Bounds<'_>) -> io::Result<Ended> {
+/// Runs a command.
+pub(super) fn run(program: &str, arguments: &[impl AsRef<OsStr>], bounds: Bounds<'_>) -> io::Result<Ended> {
     let deadline = Instant::now() + bounds.time;
     let mut started = command(program);
     started.args(arguments).envs(bounds.environment.iter().copied());
-    started.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdin = if bounds.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    started.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = started.spawn()?;
+    write(child.stdin.take(), bounds.input);
     let stdout = read(child.stdout.take(), bounds.bytes);
     let stderr = read(child.stderr.take(), COMPLAINTS_MAX);
     let ended = wait(&mut child, (&stdout, &stderr), bounds.bytes, deadline);
@@ -48,6 +53,13 @@ pub(super) fn run(program: &str, arguments: &[String], bounds: Bounds<'_>) -> io
         let _ = child.wait();
     }
     ended
+}
+
+/// Writes on another thread. A command that ends before it has read all tells by its status what it thinks of it.
+fn write(to: Option<impl Write + Send + 'static>, input: &[u8]) {
+    let Some(mut to) = to else { return };
+    let input = input.to_vec();
+    thread::spawn(move || drop(to.write_all(&input)));
 }
 
 /// Reads on another thread, a byte further than the bound, so that more is noticed.
@@ -101,6 +113,7 @@ mod tests {
             time: Duration::from_millis(700),
             bytes: 1 << 16,
             environment: &[("GREETING", "hello")],
+            input: b"read\n",
         };
         run("sh", &["-c".to_owned(), script.to_owned()], bounds).unwrap()
     }
@@ -114,6 +127,12 @@ mod tests {
     }
 
     #[test]
+    fn what_it_is_given_is_what_it_reads() {
+        let Ended::Done { stdout, .. } = shell("cat") else { panic!() };
+        assert_eq!(stdout, b"read\n");
+    }
+
+    #[test]
     fn one_that_hangs_or_floods_is_ended() {
         assert!(matches!(shell("exec sleep 60"), Ended::TookTooLong));
         assert!(matches!(shell("exec >&- 2>&-; exec sleep 60"), Ended::TookTooLong));
@@ -122,8 +141,8 @@ mod tests {
 
     #[test]
     fn one_that_is_not_there_is_an_error() {
-        let bounds = Bounds { time: Duration::from_secs(1), bytes: 1, environment: &[] };
-        let error = run("/nowhere/at/all", &[], bounds).unwrap_err();
+        let bounds = Bounds { time: Duration::from_secs(1), bytes: 1, environment: &[], input: &[] };
+        let error = run("/nowhere/at/all", &[""; 0], bounds).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

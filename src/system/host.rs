@@ -3,8 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CommandError, Output, command};
+use super::CommandError;
+use crate::holding::Listed;
+use crate::netfilter::host::{Host, Links, ListingError, View};
+use crate::netfilter::{Listing, Place, Remark};
 use crate::prefix::Family;
+
+/// What is wanted besides what tells who gets in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs {
+    /// The tables filter as `iptables-save` and `ip6tables-save` print them, although `nft` tells as much.
+    pub iptables: bool,
+    /// The ipsets, although no rule names one.
+    pub ipset: bool,
+}
 
 /// What was taken.
 #[derive(Debug, Default)]
@@ -17,8 +29,47 @@ pub struct Capture {
     pub ipset: Option<Taken>,
     /// `ip -j address`.
     pub addresses: Option<Taken>,
+    /// The tables filter, where they were wanted by themselves.
+    pub filter: Vec<(Family, Taken)>,
     /// What the tools warned of, although they ended with 0.
     pub warnings: Vec<String>,
+}
+
+impl Capture {
+    /// What holdings are read from.
+    pub fn listed(&self) -> Listed {
+        let text = |taken: &Option<Taken>| taken.as_ref().map(|taken| taken.text.clone());
+        let filter = |wanted: Family| {
+            let found = self.filter.iter().find(|(family, _)| *family == wanted);
+            found.map(|(_, taken)| taken.text.clone())
+        };
+        Listed {
+            nft: text(&self.nft),
+            iptables: filter(Family::V4),
+            ip6tables: filter(Family::V6),
+            ipset: text(&self.ipset),
+        }
+    }
+
+    /// The host that was taken.
+    pub fn host(self) -> Result<Host, ListingError> {
+        let listing = |taken: Taken| Listing { name: taken.command, text: taken.text };
+        let mut texts: Vec<(View, Listing)> = Vec::new();
+        texts.extend(self.nft.map(|taken| (View::NftText, listing(taken))));
+        texts.extend(
+            self.iptables.into_iter().map(|(family, taken)| (View::Iptables(family), listing(taken))),
+        );
+        texts.extend(self.ipset.map(|taken| (View::Ipset, listing(taken))));
+        let mut host = Host::read(texts, self.warnings)?;
+        match self.addresses.map(|taken| Links::read(&taken.text)).transpose() {
+            Ok(links) => host.links = links,
+            Err(error) => {
+                let text = format!("`ip -j address`: {error}, so that interfaces are not known");
+                host.remarks.push(Remark { place: Place::default(), text });
+            }
+        }
+        Ok(host)
+    }
 }
 
 /// What a command printed.
@@ -50,7 +101,7 @@ then `--nft nft.txt --iptables v4.txt --ip6tables v6.txt --ipset sets.txt --addr
 ///
 /// `iptables-save` is asked of tables that `nft` has no words for, and of the old tables where the kernel has
 /// any; `ipset` where a rule names one. So a plain host costs two commands.
-pub fn capture() -> Result<Capture, CaptureError> {
+pub fn capture(needs: Needs) -> Result<Capture, CaptureError> {
     let mut warnings = Vec::new();
     let nft = take(&mut warnings, "nft", &["-a", "list", "ruleset"])?;
     // Of some targets nft prints nothing at all, and only warns of it: `XT target DNAT not found`.
@@ -82,7 +133,13 @@ pub fn capture() -> Result<Capture, CaptureError> {
     if capture.nft.is_none() && capture.iptables.is_empty() {
         return Err(CaptureError::NoTool);
     }
-    if capture.iptables.iter().any(|(_, taken)| taken.text.contains("--match-set")) {
+    if needs.iptables {
+        for (family, program) in [(Family::V4, "iptables-save"), (Family::V6, "ip6tables-save")] {
+            let taken = take(&mut warnings, program, &["-t", "filter"])?;
+            capture.filter.extend(taken.map(|taken| (family, taken)));
+        }
+    }
+    if needs.ipset || capture.iptables.iter().any(|(_, taken)| taken.text.contains("--match-set")) {
         capture.ipset = take(&mut warnings, "ipset", &["save"])?;
     }
     capture.addresses = take(&mut warnings, "ip", &["-j", "address"])?;
@@ -101,26 +158,13 @@ fn take(
     program: &str,
     arguments: &[&str],
 ) -> Result<Option<Taken>, CaptureError> {
-    let shown = [&[program], arguments].concat().join(" ");
-    // Hours and days in rules are printed in the time zone of who asks.
-    let started =
-        command(program).args(arguments).env("TZ", "UTC").stdin(std::process::Stdio::null()).output();
-    let Output { status, stdout, stderr } = match started {
-        Ok(output) => output,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => {
-            return Err(CaptureError::Refused(CommandError::NotStarted {
-                program: program.to_owned(),
-                cause,
-            }));
-        }
+    let Some(printed) = super::tool(program, arguments, &[]).map_err(CaptureError::Refused)? else {
+        return Ok(None);
     };
-    let said = String::from_utf8_lossy(&stderr).trim().to_owned();
-    if !status.success() {
-        return Err(CaptureError::Refused(CommandError::Failed { command: shown, stderr: said }));
-    }
+    let shown = [&[program], arguments].concat().join(" ");
     // Which tables iptables-nft manages is known without being told.
-    let telling = said.lines().filter(|line| !line.is_empty() && !line.contains("managed by iptables-nft"));
+    let said = printed.stderr.lines();
+    let telling = said.filter(|line| !line.is_empty() && !line.contains("managed by iptables-nft"));
     warnings.extend(telling.map(|line| format!("`{shown}` warns: {line}")));
-    Ok(Some(Taken { command: shown, text: String::from_utf8_lossy(&stdout).into() }))
+    Ok(Some(Taken { command: shown, text: String::from_utf8_lossy(&printed.stdout).into() }))
 }

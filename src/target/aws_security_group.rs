@@ -249,28 +249,27 @@ impl Target for AwsSecurityGroup {
         LayerKind::SecurityGroup
     }
 
-    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
-        let allowlist = self.common.wanted(allowlist)?;
+    fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
         let name = &self.common.name;
         let mut files = Vec::new();
         let filled: Vec<Family> =
             Family::ALL.into_iter().filter(|family| !allowlist.family(*family).is_empty()).collect();
         if let Some(lists) = &self.prefix_lists {
             for family in &filled {
-                let text = Self::list_entries(&allowlist, *family, templates)?;
+                let text = Self::list_entries(allowlist, *family, templates)?;
                 files.push(ArtifactFile { path: format!("{name}.{}.entries.json", family.as_str()), text });
             }
             // The group can only name lists that exist: until their ids are in the site, there is no rule file.
             if filled.iter().all(|family| lists.of(*family).id.is_some()) {
-                let text = self.permissions(&allowlist, templates)?;
+                let text = self.permissions(allowlist, templates)?;
                 files.push(ArtifactFile { path: format!("{name}.json"), text });
             }
         } else {
             files.push(ArtifactFile {
                 path: format!("{name}.json"),
-                text: self.permissions(&allowlist, templates)?,
+                text: self.permissions(allowlist, templates)?,
             });
         }
-        Ok(Artifact { files, findings: self.findings(&allowlist) })
+        Ok(Artifact { files, findings: self.findings(allowlist) })
     }
 }

@@ -4,6 +4,7 @@
 //! Both families are always rendered: a family without prefixes gets a chain that admits nobody.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
@@ -11,6 +12,7 @@ use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, Tar
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
+use crate::holding::{self, Content, Holding, Listed};
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -193,14 +195,20 @@ impl Iptables {
         Ok(templates.render(TargetKind::Iptables, "ipset", &[("header", &header), ("entries", &text)])?)
     }
 
+    /// A set as `ipset save` prints it.
+    fn set_saved(&self, allowlist: &Allowlist, family: Family) -> String {
+        let (set, entries) = (self.set_name(family), allowlist.family(family));
+        let mut text = format!("create {set} {}\n", set_kind(entries.len(), family));
+        for entry in entries {
+            // Writing into a String can't fail.
+            let _ = writeln!(text, "add {set} {}", entry.prefix.short());
+        }
+        text
+    }
+
     fn set(&self, allowlist: &Allowlist, family: Family, comments: &Comments) -> String {
         let (set, entries) = (self.set_name(family), allowlist.family(family));
-        let word = match family {
-            Family::V4 => "inet",
-            Family::V6 => "inet6",
-        };
-        let room = entries.len().next_power_of_two().max(SET_ENTRIES_DEFAULT);
-        let kind = format!("hash:net family {word} maxelem {room}");
+        let kind = set_kind(entries.len(), family);
         let mut text = String::with_capacity(200 + entries.len() * 48);
         // Writing into a String can't fail.
         let _ = write!(text, "create {set} {kind}\ncreate {set}-new {kind}\nflush {set}-new\n");
@@ -216,6 +224,16 @@ impl Iptables {
         let _ = writeln!(text, "swap {set} {set}-new\ndestroy {set}-new");
         text
     }
+}
+
+/// A set's type, with room for so many entries.
+fn set_kind(entries: usize, family: Family) -> String {
+    let word = match family {
+        Family::V4 => "inet",
+        Family::V6 => "inet6",
+    };
+    let room = entries.next_power_of_two().max(SET_ENTRIES_DEFAULT);
+    format!("hash:net family {word} maxelem {room}")
 }
 
 /// The kernel keeps 255 bytes of a comment.
@@ -240,6 +258,14 @@ fn checked_chain(chain: &At<String>, decoder: &mut Decoder<'_>) -> String {
         );
     }
     name.clone()
+}
+
+/// A template of the user's may have turned the chain into something else.
+fn no_chain(chain: &str) -> RenderError {
+    RenderError::Cannot {
+        what: format!("what the template gives has no chain {chain} in table filter"),
+        help: "keep the lines of templates/iptables/rules.tera that declare the chains".to_owned(),
+    }
 }
 
 impl Target for Iptables {
@@ -271,18 +297,49 @@ impl Target for Iptables {
         (!text.is_empty()).then_some(text).zip(file.or(artifact.files.first()))
     }
 
-    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
-        let allowlist = self.common.wanted(allowlist)?;
+    fn holdings(
+        &self,
+        allowlist: &Allowlist,
+        templates: &Templates,
+    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+        let allowlist = self.common.formed(allowlist);
+        let mut all = Vec::with_capacity(4);
+        if self.matching == Matching::Ipset {
+            for family in Family::ALL {
+                let holding = Holding::Ipset { name: self.set_name(family) };
+                all.push((holding, Some(self.set_saved(&allowlist, family))));
+            }
+        }
+        for family in Family::ALL {
+            let (parent, chain) = (self.parent.as_str(), self.chain.as_str());
+            let text = self.rules(&allowlist, family, templates)?;
+            let text =
+                text.replace(&format!("\n-I {parent} -j {chain}\n"), &format!("\n-A {parent} -j {chain}\n"));
+            let jump = match self.jump {
+                Jump::Insert => holding::Jump::Ours,
+                Jump::None => holding::Jump::Theirs,
+            };
+            let holding =
+                Holding::Iptables { family, chain: chain.to_owned(), parent: parent.to_owned(), jump };
+            let text = Some(Arc::from(text));
+            let content = holding.own(&match family {
+                Family::V4 => Listed { iptables: text, ..Listed::default() },
+                Family::V6 => Listed { ip6tables: text, ..Listed::default() },
+            });
+            all.push((holding, Some(content.ok_or_else(|| no_chain(chain))?)));
+        }
+        Ok(all)
+    }
+
+    fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
         let name = &self.common.name;
         let mut files = Vec::with_capacity(3);
         if self.matching == Matching::Ipset {
-            files.push(ArtifactFile {
-                path: format!("{name}.ipset"),
-                text: self.sets(&allowlist, templates)?,
-            });
+            files
+                .push(ArtifactFile { path: format!("{name}.ipset"), text: self.sets(allowlist, templates)? });
         }
         for family in Family::ALL {
-            let text = self.rules(&allowlist, family, templates)?;
+            let text = self.rules(allowlist, family, templates)?;
             files.push(ArtifactFile { path: format!("{name}.{}.rules", family.as_str()), text });
         }
         Ok(Artifact { files, findings: Vec::new() })

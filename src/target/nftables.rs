@@ -9,6 +9,7 @@ use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, Tar
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
+use crate::holding::{self, Content, Holding, Listed};
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -194,7 +195,10 @@ impl Nftables {
         let (mut sets, mut rules) = (String::new(), String::new());
         for family in Family::ALL.into_iter().filter(|family| chain.family.holds(*family)) {
             sets.push_str(&set_commands(allowlist, family, &table));
-            rules.push_str(&permit_rule(&allowlist.service, family, &table));
+            rules.push_str(&format!(
+                "add rule {table} callgate {}\n",
+                permit_rule(&allowlist.service, family)
+            ));
         }
         let jump = match self.jump {
             Jump::None => String::new(),
@@ -212,6 +216,35 @@ impl Nftables {
             ("jump", &jump),
         ];
         Ok(templates.render(TargetKind::Nftables, "permit", &values)?)
+    }
+}
+
+impl Nftables {
+    /// What is ours in the user's table, as nft lists it.
+    fn block(&self, chain: &Chain, allowlist: &Allowlist) -> String {
+        let (mut sets, mut rules) = (String::new(), String::new());
+        for family in Family::ALL.into_iter().filter(|family| chain.family.holds(*family)) {
+            sets.push_str(&format!(
+                "\tset callgate_{} {{\n\t\ttype {}\n\t\tflags interval\n{}\t}}\n",
+                family.as_str(),
+                set_type(family),
+                elements(allowlist, family)
+            ));
+            rules.push_str(&format!("\t\t{}\n", permit_rule(&allowlist.service, family)));
+        }
+        let jump = match self.jump {
+            Jump::None => String::new(),
+            Jump::Insert => format!("\tchain {} {{\n\t\tjump callgate\n\t}}\n", chain.name),
+        };
+        let (family, table) = (chain.family.as_str(), &chain.table);
+        format!("table {family} {table} {{\n{sets}\tchain callgate {{\n{rules}\t}}\n{jump}}}\n")
+    }
+}
+
+fn set_type(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4_addr",
+        Family::V6 => "ipv6_addr",
     }
 }
 
@@ -294,10 +327,7 @@ fn elements(allowlist: &Allowlist, family: Family) -> String {
 
 fn set_commands(allowlist: &Allowlist, family: Family, table: &str) -> String {
     let set = format!("{table} callgate_{}", family.as_str());
-    let kind = match family {
-        Family::V4 => "ipv4_addr",
-        Family::V6 => "ipv6_addr",
-    };
+    let kind = set_type(family);
     let mut text = format!("add set {set} {{ type {kind}; flags interval; }}\nflush set {set}\n");
     let list = elements(allowlist, family);
     if let Some(list) = list.trim_start().strip_prefix("elements = ") {
@@ -306,16 +336,22 @@ fn set_commands(allowlist: &Allowlist, family: Family, table: &str) -> String {
     text
 }
 
-fn permit_rule(service: &Service, family: Family, table: &str) -> String {
+fn permit_rule(service: &Service, family: Family) -> String {
     let word = match family {
         Family::V4 => "ip",
         Family::V6 => "ip6",
     };
     let (interface, place) = (interface(service), destination(service, family).unwrap_or_default());
     let (ports, set) = (ports(service), family.as_str());
-    format!(
-        "add rule {table} callgate {interface}{place}{word} saddr @callgate_{set} tcp dport {ports} accept\n"
-    )
+    format!("{interface}{place}{word} saddr @callgate_{set} tcp dport {ports} accept")
+}
+
+/// A template of the user's may have turned the table into something else.
+fn no_table(table: &str) -> RenderError {
+    RenderError::Cannot {
+        what: format!("what the template gives has no block `table inet {table} {{`"),
+        help: "keep the table as a block of that form in templates/nftables/exclusive.tera".to_owned(),
+    }
 }
 
 impl Target for Nftables {
@@ -359,11 +395,41 @@ impl Target for Nftables {
         (!text.is_empty()).then_some(text).zip(artifact.files.first())
     }
 
-    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
-        let allowlist = self.common.wanted(allowlist)?;
+    fn holdings(
+        &self,
+        allowlist: &Allowlist,
+        templates: &Templates,
+    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+        let allowlist = self.common.formed(allowlist);
+        let artifact = self.write(&allowlist, templates)?;
+        let text = artifact.files.first().map(|file| file.text.clone()).unwrap_or_default();
+        Ok(match &self.chain {
+            None => {
+                let listed = Listed { nft: Some(text.into()), ..Listed::default() };
+                let holding = Holding::NftTable { table: self.own_table.clone() };
+                let content = holding.own(&listed).ok_or_else(|| no_table(&self.own_table))?;
+                vec![(holding, Some(content))]
+            }
+            Some(chain) => {
+                let jump = match self.jump {
+                    Jump::Insert => holding::Jump::Ours,
+                    Jump::None => holding::Jump::Theirs,
+                };
+                let holding = Holding::NftChain {
+                    family: chain.family.as_str().to_owned(),
+                    table: chain.table.clone(),
+                    parent: chain.name.clone(),
+                    jump,
+                };
+                vec![(holding, Some(self.block(chain, &allowlist)))]
+            }
+        })
+    }
+
+    fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
         let text = match self.common.mode {
-            Mode::Exclusive => self.exclusive(&allowlist, templates)?,
-            Mode::Permit => self.permit(&allowlist, templates)?,
+            Mode::Exclusive => self.exclusive(allowlist, templates)?,
+            Mode::Permit => self.permit(allowlist, templates)?,
         };
         let files = vec![ArtifactFile { path: format!("{}.nft", self.common.name), text }];
         Ok(Artifact { files, findings: Vec::new() })

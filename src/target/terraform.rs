@@ -177,10 +177,9 @@ impl Target for Terraform {
         LayerKind::SecurityGroup
     }
 
-    fn render(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
-        let allowlist = self.common.wanted(allowlist)?;
+    fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {
         let consequence = "a security group admits nobody that no rule of it names";
-        let header = header(&allowlist, TargetKind::Terraform, self.common.mode, consequence);
+        let header = header(allowlist, TargetKind::Terraform, self.common.mode, consequence);
         let variable = if self.security_group_id.is_some() {
             String::new()
         } else {
@@ -198,8 +197,8 @@ impl Target for Terraform {
                     help: "raise `max_entries:`, or set `aggregate: true`".to_owned(),
                 });
             }
-            entries.push_str(&locals(&allowlist, family));
-            resources.push_str(&self.resources(&allowlist, family));
+            entries.push_str(&locals(allowlist, family));
+            resources.push_str(&self.resources(allowlist, family));
         }
         let values = [
             ("header", header.as_str()),

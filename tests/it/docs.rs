@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+use callgate::plan::guardrail::Kind;
+
 use crate::cli::COMMANDS;
 use crate::golden::files;
 use crate::support::{AT, Scene, root};
@@ -261,6 +263,17 @@ fn every_option_that_the_documents_name_is_one_of_its_command() {
     }
     assert!(tried > 20, "only {tried} options were found");
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn every_guardrail_is_told_of_with_its_flag() {
+    let text = std::fs::read_to_string(root().join("docs/guardrails.md")).unwrap();
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(headings, Kind::ALL.map(Kind::as_str));
+    for kind in Kind::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| [`{kind}`](#{kind}) |")));
+        assert!(row.is_some_and(|row| row.ends_with(&format!("| `{}` |", kind.flag()))), "{row:?}");
+    }
 }
 
 // What the documents show is what the program prints.

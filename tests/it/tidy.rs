@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 22] = [
     "diagnostic",
     "plain",
     "json",
@@ -25,14 +25,17 @@ const ORDER: [&str; 19] = [
     "netfilter",
     "nginx",
     "security_group",
+    "holding",
     "target",
+    "plan",
+    "apply",
     "timeline",
     "report",
     "cli",
 ];
 
 /// Who may reach the outside.
-const OUTSIDE: [&str; 2] = ["policy/load", "cli"];
+const OUTSIDE: [&str; 3] = ["policy/load", "apply", "cli"];
 
 /// A file of Rust: its path below its folder, and its text.
 struct Source {

@@ -15,7 +15,7 @@ use crate::policy::{Evidence, ProviderId, SourceId};
 use crate::prefix::PrefixSet;
 use crate::report::admission_v1::{FindingReport, RangeReport, RuleReport, findings};
 use crate::report::change_v1::{self, ChangeReport};
-use crate::report::drift_v1::{DifferenceReport, PathSourceReport, SourceReport};
+use crate::report::drift_v1::{DifferenceReport, Outcome as Came, PathSourceReport, SourceReport};
 use crate::report::source_v1::{instants, shown};
 use crate::target::Target;
 
@@ -186,6 +186,17 @@ impl Comparison<'_> {
             rule: rule.map(RuleReport::of),
             why: one.why,
         })
+    }
+}
+
+/// What came of comparing.
+pub(super) fn outcome(asked: &[Asked]) -> Came {
+    if asked.iter().any(|one| one.drift.is_certain()) {
+        Came::Drift
+    } else if asked.iter().any(|one| !one.drift.differences.is_empty()) {
+        Came::Undetermined
+    } else {
+        Came::AsWanted
     }
 }
 

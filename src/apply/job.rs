@@ -1,0 +1,215 @@
+//! What is to be put in force, and how things stand: read, planned, asked beforehand.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::configuration::{self, Gap, Guarded};
+use super::tools::{self, Seen, ToolError};
+use crate::admission::{Layer, LayerKind, Question};
+use crate::allowlist::Allowlist;
+use crate::holding::{Content, Holding};
+use crate::netfilter;
+use crate::plan::{self, Asked, Change, Wish};
+use crate::policy::Digest;
+use crate::prefix::PrefixSet;
+use crate::target::template::Templates;
+use crate::target::{RenderError, Target};
+
+/// What is to be put in force.
+pub struct Job<'a> {
+    /// The targets that have places of their own on this host.
+    pub targets: Vec<&'a dyn Target>,
+    /// What is wanted.
+    pub allowlist: &'a Allowlist,
+    /// Each place, whose it is, and what should be in it.
+    wanted: Vec<(String, Holding, Content)>,
+}
+
+/// How things stand, and what would be done.
+#[derive(Debug)]
+pub struct Survey {
+    /// What is there.
+    pub seen: Seen,
+    /// What will be there.
+    pub after: Seen,
+    /// Every place, with what is in it and what should be.
+    pub wishes: Vec<Wish>,
+    /// The changes, in their order; none where all is as it should be.
+    pub changes: Vec<Change>,
+    /// What is missing for a place to be in force, whatever it holds.
+    pub gaps: Vec<Gap>,
+    /// What somebody should know that is no fault.
+    pub notes: Vec<String>,
+    /// Names what was read: the places of ours, and who gets in.
+    pub observed: Digest,
+    /// Names all of it: what was read, what is wanted, and every step.
+    pub digest: Digest,
+}
+
+/// How a target's rules differ from what is wanted.
+#[derive(Debug)]
+pub struct TargetDrift {
+    /// The target.
+    pub target: String,
+    /// The answer at each port of the service.
+    pub asked: Vec<Asked>,
+}
+
+impl TargetDrift {
+    /// Whether something is certainly wrong.
+    pub fn is_certain(&self) -> bool {
+        self.asked.iter().any(|asked| asked.drift.is_certain())
+    }
+
+    /// Whether anything differs, or may.
+    pub fn is_any(&self) -> bool {
+        self.asked.iter().any(|asked| !asked.drift.differences.is_empty())
+    }
+}
+
+impl<'a> Job<'a> {
+    /// Takes the targets that have places of their own.
+    pub fn new(
+        targets: impl IntoIterator<Item = &'a dyn Target>,
+        allowlist: &'a Allowlist,
+        templates: &Templates,
+    ) -> Result<Self, RenderError> {
+        let mut job = Self { targets: Vec::new(), allowlist, wanted: Vec::new() };
+        for target in targets {
+            let held = target.holdings(allowlist, templates)?;
+            if !held.is_empty() {
+                job.targets.push(target);
+            }
+            let name = &target.common().name;
+            job.wanted.extend(held.into_iter().map(|(holding, content)| (name.clone(), holding, content)));
+        }
+        Ok(job)
+    }
+
+    fn holdings(&self) -> Vec<Holding> {
+        self.wanted.iter().map(|(_, holding, _)| holding.clone()).collect()
+    }
+
+    /// Reads what is there, and says what would be done. Nothing is changed.
+    pub fn survey(&self) -> Result<Survey, ToolError> {
+        let mut seen = tools::read(&self.holdings())?;
+        seen.nginx = configuration::read(&self.targets, &BTreeMap::new())?;
+        let pairs = self.wanted.iter().zip(&seen.contents);
+        let wishes: Vec<Wish> = pairs
+            .map(|((target, holding, want), have)| Wish {
+                target: target.clone(),
+                holding: holding.clone(),
+                have: have.clone(),
+                want: want.clone(),
+            })
+            .collect();
+        let changes = plan::changes(&wishes)?;
+        let host = seen.host.as_ref().map(|host| plan::predicted(host, &changes)).transpose()?;
+        let planned = configuration::planned(&changes);
+        let nginx = if planned.is_empty() {
+            seen.nginx.clone()
+        } else {
+            configuration::read(&self.targets, &planned)?
+        };
+        let after = Seen { host, contents: wishes.iter().map(|wish| wish.want.clone()).collect(), nginx };
+        let gaps = self.gaps(&after.nginx);
+        let mut notes = Vec::new();
+        for guarded in &after.nginx {
+            notes.extend(guarded.notes()?);
+        }
+        let observed = self.observed(&seen, &wishes);
+        let digest = self.digest(&observed, &changes);
+        Ok(Survey { seen, after, wishes, changes, gaps, notes, observed, digest })
+    }
+
+    fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
+        let service = &self.allowlist.service;
+        let question = Question {
+            port: service.ports.first().copied().unwrap_or_default(),
+            interface: service.interface.clone(),
+            addresses: service.addresses.clone(),
+            at: self.allowlist.instant,
+        };
+        guarded.iter().filter_map(|guarded| guarded.gap(&question)).collect()
+    }
+
+    /// How each target's rules differ from what is wanted.
+    pub fn drifts(&self, seen: &Seen) -> Vec<TargetDrift> {
+        let mut all = Vec::with_capacity(self.targets.len());
+        for target in &self.targets {
+            let common = target.common();
+            if let Some(layer) = seen.layer_of(*target) {
+                let asked = plan::ask(layer.as_ref(), self.allowlist, common.mode, self.allowlist.instant);
+                all.push(TargetDrift { target: common.name.clone(), asked });
+            }
+        }
+        all
+    }
+
+    /// What was read: our places without what changes by itself, and who gets in.
+    fn observed(&self, seen: &Seen, wishes: &[Wish]) -> Digest {
+        let mut parts: Vec<String> = Vec::new();
+        for wish in wishes {
+            parts.push(wish.holding.to_string());
+            parts.push(wish.have.as_deref().map_or_else(|| "-".to_owned(), without_handles));
+        }
+        for asked in self.drifts(seen).into_iter().flat_map(|drift| drift.asked) {
+            parts.push(asked.port.to_string());
+            parts.push(ranges(&asked.admission.surely));
+            parts.push(ranges(&asked.admission.possibly));
+        }
+        plan::digest(parts.iter().map(String::as_str))
+    }
+
+    /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
+    /// the same plan a minute later.
+    fn digest(&self, observed: &Digest, changes: &[Change]) -> Digest {
+        let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), observed.to_string()];
+        for stamp in &self.allowlist.policies {
+            parts.push(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
+        }
+        parts.extend(self.allowlist.entries().iter().map(|entry| entry.prefix.to_string()));
+        for change in changes {
+            parts.push(change.step.holding.to_string());
+            parts.push(change.step.input.clone().unwrap_or_default());
+        }
+        plan::digest(parts.iter().map(String::as_str))
+    }
+}
+
+impl Seen {
+    /// The rules of a layer, ready to be asked; `None` where it was not read.
+    pub fn layer(&self, kind: LayerKind) -> Option<Box<dyn Layer + '_>> {
+        match kind {
+            LayerKind::Host => {
+                let host = self.host.as_ref()?;
+                Some(Box::new(netfilter::evaluate::Asked::new(host)))
+            }
+            LayerKind::Nginx => self.nginx.iter().find_map(Guarded::layer),
+            LayerKind::SecurityGroup => None,
+        }
+    }
+
+    /// The rules that a target's place is among: of nginx, each target has a location of its own.
+    pub fn layer_of(&self, target: &dyn Target) -> Option<Box<dyn Layer + '_>> {
+        if target.layer() != LayerKind::Nginx {
+            return self.layer(target.layer());
+        }
+        self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
+    }
+}
+
+/// Handles are new after each load.
+fn without_handles(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split(" # handle ").next().unwrap_or_default());
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+fn ranges(set: &PrefixSet) -> String {
+    let mut text = String::new();
+    for (first, last) in set.ranges() {
+        // Writing into a String can't fail.
+        let _ = write!(text, "{first}-{last} ");
+    }
+    text
+}

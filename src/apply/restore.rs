@@ -1,0 +1,64 @@
+//! Brings places of ours back to what they held. It needs a journal's snapshots and nothing else: no policy, no site.
+
+use super::journal::Snapshot;
+use super::tools::{self, ToolError};
+use crate::holding::Holding;
+use crate::plan::{self, Wish};
+use crate::system::fault;
+
+/// Why what was there could not be brought back. The journal is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// A tool failed.
+    #[error("what was there before could not be brought back: {0}")]
+    Tool(#[from] ToolError),
+    /// It did what it was told, and the result is another one.
+    #[error("{place} does not hold what it held before, although `{does}` was done")]
+    NotThere {
+        /// The place.
+        place: String,
+        /// What was done.
+        does: String,
+    },
+}
+
+impl RestoreError {
+    /// What to do.
+    pub fn help(&self) -> String {
+        "look what is in force: `callgate diff`; then `callgate rollback` tries again, and docs/apply-and-rollback.md tells \
+         how to go back by hand"
+            .to_owned()
+    }
+}
+
+/// Goes back to what each place held before: from whatever is there now, in one step a place, and only where it differs.
+pub fn restore(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
+    let mut steps = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
+    for change in &steps {
+        // A tool that is killed meanwhile has changed all of it or nothing.
+        fault::point("restore-step").ok();
+        tools::run(&change.step)?;
+    }
+    let left = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
+    match left.first() {
+        None => Ok(()),
+        Some(change) => Err(RestoreError::NotThere {
+            place: change.wish.holding.to_string(),
+            does: steps.pop().map(|change| change.step.does).unwrap_or_default(),
+        }),
+    }
+}
+
+/// From what is there now to what was.
+fn wishes(snapshots: &[Snapshot]) -> Result<Vec<Wish>, ToolError> {
+    let holdings: Vec<Holding> = snapshots.iter().map(|snapshot| snapshot.holding.clone()).collect();
+    let seen = tools::read(&holdings)?;
+    let pairs = snapshots.iter().zip(seen.contents);
+    let wish = |(snapshot, have): (&Snapshot, _)| Wish {
+        target: snapshot.target.clone(),
+        holding: snapshot.holding.clone(),
+        have,
+        want: snapshot.before.clone(),
+    };
+    Ok(pairs.map(wish).collect())
+}

@@ -1,0 +1,356 @@
+//! One run under the lock: what is pending is settled first, then changes are made, verified and kept, or undone.
+//!
+//! The journal is on disk before anything changes, and what removes it is what keeps the change. So wherever the program
+//! ends, the rules of one place are old or new whole, and whoever comes next finds in the journal what to bring back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::job::{Job, Survey, TargetDrift};
+use super::journal::{
+    Baseline, BaselineEntry, Deadline, Ending, Held, Journal, Last, Phase, RunId, Snapshot,
+};
+use super::restore::{self, RestoreError};
+use super::state::{Holder, Lock, StateError, StateFolder};
+use super::timer::{self, TimerError};
+use super::tools::{self, ToolError};
+use crate::allowlist::Allowlist;
+use crate::system::ReadError;
+use crate::system::boot::Uptime;
+use crate::system::fault::{self, Fault};
+
+/// Why a run could not do its work. Nothing was changed, unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The state folder can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The clock of the kernel can't be read.
+    #[error(transparent)]
+    Clock(#[from] ReadError),
+    /// A change waits to be confirmed.
+    #[error("the change {id} waits to be confirmed until {until}")]
+    Unconfirmed {
+        /// Which run.
+        id: String,
+        /// Until when.
+        until: String,
+    },
+    /// What was there can't be brought back.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// A tool would not take a step, or can't be asked.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// Nobody would bring the old rules back in time.
+    #[error(transparent)]
+    Timer(#[from] TimerError),
+    /// A test wanted it.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl SessionError {
+    /// What to do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            SessionError::State(error) => Some(error.help()),
+            SessionError::Unconfirmed { .. } => Some(
+                "keep it with `callgate confirm`, or undo it with `callgate rollback`; then try again"
+                    .to_owned(),
+            ),
+            SessionError::Restore(error) => Some(error.help()),
+            SessionError::Tool(error) => error.help(),
+            SessionError::Timer(error) => Some(error.help()),
+            SessionError::Clock(_) | SessionError::Fault(_) => None,
+        }
+    }
+}
+
+/// What an earlier run had left, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Which run.
+    pub id: RunId,
+    /// Why it was undone.
+    pub why: &'static str,
+}
+
+/// How an apply came out.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All is as it should be: nothing was done.
+    Nothing,
+    /// The change is in force, and kept.
+    Kept(RunId),
+    /// The change is in force, and undone at the deadline unless somebody confirms it.
+    Waiting(RunId, Deadline),
+    /// What was there before is there again.
+    RolledBack(RunId, String),
+}
+
+/// What is wanted of one apply.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders {
+    /// How long somebody has to confirm it; `None` where nobody is asked.
+    pub confirm: Option<Duration>,
+    /// The wall clock, for people who read of it later.
+    pub now: Timestamp,
+}
+
+/// A run under the lock.
+#[derive(Debug)]
+pub struct Session {
+    lock: Lock,
+    /// What an earlier run had left.
+    pub settled: Option<Settled>,
+}
+
+impl Session {
+    /// Takes the lock, and settles what an earlier run left. A change that waits to be confirmed is in the way.
+    pub fn begin(state: &StateFolder, who: &Holder) -> Result<Self, SessionError> {
+        let lock = state.lock(who)?;
+        let uptime = Uptime::now()?;
+        let settled = match state.journal()? {
+            None => None,
+            Some(journal) if journal.phase == Phase::Waiting && !journal.is_due(&uptime) => {
+                return Err(unconfirmed(&journal));
+            }
+            Some(journal) => Some(settle(&lock, journal, who.since)?),
+        };
+        Ok(Self { lock, settled })
+    }
+
+    /// The folder that it works in.
+    pub fn folder(&self) -> &StateFolder {
+        self.lock.folder()
+    }
+
+    /// Makes the changes of a survey, and keeps, confirms or undoes them.
+    pub fn carry_out(&self, job: &Job<'_>, survey: &Survey, orders: Orders) -> Result<Outcome, SessionError> {
+        if survey.changes.is_empty() {
+            return Ok(Outcome::Nothing);
+        }
+        tools::check_all(survey.changes.iter().map(|change| &change.step))?;
+        fault::point("apply-checked")?;
+        let uptime = Uptime::now()?;
+        let mut journal = journal(job, survey, orders, &uptime);
+        // A timer that never sees its journal ends without having done anything.
+        let armed = orders.confirm.map(|wait| timer::arm(&self.lock, &journal.id, wait)).transpose()?;
+        fault::point("apply-armed")?;
+        if let Err(error) = self.lock.write_journal(&journal) {
+            if armed.is_some() {
+                timer::stand_down(&self.lock, &journal.id)?;
+            }
+            return Err(error.into());
+        }
+        fault::point("apply-journalled").ok();
+        if let Err(why) = Self::work(job, survey) {
+            return self.undo(journal, &why, orders.now);
+        }
+        match journal.deadline {
+            None => {
+                let id = journal.id.clone();
+                keep(&self.lock, journal, Ending::Kept, orders.now)?;
+                Ok(Outcome::Kept(id))
+            }
+            Some(deadline) => {
+                journal.phase = Phase::Waiting;
+                if let Err(error) = self.lock.write_journal(&journal) {
+                    return self.undo(journal, &error.to_string(), orders.now);
+                }
+                fault::point("apply-waiting").ok();
+                Ok(Outcome::Waiting(journal.id, deadline))
+            }
+        }
+    }
+
+    /// The steps, and whether what came of them is what was planned; or why not, in words.
+    fn work(job: &Job<'_>, survey: &Survey) -> Result<(), String> {
+        for change in &survey.changes {
+            fault::point("apply-step").map_err(|fault| fault.to_string())?;
+            tools::run(&change.step).map_err(|error| error.to_string())?;
+            fault::point("apply-stepped").map_err(|fault| fault.to_string())?;
+        }
+        let now = job.survey().map_err(|error| format!("what came of it can't be read: {error}"))?;
+        if let Some(change) = now.changes.first() {
+            let place = &change.wish.holding;
+            return Err(format!("{place} does not hold what it was given"));
+        }
+        let wrong = job.drifts(&now.seen).into_iter().find(TargetDrift::is_certain);
+        if let Some(drift) = wrong {
+            return Err(format!("the rules of {} do not let in what was planned", drift.target));
+        }
+        fault::point("apply-verified").map_err(|fault| fault.to_string())
+    }
+
+    fn undo(&self, journal: Journal, why: &str, now: Timestamp) -> Result<Outcome, SessionError> {
+        let id = journal.id.clone();
+        bring_back(&self.lock, journal, why, now)?;
+        Ok(Outcome::RolledBack(id, why.to_owned()))
+    }
+}
+
+/// How a question for what is pending came out.
+#[derive(Debug)]
+pub enum Pending {
+    /// There is nothing.
+    Nothing,
+    /// It is kept.
+    Confirmed(RunId),
+    /// What was there before is there again.
+    RolledBack(RunId, String),
+    /// There is time left to confirm it, so it was left alone.
+    Left(RunId, Deadline),
+}
+
+/// Keeps the change that waits. One whose time is over is undone.
+pub fn confirm(state: &StateFolder, who: &Holder) -> Result<Pending, SessionError> {
+    let lock = state.lock_within(who, PATIENCE)?;
+    let Some(journal) = state.journal()? else { return Ok(Pending::Nothing) };
+    let uptime = Uptime::now()?;
+    let id = journal.id.clone();
+    if journal.phase == Phase::Waiting && !journal.is_due(&uptime) {
+        keep(&lock, journal, Ending::Confirmed, who.since)?;
+        return Ok(Pending::Confirmed(id));
+    }
+    let settled = settle(&lock, journal, who.since)?;
+    Ok(Pending::RolledBack(id, settled.why.to_owned()))
+}
+
+/// Which changes a rollback is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Any that is not kept yet.
+    Any,
+    /// One that was left half done, or whose time is over.
+    Overdue,
+}
+
+/// Brings back what was there before the change that is not kept yet.
+pub fn rollback(state: &StateFolder, who: &Holder, which: Which) -> Result<Pending, SessionError> {
+    let lock = state.lock_within(who, PATIENCE)?;
+    let Some(journal) = state.journal()? else { return Ok(Pending::Nothing) };
+    let uptime = Uptime::now()?;
+    let id = journal.id.clone();
+    if let Some(deadline) = journal.deadline
+        && which == Which::Overdue
+        && journal.phase == Phase::Waiting
+        && !journal.is_due(&uptime)
+    {
+        return Ok(Pending::Left(id, deadline));
+    }
+    let why = match which {
+        Which::Any if journal.phase == Phase::Waiting => "it was asked for",
+        Which::Any | Which::Overdue => why_settled(&journal),
+    };
+    bring_back(&lock, journal, why, who.since)?;
+    Ok(Pending::RolledBack(id, why.to_owned()))
+}
+
+/// How long to wait for a run that is at work: it ends by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn unconfirmed(journal: &Journal) -> SessionError {
+    let until = journal.deadline.map(|deadline| deadline.at.to_string()).unwrap_or_default();
+    SessionError::Unconfirmed { id: journal.id.to_string(), until }
+}
+
+fn why_settled(journal: &Journal) -> &'static str {
+    match journal.phase {
+        Phase::Applying => "it was interrupted",
+        Phase::Waiting => "it was not confirmed in time",
+        Phase::Restoring => "its rollback was interrupted",
+    }
+}
+
+/// Undoes what an earlier run left, or what was not confirmed in time.
+pub fn settle(lock: &Lock, journal: Journal, now: Timestamp) -> Result<Settled, SessionError> {
+    let (id, why) = (journal.id.clone(), why_settled(&journal));
+    bring_back(lock, journal, why, now)?;
+    Ok(Settled { id, why })
+}
+
+/// Brings back what was there. The journal stays until that is seen to be so.
+fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> Result<(), SessionError> {
+    journal.phase = Phase::Restoring;
+    // What is on disk is enough to go back: where the disk is full, that is no reason not to.
+    let noted = lock.write_journal(&journal);
+    fault::point("restore-noted").ok();
+    if let Err(error) = restore::restore(&journal.snapshots) {
+        let message = format!("{why}; and it could not be undone: {error}");
+        // The journal tells it all the same.
+        let _ = lock.write_last(&Last { outcome: Ending::Failed, at: now, id: journal.id, message });
+        return Err(error.into());
+    }
+    drop(noted);
+    fault::point("restore-done").ok();
+    lock.remove_journal()?;
+    let last = Last { outcome: Ending::RolledBack, at: now, id: journal.id, message: why.to_owned() };
+    Ok(lock.write_last(&last)?)
+}
+
+/// Keeps a change. The journal goes first: from then on nobody undoes it.
+fn keep(lock: &Lock, journal: Journal, ending: Ending, now: Timestamp) -> Result<(), SessionError> {
+    lock.remove_journal()?;
+    fault::point("keep-removed").ok();
+    lock.write_baseline(&journal.baseline)?;
+    let message = match ending {
+        Ending::Confirmed => "confirmed",
+        Ending::Kept | Ending::RolledBack | Ending::Failed => "nobody had to confirm it",
+    };
+    let last = Last { outcome: ending, at: now, id: journal.id, message: message.to_owned() };
+    Ok(lock.write_last(&last)?)
+}
+
+fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> Journal {
+    let plan = survey.digest.to_string();
+    let snapshot = |change: &crate::plan::Change| Snapshot {
+        target: change.wish.target.clone(),
+        holding: change.wish.holding.clone(),
+        before: change.wish.have.clone(),
+        after: change.wish.want.clone(),
+    };
+    Journal {
+        id: RunId::new(orders.now, std::process::id()),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        plan: plan.clone(),
+        started: orders.now,
+        boot: uptime.boot.clone(),
+        deadline: orders.confirm.map(|wait| Deadline::after(wait, orders.now, uptime)),
+        phase: Phase::Applying,
+        snapshots: survey.changes.iter().map(snapshot).collect(),
+        baseline: baseline(job.allowlist, survey, plan),
+    }
+}
+
+fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
+    let mut entries = Vec::with_capacity(allowlist.entries().len());
+    for entry in allowlist.entries() {
+        entries.extend(allowlist.origins_of(entry).map(|origin| BaselineEntry {
+            prefix: entry.prefix,
+            provider: origin.provider.to_string(),
+            source: origin.source.to_string(),
+            state: origin.state.as_str().to_owned(),
+        }));
+    }
+    let held = survey.wishes.iter().map(|wish| Held {
+        target: wish.target.clone(),
+        holding: wish.holding.clone(),
+        content: wish.want.clone(),
+    });
+    Baseline {
+        at: allowlist.instant,
+        plan,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        entries,
+        held: held.collect(),
+    }
+}
+
+/// The state folder where none is named.
+pub fn default_folder() -> &'static Path {
+    Path::new("/var/lib/callgate")
+}

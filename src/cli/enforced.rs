@@ -1,0 +1,460 @@
+//! What `plan` and `apply` share: the targets of this host, what would be done, and what stands in the way.
+
+use std::path::PathBuf;
+
+use anyhow::{anyhow, bail};
+use jiff::Timestamp;
+
+use super::comparison::Comparison;
+use super::inputs::{self, Inputs};
+use super::render::resolved;
+use super::{Exit, Global, complain, show};
+use crate::admission::{Layer, LayerKind};
+use crate::allowlist::{self, Allowlist};
+use crate::apply::job::{Job, Survey};
+use crate::apply::journal::Baseline;
+use crate::apply::session::default_folder;
+use crate::apply::state::StateFolder;
+use crate::diagnostic::Diagnostics;
+use crate::drift::Mode;
+use crate::holding::Holding;
+use crate::path;
+use crate::plan;
+use crate::plan::guardrail::cut::{Sides, cut_flows, cut_peers};
+use crate::plan::guardrail::{self, Guardrail, Kind, Lifted, Refusal};
+use crate::plan::moves::{self, Move};
+use crate::prefix::PrefixSet;
+use crate::report::admission_v1::{FindingReport, RangeReport};
+use crate::report::drift_v1::{Outcome, Skipped};
+use crate::report::json_v1;
+use crate::report::plan_v1::{
+    AfterReport, GuardrailReport, LayerChange, MoveReport, PlanReport, PlanStamp, PolicyStamp, StepReport,
+};
+use crate::system::peers;
+use crate::target::{Target, TargetKind};
+
+/// Options that both have.
+#[derive(Debug, clap::Args)]
+pub(super) struct Enforced {
+    /// Put these targets in force only; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Vec<String>,
+    #[command(flatten)]
+    pub(super) state: State,
+    #[command(flatten)]
+    lifts: Lifts,
+}
+
+/// Where the state is kept.
+#[derive(Debug, clap::Args)]
+pub(super) struct State {
+    /// The folder in which callgate remembers what it changed
+    #[arg(long, value_name = "DIR", default_value_os_t = default_folder().to_path_buf())]
+    state: PathBuf,
+}
+
+/// One flag for each guardrail; its value is the plan's digest, so that it lifts the guardrail for that plan only.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Guardrails")]
+struct Lifts {
+    /// Admit nobody
+    #[arg(long = "allow-empty", value_name = "PLAN")]
+    empty: Option<String>,
+    /// Admit nobody of a family that is deployed
+    #[arg(long = "allow-family-loss", value_name = "PLAN")]
+    family_loss: Option<String>,
+    /// Take away more prefixes than the site allows at once
+    #[arg(long = "allow-removals", value_name = "PLAN")]
+    removals: Option<String>,
+    /// Refuse somebody who is connected by SSH now
+    #[arg(long = "allow-cut-peer", value_name = "PLAN")]
+    cut_peer: Option<String>,
+    /// Refuse a flow that the site says must stay open
+    #[arg(long = "allow-cut-flow", value_name = "PLAN")]
+    cut_flow: Option<String>,
+}
+
+impl Lifts {
+    fn lifted(&self) -> Lifted {
+        let given = [
+            (Kind::EmptyAllowlist, &self.empty),
+            (Kind::FamilyVanishes, &self.family_loss),
+            (Kind::TooManyRemovals, &self.removals),
+            (Kind::CutsPeer, &self.cut_peer),
+            (Kind::CutsFlow, &self.cut_flow),
+        ];
+        Lifted::new(given.into_iter().filter_map(|(kind, given)| Some((kind, given.clone()?))))
+    }
+}
+
+impl State {
+    /// The folder, to write there.
+    pub(super) fn open(&self) -> anyhow::Result<StateFolder> {
+        StateFolder::open(&self.state).map_err(|error| anyhow!("{error}\n  help: {}", error.help()))
+    }
+
+    /// The folder, to look; `None` where there is none.
+    pub(super) fn find(&self) -> anyhow::Result<Option<StateFolder>> {
+        StateFolder::find(&self.state).map_err(|error| anyhow!("{error}\n  help: {}", error.help()))
+    }
+}
+
+/// Policies and site, read and sound.
+pub(super) struct Prepared {
+    pub(super) inputs: Inputs,
+    pub(super) allowlist: Allowlist,
+}
+
+impl Prepared {
+    /// Reads them; `None` where they have faults, which are shown.
+    pub(super) fn read(global: &Global) -> anyhow::Result<Option<Self>> {
+        let mut sink = Diagnostics::new();
+        let inputs = inputs::read(global, &mut sink);
+        let allowlist = resolved(&inputs, &mut sink);
+        show(&sink);
+        let Some(allowlist) = allowlist.filter(|_| !sink.has_errors()) else { return Ok(None) };
+        if inputs.site.as_ref().is_some_and(crate::site::Site::is_built_in) {
+            bail!(
+                "there is no site file, and the built-in one is for looking only\n  \
+                 help: write one that says what is wanted here, with `callgate init`"
+            );
+        }
+        Ok(Some(Self { inputs, allowlist }))
+    }
+
+    /// The allowlist at another instant.
+    pub(super) fn allowlist_at(&self, at: Timestamp) -> Option<Allowlist> {
+        let site = self.inputs.site.as_ref()?;
+        Some(allowlist::resolve(&self.inputs.policies, site, at, &mut Diagnostics::new()))
+    }
+}
+
+impl Enforced {
+    /// With the targets of a plan; none may be named besides.
+    pub(super) fn of_plan(self, plan: Option<&PlanStamp>) -> anyhow::Result<Self> {
+        match plan {
+            None => Ok(self),
+            Some(_) if !self.target.is_empty() => {
+                bail!("a plan has its own targets\n  help: leave out `--target`")
+            }
+            Some(stamp) => Ok(Self { target: stamp.targets.clone(), ..self }),
+        }
+    }
+
+    fn is_chosen(&self, target: &dyn Target) -> bool {
+        self.target.is_empty() || self.target.contains(&target.common().name)
+    }
+
+    /// What is to be put in force on this host.
+    pub(super) fn job<'p>(&self, prepared: &'p Prepared) -> anyhow::Result<Job<'p>> {
+        let all = &prepared.inputs.targets;
+        if let Some(name) =
+            self.target.iter().find(|name| !all.iter().any(|target| target.common().name == **name))
+        {
+            let known: Vec<&str> = all.iter().map(|target| target.common().name.as_str()).collect();
+            bail!("the site has no target `{}`\n  help: it has: {}", name.escape_debug(), known.join(", "));
+        }
+        let chosen = all.iter().map(AsRef::as_ref).filter(|target| self.is_chosen(*target));
+        let job = Job::new(chosen, &prepared.allowlist, &prepared.inputs.templates)
+            .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
+        if job.targets.is_empty() {
+            bail!(
+                "no target of the site is put in force on a host\n  \
+                 help: name one of kind nftables or iptables, or an nginx target with `install:`"
+            );
+        }
+        Ok(job)
+    }
+
+    /// Targets that are not put in force here, with why.
+    fn skipped(&self, prepared: &Prepared, job: &Job<'_>) -> Vec<Skipped> {
+        let all = prepared.inputs.targets.iter().map(AsRef::as_ref).filter(|target| self.is_chosen(*target));
+        let here =
+            |target: &dyn Target| job.targets.iter().any(|one| one.common().name == target.common().name);
+        let why = |kind: TargetKind| match kind {
+            TargetKind::Nginx => "it has no `install:`, so it is rendered only",
+            TargetKind::AwsSecurityGroup | TargetKind::Terraform => "it is rendered only",
+            TargetKind::Iptables | TargetKind::Nftables => "it has no place here",
+        };
+        all.filter(|target| !here(*target))
+            .map(|target| Skipped {
+                target: target.common().name.clone(),
+                why: why(target.common().kind).to_owned(),
+            })
+            .collect()
+    }
+}
+
+/// A survey with all that is said of it.
+pub(super) struct Planned {
+    pub(super) report: PlanReport,
+    /// What is in the way.
+    pub(super) refused: bool,
+    /// How much is missing for it to be in force.
+    pub(super) gaps: usize,
+}
+
+impl Planned {
+    /// Says what a survey would do, and what stands in the way.
+    pub(super) fn new(
+        enforced: &Enforced,
+        prepared: &Prepared,
+        job: &Job<'_>,
+        survey: &Survey,
+        baseline: Option<&Baseline>,
+    ) -> anyhow::Result<Self> {
+        let applied = baseline.map(|baseline| baseline.entries.iter().map(|entry| entry.prefix).collect());
+        let moved = moves::moves(&survey.wishes, &prepared.allowlist, applied.as_ref())?;
+        let telling = Telling { prepared, job, survey };
+        let guardrails = telling.guardrails()?;
+        let lifted = enforced.lifts.lifted();
+        let refusals = guardrail::refused(&guardrails, &lifted, &survey.digest);
+        let told = guardrails.iter().map(|one| {
+            let refusal = refusals.iter().find(|refusal| refusal.guardrail == one);
+            GuardrailReport {
+                name: one.kind().as_str(),
+                message: refusal.map_or_else(|| one.message(), Refusal::message),
+                help: refusal.map(Refusal::help).unwrap_or_default(),
+                flag: one.kind().flag_for(&survey.digest),
+                lifted: refusal.is_none(),
+            }
+        });
+        let report = PlanReport {
+            stamp: telling.stamp(),
+            steps: telling.steps(),
+            moves: moved.into_iter().map(move_report).collect(),
+            changes: telling.changes(),
+            afterwards: telling.afterwards(),
+            guardrails: told.collect(),
+            findings: telling.findings(),
+            notes: telling.notes(),
+            skipped: enforced.skipped(prepared, job),
+        };
+        Ok(Self { refused: !refusals.is_empty(), gaps: survey.gaps.len(), report })
+    }
+
+    /// How it ends where nothing is done about it.
+    pub(super) fn exit(&self) -> Exit {
+        let after = |outcome: Outcome| self.report.afterwards.iter().any(|one| one.outcome == outcome);
+        if self.refused {
+            Exit::Refused
+        } else if after(Outcome::Drift) || !self.report.steps.is_empty() || self.gaps > 0 {
+            Exit::Findings
+        } else if after(Outcome::Undetermined) {
+            Exit::Undetermined
+        } else {
+            Exit::Ok
+        }
+    }
+
+    /// Whether what is planned would not bring about what is wanted.
+    pub(super) fn is_futile(&self) -> bool {
+        self.report.afterwards.iter().any(|one| one.outcome == Outcome::Drift)
+    }
+}
+
+/// What a survey is told from.
+struct Telling<'a> {
+    prepared: &'a Prepared,
+    job: &'a Job<'a>,
+    survey: &'a Survey,
+}
+
+impl Telling<'_> {
+    fn stamp(&self) -> PlanStamp {
+        let allowlist = &self.prepared.allowlist;
+        let site = self.prepared.inputs.site.as_ref().map(|site| site.text.text.as_str()).unwrap_or_default();
+        PlanStamp {
+            version: json_v1::VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            at: allowlist.instant.to_string(),
+            policies: allowlist
+                .policies
+                .iter()
+                .map(|stamp| PolicyStamp {
+                    provider: stamp.provider.to_string(),
+                    revision: stamp.revision,
+                    digest: stamp.digest.to_string(),
+                })
+                .collect(),
+            site: plan::digest([site]).to_string(),
+            targets: self.job.targets.iter().map(|target| target.common().name.clone()).collect(),
+            observed: self.survey.observed.to_string(),
+            digest: self.survey.digest.to_string(),
+        }
+    }
+
+    fn steps(&self) -> Vec<StepReport> {
+        let step = |change: &plan::Change| StepReport {
+            target: change.wish.target.clone(),
+            place: change.step.holding.to_string(),
+            does: change.step.does.clone(),
+            input: change.step.input.clone(),
+        };
+        self.survey.changes.iter().map(step).collect()
+    }
+
+    /// The layers that are changed, with the targets in each.
+    fn kinds(&self) -> Vec<(LayerKind, Vec<&dyn Target>)> {
+        let here = |kind: LayerKind| {
+            let all = self.job.targets.iter().copied();
+            (kind, all.filter(|target| target.layer() == kind).collect::<Vec<_>>())
+        };
+        LayerKind::ALL.into_iter().map(here).filter(|(_, targets)| !targets.is_empty()).collect()
+    }
+
+    fn comparison<'c>(
+        &'c self,
+        layers: &'c [Box<dyn Layer + 'c>],
+        targets: &'c [&'c dyn Target],
+        mode: Mode,
+    ) -> Comparison<'c> {
+        Comparison {
+            inputs: &self.prepared.inputs,
+            allowlist: &self.prepared.allowlist,
+            path: path::Path::new(layers),
+            targets,
+            mode,
+            own: PrefixSet::empty(),
+        }
+    }
+
+    /// Who gets in afterwards and did not before, by all rules.
+    fn changes(&self) -> Vec<LayerChange> {
+        let mut all = Vec::new();
+        for (kind, targets) in self.kinds() {
+            let before: Vec<_> = self.survey.seen.layer(kind).into_iter().collect();
+            let after: Vec<_> = self.survey.after.layer(kind).into_iter().collect();
+            if self.survey.changes.is_empty() || before.is_empty() || after.is_empty() {
+                continue;
+            }
+            let now = self.comparison(&after, &targets, Mode::Permit);
+            let old = self.comparison(&before, &targets, Mode::Permit);
+            let found = now.changes(&now.asked(), &old);
+            all.extend(found.into_iter().map(|change| LayerChange { layer: kind.as_str(), change }));
+        }
+        all
+    }
+
+    fn afterwards(&self) -> Vec<AfterReport> {
+        let mut all = Vec::new();
+        for target in &self.job.targets {
+            let common = target.common();
+            let after: Vec<_> = self.survey.after.layer_of(*target).into_iter().collect();
+            if after.is_empty() {
+                continue;
+            }
+            let targets = [*target];
+            let comparison = self.comparison(&after, &targets, common.mode);
+            let asked = comparison.asked();
+            all.push(AfterReport {
+                target: common.name.clone(),
+                mode: common.mode.as_str(),
+                outcome: super::comparison::outcome(&asked),
+                differences: comparison.differences(&asked),
+            });
+        }
+        all
+    }
+
+    fn findings(&self) -> Vec<FindingReport> {
+        let mut all = Vec::new();
+        for (kind, targets) in self.kinds() {
+            let after: Vec<_> = self.survey.after.layer(kind).into_iter().collect();
+            if after.is_empty() {
+                continue;
+            }
+            let comparison = self.comparison(&after, &targets, Mode::Permit);
+            all.extend(comparison.findings(&comparison.asked()));
+        }
+        let gaps = self.survey.gaps.iter().cloned();
+        all.extend(gaps.map(|gap| FindingReport::alone(gap.code, gap.message, gap.help)));
+        all.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
+        all.dedup();
+        all
+    }
+
+    fn guardrails(&self) -> anyhow::Result<Vec<Guardrail>> {
+        let Some(site) = &self.prepared.inputs.site else { return Ok(Vec::new()) };
+        let mut all = Vec::new();
+        for (have, want) in moves::addresses(&self.survey.wishes)?.into_values() {
+            all.extend(guardrail::check(&have, &want, site.guardrails.removals));
+        }
+        // Several targets mostly lose the same.
+        let mut told: Vec<Guardrail> = Vec::new();
+        all.retain(|one| {
+            !told.contains(one) && {
+                told.push(one.clone());
+                true
+            }
+        });
+        if self.survey.changes.is_empty() {
+            return Ok(all);
+        }
+        let at = self.prepared.allowlist.instant;
+        let peers = peers::peers(std::env::var("SSH_CONNECTION").ok().as_deref());
+        for (kind, _) in self.kinds() {
+            let (before, after) = (self.survey.seen.layer(kind), self.survey.after.layer(kind));
+            if let (Some(before), Some(after)) = (before, after) {
+                let sides = Sides { before: before.as_ref(), after: after.as_ref() };
+                all.extend(cut_peers(sides, &peers, at));
+                all.extend(cut_flows(sides, &site.guardrails.must_stay_open, at));
+            }
+        }
+        Ok(all)
+    }
+
+    /// What follows from who else keeps rules here.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.survey.notes.clone();
+        notes.extend(self.keepers());
+        notes
+    }
+
+    fn keepers(&self) -> Vec<String> {
+        let Some(host) = &self.survey.seen.host else { return Vec::new() };
+        let chains = || host.tables.iter().flat_map(|table| &table.chains);
+        let mut notes = Vec::new();
+        if chains().any(|chain| chain.name.starts_with("ufw-") || chain.name.starts_with("ufw6-")) {
+            notes.push(
+                "ufw keeps rules here: they are left as they are, and still asked. An address that they refuse is let in by \
+                 ufw only (`ufw prepend allow …`); `ufw reset` and `ufw disable` do not touch what is ours"
+                    .to_owned(),
+            );
+        }
+        if host.tables.iter().any(|table| &*table.name == "firewalld") {
+            notes.push(
+                "firewalld keeps rules here: they are left as they are, and still asked. An address that a zone refuses is let \
+                 in by firewalld only (`firewall-cmd --add-rich-rule=…`); a reload of firewalld does not touch what is ours"
+                    .to_owned(),
+            );
+        }
+        let uses_iptables =
+            self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
+        if uses_iptables && notes.len() == 1 {
+            notes.push(
+                "our jump stands before theirs: what our chain accepts or drops, they are not asked"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+fn move_report(one: Move) -> MoveReport {
+    MoveReport {
+        way: one.way.as_str(),
+        target: one.target,
+        ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
+        source: one.source.map(|(provider, source)| format!("{provider}/{source}")),
+        state: one.state,
+        reason: one.reason,
+    }
+}
+
+/// Says what an earlier run had left.
+pub(super) fn tell_settled(settled: Option<&crate::apply::session::Settled>) {
+    if let Some(settled) = settled {
+        complain(&format!("{} was undone first: {}\n", settled.id, settled.why));
+    }
+}

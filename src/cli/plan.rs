@@ -1,0 +1,58 @@
+//! `callgate plan`
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+
+use super::enforced::{Enforced, Planned, Prepared};
+use super::{Exit, Global, Outcome, print};
+use crate::report::{json_v1, plan_text};
+use crate::system;
+
+const AFTER_HELP: &str = "Reads this host, which needs root; nothing is changed. \
+Exit status: 0 nothing to do, 1 there is something to do, 2 bad input or failure, 3 refused by a guardrail, 5 undetermined.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    enforced: Enforced,
+    /// Save the plan, for `callgate apply FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+}
+
+/// Forms of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people
+    Text,
+    /// For machines, versioned
+    Json,
+}
+
+impl Plan {
+    pub(super) fn run(self, global: &Global) -> Outcome {
+        let Some(prepared) = Prepared::read(global)? else { return Ok(Exit::Failure) };
+        let job = self.enforced.job(&prepared)?;
+        let survey = job.survey().map_err(|error| match error.help() {
+            Some(help) => anyhow!("{error}\n  help: {help}"),
+            None => anyhow!("{error}"),
+        })?;
+        let state = self.enforced.state.find()?;
+        let baseline = state.map(|state| state.baseline()).transpose()?.flatten();
+        let planned = Planned::new(&self.enforced, &prepared, &job, &survey, baseline.as_ref())?;
+        if let Some(out) = &self.out {
+            system::replace_file(out, json_v1::to_text(&planned.report).as_bytes())
+                .with_context(|| format!("`{}` can't be written", out.display()))?;
+        }
+        print(&match self.format {
+            Form::Text => plan_text::text(&planned.report),
+            Form::Json => json_v1::to_text(&planned.report),
+        })?;
+        Ok(planned.exit())
+    }
+}

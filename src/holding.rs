@@ -1,0 +1,254 @@
+//! Holdings: the places of our own in a system, and what is in them.
+//!
+//! A target owns one or several holdings: a table, chains with the jump to them, an ipset, a file. Each is read out of
+//! what its tool lists, and compared by meaning. Where it differs, a [`Step`] brings it from what it is to what is wanted: one
+//! transaction of one tool, with the difference only. A snapshot is what a holding held before, and going back is the
+//! same step from what is there now to that. So nothing here knows of plans, and no restore is code of its own.
+//!
+//! What is not in a holding is other people's, and no step names it.
+
+mod ipset;
+mod iptables;
+mod nft;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::netfilter::{Host, Listing, ReadError};
+use crate::nginx;
+use crate::prefix::{Family, PrefixSet};
+
+/// A place of our own. It tells all that is needed to read it, change it and bring it back, without the site's settings:
+/// a rollback must work after the site file is gone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Holding {
+    /// A table of family inet, whole. Its text is what `nft list table` prints.
+    NftTable {
+        /// Its name.
+        table: String,
+    },
+    /// The chain `callgate` in somebody's table, its sets `callgate_v4` and `callgate_v6`, and the jump to it at the
+    /// head of a base chain. Its text is a block of that table that holds these alone.
+    NftChain {
+        /// The table's family: `inet`, `ip` or `ip6`.
+        family: String,
+        /// The table.
+        table: String,
+        /// The base chain that jumps to ours.
+        parent: String,
+        /// Whether the jump is ours as well.
+        jump: Jump,
+    },
+    /// Two chains of the table filter of iptables or ip6tables, the second named `…-ALLOW`, and the jump to the first. Its
+    /// text is the lines of `iptables-save` that are about them.
+    Iptables {
+        /// Which of the two tools.
+        family: Family,
+        /// The first chain.
+        chain: String,
+        /// The chain that jumps to it.
+        parent: String,
+        /// Whether the jump is ours as well.
+        jump: Jump,
+    },
+    /// An ipset. Its text is what `ipset save` prints of it.
+    Ipset {
+        /// Its name.
+        name: String,
+    },
+    /// A file that nginx includes. Its text is its bytes.
+    NginxFile {
+        /// Where.
+        path: PathBuf,
+        /// The main file of the configuration, where it is not the one that nginx takes by itself.
+        config: Option<PathBuf>,
+    },
+}
+
+/// Whose the jump into a chain of ours is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Jump {
+    /// Ours: put in and taken out with the chain.
+    Ours,
+    /// Somebody else's.
+    Theirs,
+}
+
+/// What a holding holds: its text, or `None` where it is not there.
+pub type Content = Option<String>;
+
+/// One transaction of one tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The place that it changes.
+    pub holding: Holding,
+    /// What the tool gets: its input, or a file's bytes; `None` where a file goes.
+    pub input: Content,
+    /// What it does, in words.
+    pub does: String,
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holding::NftTable { table } => write!(f, "nft table inet {table}"),
+            Holding::NftChain { family, table, .. } => write!(f, "nft chain {family} {table} callgate"),
+            Holding::Iptables { family: Family::V4, chain, .. } => write!(f, "iptables chain {chain}"),
+            Holding::Iptables { family: Family::V6, chain, .. } => write!(f, "ip6tables chain {chain}"),
+            Holding::Ipset { name } => write!(f, "ipset {name}"),
+            Holding::NginxFile { path, .. } => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+/// Why what is in a holding can't be told.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldingError {
+    /// Its text is not what its tool prints.
+    #[error("what is in it can't be read")]
+    Unreadable(#[source] ReadError),
+    /// Its text holds no such thing.
+    #[error("`{start}` holds nothing of the kind")]
+    Nothing {
+        /// How the text starts.
+        start: String,
+    },
+}
+
+impl HoldingError {
+    fn nothing(text: &str) -> Self {
+        Self::Nothing { start: text.chars().take(60).collect() }
+    }
+}
+
+/// What the tools of a host list, as far as a holding needs it.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// `nft -a list ruleset`.
+    pub nft: Option<Arc<str>>,
+    /// `iptables-save -t filter`.
+    pub iptables: Option<Arc<str>>,
+    /// `ip6tables-save -t filter`.
+    pub ip6tables: Option<Arc<str>>,
+    /// `ipset save`.
+    pub ipset: Option<Arc<str>>,
+}
+
+/// The place in its tool's terms.
+enum Place<'a> {
+    Nft(nft::Place<'a>),
+    Iptables(iptables::Place<'a>),
+    Ipset(&'a str),
+    File,
+}
+
+impl Holding {
+    fn place(&self) -> Place<'_> {
+        match self {
+            Holding::NftTable { table } => Place::Nft(nft::Place { family: "inet", table, parent: None }),
+            Holding::NftChain { family, table, parent, jump } => {
+                Place::Nft(nft::Place { family, table, parent: Some((parent, *jump)) })
+            }
+            Holding::Iptables { family, chain, parent, jump } => {
+                Place::Iptables(iptables::Place { family: *family, chain, parent, jump: *jump })
+            }
+            Holding::Ipset { name } => Place::Ipset(name),
+            Holding::NginxFile { .. } => Place::File,
+        }
+    }
+
+    /// What is in it, out of what the tools list. A file is no listing of theirs: it holds nothing here.
+    pub fn own(&self, listed: &Listed) -> Content {
+        match self.place() {
+            Place::Nft(place) => place.own(listed.nft.as_deref()?),
+            Place::Iptables(place) => place.own(match place.family {
+                Family::V4 => listed.iptables.as_deref()?,
+                Family::V6 => listed.ip6tables.as_deref()?,
+            }),
+            Place::Ipset(name) => ipset::own(name, listed.ipset.as_deref()?),
+            Place::File => None,
+        }
+    }
+
+    /// Whether both contents mean the same.
+    pub fn same(&self, have: &Content, want: &Content) -> Result<bool, HoldingError> {
+        let (Some(have), Some(want)) = (have, want) else { return Ok(have.is_none() && want.is_none()) };
+        if have == want {
+            return Ok(true);
+        }
+        match self.place() {
+            Place::Nft(place) => place.same(have, want),
+            Place::Iptables(place) => place.same(have, want),
+            Place::Ipset(name) => ipset::same(name, have, want),
+            Place::File => Ok(nginx::are_alike(have, want)),
+        }
+    }
+
+    /// What brings it from what is there to what is wanted; `None` where both mean the same.
+    pub fn step(&self, have: &Content, want: &Content) -> Result<Option<Step>, HoldingError> {
+        if self.same(have, want)? {
+            return Ok(None);
+        }
+        let (input, does) = match self.place() {
+            Place::Nft(place) => place.commands(have, want)?,
+            Place::Iptables(place) => place.commands(have, want)?,
+            Place::Ipset(name) => ipset::commands(name, have, want),
+            Place::File => {
+                let verb = match (have, want) {
+                    (_, None) => "remove",
+                    (None, _) => "write",
+                    _ => "replace",
+                };
+                return Ok(Some(Step {
+                    holding: self.clone(),
+                    input: want.clone(),
+                    does: format!("{verb} {self}, and reload nginx"),
+                }));
+            }
+        };
+        Ok(Some(Step { holding: self.clone(), input: Some(input), does }))
+    }
+
+    /// The source addresses that a content names.
+    pub fn addresses(&self, content: &Content) -> Result<PrefixSet, HoldingError> {
+        let Some(text) = content else { return Ok(PrefixSet::empty()) };
+        match self.place() {
+            Place::Nft(_) => nft::addresses(text),
+            Place::Iptables(place) => place.addresses(text),
+            Place::Ipset(name) => ipset::addresses(name, text),
+            Place::File => Ok(nginx::sources(text)),
+        }
+    }
+
+    /// Puts a content into a host's rules as if it were loaded, so that they can be asked what they will let in.
+    pub fn put_into(&self, host: &mut Host, want: &Content) -> Result<(), HoldingError> {
+        let number = u16::try_from(host.listings.len()).unwrap_or(u16::MAX);
+        let mut shown = want.clone();
+        match self.place() {
+            Place::Nft(place) => {
+                let table = want.as_deref().map(|text| nft::read(text, number)).transpose()?;
+                place.put_into(&mut host.tables, table);
+            }
+            Place::Iptables(place) => {
+                let table = want.as_deref().map(|text| place.read(text, number)).transpose()?;
+                place.put_into(&mut host.tables, table);
+                shown = want.as_deref().map(|text| place.whole_table(text));
+            }
+            Place::Ipset(name) => {
+                host.ipsets.remove(name);
+                if let Some(text) = want {
+                    host.ipsets.insert(name.into(), ipset::read(name, text)?);
+                }
+            }
+            Place::File => return Ok(()),
+        }
+        let text: Arc<str> = shown.unwrap_or_default().into();
+        host.listings.push(Listing { name: format!("planned {self}"), text });
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! Holdings that are an ipset.
+
+use super::{Content, HoldingError};
+use crate::netfilter::{Elements, Set, ipset};
+use crate::prefix::PrefixSet;
+
+/// What is ours of `ipset save`.
+pub(super) fn own(name: &str, listing: &str) -> Content {
+    let starts = [format!("create {name} "), format!("add {name} ")];
+    let lines = listing.lines().filter(|line| starts.iter().any(|start| line.starts_with(start)));
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// A set as it is read.
+pub(super) fn read(name: &str, text: &str) -> Result<Set, HoldingError> {
+    let mut reading = ipset::read(text, 0).map_err(HoldingError::Unreadable)?;
+    reading.ipsets.remove(name).ok_or_else(|| HoldingError::nothing(text))
+}
+
+/// Whether both hold the same addresses.
+pub(super) fn same(name: &str, have: &str, want: &str) -> Result<bool, HoldingError> {
+    Ok(read(name, have)? == read(name, want)?)
+}
+
+/// Input of `ipset restore`, and what it does. A set is filled beside the one in use and swapped in: the kernel changes
+/// single elements one by one, and somebody would be between them.
+pub(super) fn commands(name: &str, have: &Content, want: &Content) -> (String, String) {
+    let Some(want) = want else { return (format!("destroy {name}\n"), format!("remove ipset {name}")) };
+    let new = format!("{name}-new");
+    let created = want.lines().find(|line| line.starts_with("create ")).unwrap_or_default();
+    let mut text = created_as(created, name) + &created_as(created, &new) + &format!("flush {new}\n");
+    let adds = want.lines().filter_map(|line| line.strip_prefix("add ")?.split_once(' '));
+    for (_, element) in adds {
+        text.push_str(&format!("add {new} {element}\n"));
+    }
+    text.push_str(&format!("swap {name} {new}\ndestroy {new}\n"));
+    let verb = if have.is_some() { "replace" } else { "make" };
+    (text, format!("{verb} ipset {name}"))
+}
+
+/// A line that creates a set, under a name. What the kernel chose by itself is left to it.
+fn created_as(line: &str, name: &str) -> String {
+    let mut words = line.split(' ').skip(2);
+    let mut text = format!("create {name}");
+    while let Some(word) = words.next() {
+        if matches!(word, "hashsize" | "bucketsize" | "initval") {
+            words.next();
+        } else {
+            text.push(' ');
+            text.push_str(word);
+        }
+    }
+    text + "\n"
+}
+
+/// The addresses in it.
+pub(super) fn addresses(name: &str, text: &str) -> Result<PrefixSet, HoldingError> {
+    Ok(match &read(name, text)?.elements {
+        Elements::V4(spans) => PrefixSet::from_spans(spans.to_vec(), Vec::new()),
+        Elements::V6(spans) => PrefixSet::from_spans(Vec::new(), spans.to_vec()),
+        Elements::Numbers(_) | Elements::Tuples(_) | Elements::Lists(_) | Elements::Unknown(_) => {
+            PrefixSet::empty()
+        }
+    })
+}

@@ -1,0 +1,343 @@
+//! Holdings in iptables: two chains of the table filter, of one family, and the jump to the first.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::nft::rejump;
+use super::{Content, HoldingError, Jump};
+use crate::netfilter::{
+    Backend, Base, Chain, ChainKind, Field, Hook, Item, Match, Place as Where, Policy, Table, TableFamily,
+    Test, Values, Verdict, iptables_save,
+};
+use crate::prefix::{Family, PrefixSet};
+
+/// A place in iptables.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) family: Family,
+    pub(super) chain: &'a str,
+    pub(super) parent: &'a str,
+    pub(super) jump: Jump,
+}
+
+/// A rule as its line, and as what it means.
+struct Line<'t> {
+    text: &'t str,
+    items: Box<[Item]>,
+}
+
+impl Line<'_> {
+    fn accepts(&self) -> bool {
+        matches!(&*self.items, [.., Item::Verdict(Verdict::Accept)])
+    }
+
+    fn meaning(&self) -> String {
+        format!("{:?}", self.items)
+    }
+}
+
+impl Place<'_> {
+    fn tool(&self) -> &'static str {
+        match self.family {
+            Family::V4 => "iptables",
+            Family::V6 => "ip6tables",
+        }
+    }
+
+    fn allow(&self) -> String {
+        format!("{}-ALLOW", self.chain)
+    }
+
+    fn table_family(&self) -> TableFamily {
+        match self.family {
+            Family::V4 => TableFamily::Ip,
+            Family::V6 => TableFamily::Ip6,
+        }
+    }
+
+    fn jump_line(&self) -> String {
+        format!("-A {} -j {}", self.parent, self.chain)
+    }
+
+    /// What is ours of `iptables-save`.
+    pub(super) fn own(&self, listing: &str) -> Content {
+        let declared = [format!(":{} ", self.chain), format!(":{} ", self.allow())];
+        let rules = [format!("-A {} ", self.chain), format!("-A {} ", self.allow())];
+        let jump = self.jump_line();
+        let mut within = false;
+        let mut text = String::new();
+        for line in listing.lines() {
+            within = if line.starts_with('*') { line == "*filter" } else { within };
+            let is_jump = self.jump == Jump::Ours && line == jump;
+            if within && (is_jump || declared.iter().chain(&rules).any(|start| line.starts_with(start))) {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        (!text.is_empty()).then(|| format!("*filter\n{text}COMMIT\n"))
+    }
+
+    /// A content as a whole table, which is what the reader wants: with the chain that jumps.
+    pub(super) fn whole_table(&self, text: &str) -> String {
+        text.replacen("*filter\n", &format!("*filter\n:{} ACCEPT [0:0]\n", self.parent), 1)
+    }
+
+    fn table(&self, text: &str) -> Result<Table, HoldingError> {
+        let reading = iptables_save::read(&self.whole_table(text), 0, self.table_family())
+            .map_err(HoldingError::Unreadable)?;
+        reading.tables.into_iter().next().ok_or_else(|| HoldingError::nothing(text))
+    }
+
+    /// The rules of a chain, in order.
+    fn lines<'t>(&self, text: &'t str, chain: &str) -> Result<Vec<Line<'t>>, HoldingError> {
+        let start = format!("-A {chain} ");
+        let texts = text.lines().filter(|line| line.starts_with(&start));
+        let table = self.table(text)?;
+        let found = table.chains.into_iter().find(|found| found.name.as_ref() == chain);
+        let rules = found.map(|found| found.rules).unwrap_or_default();
+        Ok(texts.zip(rules).map(|(text, rule)| Line { text, items: rule.items }).collect())
+    }
+
+    /// Whether both mean the same: comments and counters do not matter, nor in which order sources are let in.
+    pub(super) fn same(&self, have: &str, want: &str) -> Result<bool, HoldingError> {
+        if !self.has_both(have) || self.has_jump(have) != self.has_jump(want) {
+            return Ok(false);
+        }
+        let alike = |one: &[Line<'_>], other: &[Line<'_>]| {
+            one.iter().map(|line| &line.items).eq(other.iter().map(|line| &line.items))
+        };
+        if !alike(&self.lines(have, self.chain)?, &self.lines(want, self.chain)?) {
+            return Ok(false);
+        }
+        let (have, want) = (self.lines(have, &self.allow())?, self.lines(want, &self.allow())?);
+        Ok(have.len() == want.len() && changes(&have, &want).is_some_and(|changes| changes.is_empty()))
+    }
+
+    fn has_both(&self, text: &str) -> bool {
+        is_declared(text, self.chain) && is_declared(text, &self.allow())
+    }
+
+    fn has_jump(&self, text: &str) -> bool {
+        let jump = self.jump_line();
+        text.lines().any(|line| line == jump)
+    }
+
+    /// Input of `iptables-restore --noflush` that makes what is there what is wanted, and what it does.
+    pub(super) fn commands(&self, have: &Content, want: &Content) -> Result<(String, String), HoldingError> {
+        let (chain, allow, tool) = (self.chain, self.allow(), self.tool());
+        let (body, does) = match (have.as_deref(), want.as_deref()) {
+            (Some(have), Some(want)) => match self.difference(have, want)? {
+                Some(found) => found,
+                None => (self.whole(have, want), format!("replace chain {chain} ({tool})")),
+            },
+            (None, Some(want)) => (self.whole("", want), format!("make chain {chain} ({tool})")),
+            (Some(have), None) => {
+                let jump = self.jump_line();
+                let jumps = have.lines().filter(|line| *line == jump);
+                let mut body: String =
+                    jumps.flat_map(|line| ["-D", line.get(2..).unwrap_or_default(), "\n"]).collect();
+                let names: Vec<&str> =
+                    [chain, &allow].into_iter().filter(|name| is_declared(have, name)).collect();
+                for (verb, name) in
+                    ["-F", "-X"].iter().flat_map(|verb| names.iter().map(move |name| (verb, name)))
+                {
+                    body.push_str(&format!("{verb} {name}\n"));
+                }
+                (body, format!("remove chain {chain} ({tool})"))
+            }
+            (None, None) => (String::new(), String::new()),
+        };
+        Ok((format!("*filter\n{body}COMMIT\n"), does))
+    }
+
+    /// All of it anew; a jump that is there stays where it is.
+    fn whole(&self, have: &str, want: &str) -> String {
+        let jump = self.jump_line();
+        let mut body = String::new();
+        let (had, wanted) = (self.has_jump(have), self.has_jump(want));
+        if had && !wanted {
+            body.push_str(&format!("-D {} -j {}\n", self.parent, self.chain));
+        }
+        for line in want.lines().filter(|line| *line != "*filter" && *line != "COMMIT" && *line != jump) {
+            body.push_str(line);
+            body.push('\n');
+        }
+        if wanted && !had {
+            body.push_str(&format!("-I {} 1 -j {}\n", self.parent, self.chain));
+        }
+        body
+    }
+
+    /// Only the rules that differ: what comes is put before the others, what goes is named by its number, highest
+    /// first. `None` where that would not give the wanted order.
+    fn difference(&self, have: &str, want: &str) -> Result<Option<(String, String)>, HoldingError> {
+        let same_entry = {
+            let (old, new) = (self.lines(have, self.chain)?, self.lines(want, self.chain)?);
+            old.iter().map(|line| &line.items).eq(new.iter().map(|line| &line.items))
+        };
+        if !self.has_both(have) || !same_entry {
+            return Ok(None);
+        }
+        let allow = self.allow();
+        let (old, new) = (self.lines(have, &allow)?, self.lines(want, &allow)?);
+        let Some(Changes { come, gone }) = changes(&old, &new) else { return Ok(None) };
+        let (had, wanted) = (self.has_jump(have), self.has_jump(want));
+        let mut body = String::new();
+        for line in come.iter().rev() {
+            let rule = line.text.strip_prefix(&format!("-A {allow} ")).unwrap_or_default();
+            body.push_str(&format!("-I {allow} 1 {rule}\n"));
+        }
+        for number in gone.iter().rev() {
+            body.push_str(&format!("-D {allow} {}\n", number.saturating_add(come.len())));
+        }
+        match (had, wanted) {
+            (false, true) => body.push_str(&format!("-I {} 1 -j {}\n", self.parent, self.chain)),
+            (true, false) => body.push_str(&format!("-D {} -j {}\n", self.parent, self.chain)),
+            (true, true) | (false, false) => {}
+        }
+        let jump = (wanted && !had).then(|| format!("put the jump into {} ({})", self.parent, self.tool()));
+        let mut does = Vec::new();
+        if !come.is_empty() || !gone.is_empty() {
+            let (come, gone, tool) = (come.len(), gone.len(), self.tool());
+            does.push(format!("add {come} and take away {gone} rules of chain {allow} ({tool})"));
+        }
+        does.extend(jump);
+        Ok(Some((body, does.join(", "))))
+    }
+
+    /// The source addresses that its rules accept by address.
+    pub(super) fn addresses(&self, text: &str) -> Result<PrefixSet, HoldingError> {
+        let mut all = PrefixSet::empty();
+        for line in self.lines(text, &self.allow())? {
+            let [
+                Item::Match(Match { negated: false, test: Test::Is(Field::Source, values) }),
+                ..,
+                Item::Verdict(Verdict::Accept),
+            ] = &*line.items
+            else {
+                continue;
+            };
+            all = all.union(&match values {
+                Values::V4(spans) => PrefixSet::from_spans(spans.as_slice().to_vec(), Vec::new()),
+                Values::V6(spans) => PrefixSet::from_spans(Vec::new(), spans.as_slice().to_vec()),
+                Values::Numbers(_) | Values::Masked { .. } | Values::Names(_) | Values::Any => {
+                    PrefixSet::empty()
+                }
+            });
+        }
+        Ok(all)
+    }
+
+    /// What is wanted, as a table, its places in a listing of this number.
+    pub(super) fn read(&self, text: &str, listing: u16) -> Result<Table, HoldingError> {
+        let mut table = self.table(text)?;
+        for rule in table.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+            rule.place.listing = listing;
+        }
+        Ok(table)
+    }
+
+    /// Puts what is wanted into the host's table, in place of what is there, as loading it would.
+    pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>) {
+        let is_filter =
+            |table: &Table| table.family == self.table_family() && table.name.as_ref() == "filter";
+        let has_ours = |table: &Table| table.chains.iter().any(|chain| chain.name.as_ref() == self.chain);
+        // Of two machineries, the one that has our chain already, or else the newer one.
+        let at = tables
+            .iter()
+            .position(|table| is_filter(table) && has_ours(table))
+            .or_else(|| tables.iter().position(|table| is_filter(table) && table.backend == Backend::Nft))
+            .or_else(|| tables.iter().position(is_filter));
+        let at = at.unwrap_or_else(|| {
+            tables.push(self.empty_table());
+            tables.len().saturating_sub(1)
+        });
+        let Some(table) = tables.get_mut(at) else { return };
+        let allow = self.allow();
+        let is_ours = |chain: &Chain| *chain.name == *self.chain || *chain.name == *allow;
+        table.chains.retain(|chain| !is_ours(chain));
+        let mut jump = None;
+        for chain in want.into_iter().flat_map(|want| want.chains) {
+            if is_ours(&chain) {
+                table.chains.push(chain);
+            } else if *chain.name == *self.parent {
+                jump = chain.rules.into_iter().next();
+            }
+        }
+        if !table.chains.iter().any(|chain| *chain.name == *self.parent) && self.parent == "INPUT" {
+            table.chains.push(self.input());
+        }
+        let base = table.chains.iter_mut().find(|chain| *chain.name == *self.parent);
+        if let Some(base) = base.filter(|_| self.jump == Jump::Ours) {
+            rejump(base, self.chain, jump);
+        }
+    }
+
+    fn empty_table(&self) -> Table {
+        Table {
+            backend: Backend::Nft,
+            family: self.table_family(),
+            name: "filter".into(),
+            dormant: Some(false),
+            chains: Vec::new(),
+            sets: BTreeMap::new(),
+        }
+    }
+
+    /// The built-in chain, as iptables makes it with the first rule.
+    fn input(&self) -> Chain {
+        let base = Base {
+            kind: ChainKind::Filter,
+            hook: Hook::Input,
+            priority: 0,
+            policy: Policy::Accept,
+            devices: None,
+        };
+        Chain { name: self.parent.into(), base: Some(base), rules: Vec::new(), place: Where::default() }
+    }
+}
+
+fn is_declared(text: &str, chain: &str) -> bool {
+    let start = format!(":{chain} ");
+    text.lines().any(|line| line.starts_with(&start))
+}
+
+/// What has to come and go.
+struct Changes<'l, 't> {
+    come: Vec<&'l Line<'t>>,
+    /// Their numbers, from 1, ascending.
+    gone: Vec<usize>,
+}
+
+impl Changes<'_, '_> {
+    fn is_empty(&self) -> bool {
+        self.come.is_empty() && self.gone.is_empty()
+    }
+}
+
+/// What has to come and go; `None` where rules put before the others would not do. Only rules that accept may
+/// stand in any order, before all that do something else.
+fn changes<'l, 't>(have: &[Line<'_>], want: &'l [Line<'t>]) -> Option<Changes<'l, 't>> {
+    let mut unmet: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, line) in want.iter().enumerate().rev() {
+        unmet.entry(line.meaning()).or_default().push(index);
+    }
+    let (mut gone, mut stay, mut met) = (Vec::new(), Vec::new(), vec![false; want.len()]);
+    for (index, line) in have.iter().enumerate() {
+        match unmet.get_mut(&line.meaning()).and_then(Vec::pop).and_then(|at| met.get_mut(at)) {
+            Some(met) => {
+                *met = true;
+                stay.push(line);
+            }
+            None => gone.push(index.saturating_add(1)),
+        }
+    }
+    let come: Vec<&Line<'_>> =
+        want.iter().zip(&met).filter(|(_, met)| !**met).map(|(line, _)| line).collect();
+    let closing = |lines: &[&Line<'_>]| -> Option<Vec<String>> {
+        let rest: Vec<_> = lines.iter().skip_while(|line| line.accepts()).collect();
+        rest.iter().all(|line| !line.accepts()).then(|| rest.iter().map(|line| line.meaning()).collect())
+    };
+    let wanted: Vec<&Line<'_>> = want.iter().collect();
+    let fits = come.iter().all(|line| line.accepts()) && closing(&stay)? == closing(&wanted)?;
+    fits.then_some(Changes { come, gone })
+}

@@ -1,0 +1,359 @@
+//! Holdings in nft: a table of our own, or a chain with its sets in somebody's table.
+
+use std::collections::BTreeMap;
+
+use super::{Content, HoldingError, Jump};
+use crate::netfilter::nft::text::read_text;
+use crate::netfilter::{Chain, Elements, Item, Rule, Table, Verdict};
+use crate::prefix::PrefixSet;
+
+/// The chain of ours in somebody's table.
+pub(super) const CHAIN: &str = "callgate";
+const SETS: [&str; 2] = ["callgate_v4", "callgate_v6"];
+
+/// A place in nft.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// `inet`, `ip` or `ip6`.
+    pub(super) family: &'a str,
+    pub(super) table: &'a str,
+    /// The base chain that jumps to ours, and whose the jump is; `None` where the whole table is ours.
+    pub(super) parent: Option<(&'a str, Jump)>,
+}
+
+impl Place<'_> {
+    fn named(&self) -> String {
+        format!("{} {}", self.family, self.table)
+    }
+
+    /// What is ours of `nft list ruleset`, or of a file of that form.
+    pub(super) fn own(&self, listing: &str) -> Content {
+        let block = block(listing, &format!("table {} {{", self.named()), "")?;
+        let Some((parent, jump)) = self.parent else { return Some(block) };
+        let mut text = String::new();
+        for set in SETS {
+            text.push_str(&self::block(&block, &format!("set {set} {{"), "\t").unwrap_or_default());
+        }
+        text.push_str(&self::block(&block, &format!("chain {CHAIN} {{"), "\t").unwrap_or_default());
+        if jump == Jump::Ours {
+            let lines = self::block(&block, &format!("chain {parent} {{"), "\t").unwrap_or_default();
+            let jumps: Vec<&str> = lines.lines().filter(|line| is_jump(line)).collect();
+            if !jumps.is_empty() {
+                text.push_str(&format!("\tchain {parent} {{\n{}\n\t}}\n", jumps.join("\n")));
+            }
+        }
+        (!text.is_empty()).then(|| format!("table {} {{\n{text}}}\n", self.named()))
+    }
+
+    /// Whether both mean the same.
+    pub(super) fn same(&self, have: &str, want: &str) -> Result<bool, HoldingError> {
+        if self.has_jump(have) != self.has_jump(want) {
+            return Ok(false);
+        }
+        let (have, want) = (parsed(have)?, parsed(want)?);
+        Ok(self.is_built_alike(&have, &want) && have.sets == want.sets)
+    }
+
+    /// Whether chains, rules and sets are alike, whatever the sets hold, and whoever jumps there.
+    fn is_built_alike(&self, have: &Table, want: &Table) -> bool {
+        let meaning = |table: &Table| -> BTreeMap<String, _> {
+            let ours = |chain: &&Chain| self.parent.is_none() || chain.name.as_ref() == CHAIN;
+            let of = |chain: &Chain| {
+                let items: Vec<_> = chain.rules.iter().map(|rule| rule.items.clone()).collect();
+                (chain.name.to_string(), (format!("{:?}", chain.base), items))
+            };
+            table.chains.iter().filter(ours).map(of).collect()
+        };
+        meaning(have) == meaning(want)
+            && have.sets.keys().eq(want.sets.keys())
+            && have.dormant.unwrap_or(false) == want.dormant.unwrap_or(false)
+    }
+
+    /// The commands that make what is there what is wanted, in one transaction, and what they do.
+    pub(super) fn commands(&self, have: &Content, want: &Content) -> Result<(String, String), HoldingError> {
+        let table = self.named();
+        match (have, want) {
+            (Some(have), Some(want)) => {
+                if self.is_built_alike(&parsed(have)?, &parsed(want)?)
+                    && let Some(changed) = self.elements(have, want)
+                {
+                    return Ok(changed);
+                }
+                let head = self.cleared(have, want);
+                Ok((head + &self.loaded(have, want), format!("replace {}", self.words())))
+            }
+            (None, Some(want)) => Ok((self.loaded("", want), format!("make {}", self.words()))),
+            (Some(have), None) => {
+                let gone = match self.parent {
+                    None => format!("delete table {table}\n"),
+                    Some(_) => self.removed(have),
+                };
+                Ok((gone, format!("remove {}", self.words())))
+            }
+            (None, None) => Ok((String::new(), String::new())),
+        }
+    }
+
+    fn words(&self) -> String {
+        match self.parent {
+            None => format!("table {}", self.named()),
+            Some(_) => format!("chain {CHAIN} of table {}", self.named()),
+        }
+    }
+
+    /// Commands that take away what a block holds, so that another can be loaded.
+    fn cleared(&self, have: &str, want: &str) -> String {
+        let table = self.named();
+        if self.parent.is_none() {
+            return format!("delete table {table}\n");
+        }
+        let mut text = format!("add chain {table} {CHAIN}\nflush chain {table} {CHAIN}\n");
+        for set in SETS.iter().filter(|set| has(have, &format!("set {set} {{"))) {
+            text.push_str(&format!("delete set {table} {set}\n"));
+        }
+        if !self.has_jump(want) {
+            text.push_str(&self.unjumped(have));
+        }
+        text
+    }
+
+    /// A block as commands: the jump goes to the head of its chain, and is not put in twice.
+    fn loaded(&self, have: &str, want: &str) -> String {
+        let Some((parent, _)) = self.parent else { return want.to_owned() };
+        let mut text = String::new();
+        let mut within = false;
+        for line in want.lines() {
+            within |= line.trim_start().starts_with(&format!("chain {parent} {{"));
+            if !within {
+                text.push_str(line);
+                text.push('\n');
+            }
+            within &= line.trim() != "}";
+        }
+        if self.has_jump(want) && !self.has_jump(have) {
+            text.push_str(&self.jump());
+        }
+        text
+    }
+
+    /// The command that puts the jump at the head of its chain.
+    fn jump(&self) -> String {
+        self.parent.map_or_else(String::new, |(parent, _)| {
+            format!("insert rule {} {parent} jump {CHAIN}\n", self.named())
+        })
+    }
+
+    fn has_jump(&self, text: &str) -> bool {
+        self.parent.is_some() && text.lines().any(is_jump)
+    }
+
+    /// Commands that take the jump out again; only the listing with handles tells which rule it is.
+    fn unjumped(&self, have: &str) -> String {
+        let Some((parent, _)) = self.parent else { return String::new() };
+        let handles =
+            have.lines().filter(|line| is_jump(line)).filter_map(|line| line.split("# handle ").nth(1));
+        let mut text = String::new();
+        for handle in handles {
+            text.push_str(&format!(
+                "delete rule {} {parent} handle {}
+",
+                self.named(),
+                handle.trim()
+            ));
+        }
+        text
+    }
+
+    fn removed(&self, have: &str) -> String {
+        let table = self.named();
+        let mut text = self.unjumped(have);
+        if has(have, &format!("chain {CHAIN} {{")) {
+            text.push_str(&format!("flush chain {table} {CHAIN}\ndelete chain {table} {CHAIN}\n"));
+        }
+        for set in SETS.iter().filter(|set| has(have, &format!("set {set} {{"))) {
+            text.push_str(&format!("delete set {table} {set}\n"));
+        }
+        text
+    }
+
+    /// The elements that differ, as commands: what goes first, because what comes may overlap it. The kernel puts
+    /// all of it in force at one moment. `None` where elements are more than an address.
+    fn elements(&self, have: &str, want: &str) -> Option<(String, String)> {
+        let (mut text, mut gone, mut come) = (String::new(), 0_usize, 0_usize);
+        let names: Vec<&str> = match self.parent {
+            None => vec!["callbacks_v4", "callbacks_v6"],
+            Some(_) => SETS.to_vec(),
+        };
+        for set in names {
+            let (old, new) = (listed(have, set)?, listed(want, set)?);
+            let less: Vec<&str> =
+                old.iter().filter(|(span, _)| !new.contains_key(*span)).map(|(_, text)| *text).collect();
+            let more: Vec<&str> =
+                new.iter().filter(|(span, _)| !old.contains_key(*span)).map(|(_, text)| *text).collect();
+            (gone, come) = (gone.saturating_add(less.len()), come.saturating_add(more.len()));
+            let table = self.named();
+            let filled =
+                [("delete", less), ("add", more)].into_iter().filter(|(_, listed)| !listed.is_empty());
+            text.extend(
+                filled.map(|(verb, listed)| {
+                    format!("{verb} element {table} {set} {{ {} }}\n", listed.join(", "))
+                }),
+            );
+        }
+        let mut does = Vec::new();
+        if come > 0 || gone > 0 {
+            does.push(format!("add {come} and take away {gone} elements of {}", self.words()));
+        }
+        match (self.has_jump(have), self.has_jump(want)) {
+            (false, true) => {
+                text.push_str(&self.jump());
+                does.push(format!("put the jump to {} in", self.words()));
+            }
+            (true, false) => {
+                text.push_str(&self.unjumped(have));
+                does.push(format!("take the jump to {} out", self.words()));
+            }
+            (true, true) | (false, false) => {}
+        }
+        Some((text, does.join(", ")))
+    }
+
+    /// Puts what is wanted into somebody's tables, in place of what is there, as loading it would.
+    pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>) {
+        let is_here = |table: &Table| table.name.as_ref() == self.table && family_word(table) == self.family;
+        let Some((parent, jump)) = self.parent else {
+            tables.retain(|table| !is_here(table));
+            tables.extend(want);
+            return;
+        };
+        let Some(table) = tables.iter_mut().find(|table| is_here(table)) else { return };
+        table.chains.retain(|chain| chain.name.as_ref() != CHAIN);
+        table.sets.retain(|name, _| !SETS.contains(&name.as_ref()));
+        let mut jump_rule = None;
+        for chain in want.iter().flat_map(|want| &want.chains) {
+            if chain.name.as_ref() == CHAIN {
+                table.chains.push(chain.clone());
+            } else {
+                jump_rule = chain.rules.first().cloned();
+            }
+        }
+        table.sets.extend(want.into_iter().flat_map(|want| want.sets));
+        let base = table.chains.iter_mut().find(|chain| chain.name.as_ref() == parent);
+        if let Some(base) = base.filter(|_| jump == Jump::Ours) {
+            rejump(base, CHAIN, jump_rule);
+        }
+    }
+}
+
+/// What is wanted, as a table, its places in a listing of this number.
+pub(super) fn read(text: &str, listing: u16) -> Result<Table, HoldingError> {
+    let reading = read_text(text, listing).map_err(HoldingError::Unreadable)?;
+    reading.tables.into_iter().next().ok_or_else(|| HoldingError::nothing(text))
+}
+
+fn parsed(text: &str) -> Result<Table, HoldingError> {
+    read(text, 0)
+}
+
+/// The source addresses that it names.
+pub(super) fn addresses(text: &str) -> Result<PrefixSet, HoldingError> {
+    let mut all = PrefixSet::empty();
+    for set in parsed(text)?.sets.values() {
+        all = all.union(&match &set.elements {
+            Elements::V4(spans) => PrefixSet::from_spans(spans.to_vec(), Vec::new()),
+            Elements::V6(spans) => PrefixSet::from_spans(Vec::new(), spans.to_vec()),
+            Elements::Numbers(_) | Elements::Tuples(_) | Elements::Lists(_) | Elements::Unknown(_) => {
+                PrefixSet::empty()
+            }
+        });
+    }
+    Ok(all)
+}
+
+/// Puts a jump into a chain's head, unless there is one; where none is wanted, takes it out.
+pub(super) fn rejump(base: &mut Chain, to: &str, wanted: Option<Rule>) {
+    let is_ours = |rule: &Rule| matches!(&*rule.items, [Item::Verdict(Verdict::Jump(name))] if **name == *to);
+    if wanted.is_none() {
+        base.rules.retain(|rule| !is_ours(rule));
+    } else if !base.rules.iter().any(is_ours) {
+        base.rules.splice(0..0, wanted);
+    }
+}
+
+fn family_word(table: &Table) -> &'static str {
+    use crate::netfilter::TableFamily;
+    match table.family {
+        TableFamily::Ip => "ip",
+        TableFamily::Ip6 => "ip6",
+        TableFamily::Inet => "inet",
+        TableFamily::Netdev => "netdev",
+        TableFamily::Bridge => "bridge",
+        TableFamily::Arp => "arp",
+    }
+}
+
+/// A block from its head to the brace that closes it, both at one depth of indentation.
+fn block(text: &str, head: &str, indent: &str) -> Option<String> {
+    let starts = |line: &&str| line.strip_prefix(indent).is_some_and(|line| line.starts_with(head));
+    let mut block = String::new();
+    for line in text.lines().skip_while(|line| !starts(line)) {
+        block.push_str(line);
+        block.push('\n');
+        if line.strip_prefix(indent) == Some("}") {
+            return Some(block);
+        }
+    }
+    None
+}
+
+fn has(text: &str, head: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with(head))
+}
+
+/// Whether a rule jumps to our chain and does nothing else but count.
+fn is_jump(line: &str) -> bool {
+    let rule = line.split(" # handle").next().unwrap_or_default().trim();
+    let rule = match rule.strip_prefix("counter packets ") {
+        Some(rest) => rest.find("jump ").and_then(|at| rest.get(at..)).unwrap_or_default(),
+        None => rule,
+    };
+    rule == format!("jump {CHAIN}")
+}
+
+/// The elements of a set as listed, by the addresses that each stands for; none where the set has none, `None` where
+/// one is more than an address.
+fn listed<'t>(text: &'t str, set: &str) -> Option<BTreeMap<PrefixSetKey, &'t str>> {
+    let mut found = BTreeMap::new();
+    let head = format!("set {set} {{");
+    let mut lines = text.lines().skip_while(|line| !line.trim_start().starts_with(&head)).skip(1);
+    let mut open = false;
+    for line in lines.by_ref() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        let rest = match (open, line.strip_prefix("elements = {")) {
+            (false, None) if line == "}" => break,
+            (false, None) => continue,
+            (false, Some(rest)) => rest,
+            (true, _) => line,
+        };
+        open = !rest.ends_with('}');
+        for word in rest.trim_end_matches('}').split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            found.insert(span_of(word)?, word);
+        }
+        if !open {
+            break;
+        }
+    }
+    Some(found)
+}
+
+/// First and last address.
+type PrefixSetKey = (std::net::IpAddr, std::net::IpAddr);
+
+/// An address, a prefix or a range of nft's.
+fn span_of(word: &str) -> Option<PrefixSetKey> {
+    if let Some((first, last)) = word.split_once('-') {
+        return Some((first.parse().ok()?, last.parse().ok()?));
+    }
+    let set: PrefixSet = std::iter::once(word.parse::<crate::prefix::Prefix>().ok()?).collect();
+    set.ranges().next()
+}

@@ -1,0 +1,112 @@
+//! Plans: from what our places hold to what they should, as ordered steps.
+//!
+//! A plan says what will be done before anything is done, and its digest names exactly that: the rules that were read, the
+//! policies, the instant, and every step. What is planned is asked of a copy of the host first, in which it is in force.
+//! Nothing here touches a system.
+#![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+pub mod guardrail;
+pub mod moves;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::admission::{Admission, Layer, Question};
+use crate::allowlist::Allowlist;
+use crate::drift::{Drift, Mode, compare};
+use crate::holding::{Content, Holding, HoldingError, Step};
+use crate::netfilter::Host;
+use crate::policy::Digest;
+use crate::prefix::PrefixSet;
+
+/// A place of ours, with what is in it and what should be.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The target whose place it is.
+    pub target: String,
+    /// The place.
+    pub holding: Holding,
+    /// What is in it.
+    pub have: Content,
+    /// What should be.
+    pub want: Content,
+}
+
+/// A place that is to be changed, and how.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The place, with what is in it and what will be.
+    pub wish: Wish,
+    /// What is done.
+    pub step: Step,
+}
+
+/// The changes that wishes need, in the order in which they are carried out: what a rule names is made before the rule,
+/// and taken away after it.
+pub fn changes(wishes: &[Wish]) -> Result<Vec<Change>, HoldingError> {
+    let (mut made, mut removed) = (Vec::new(), Vec::new());
+    for wish in wishes {
+        let Some(step) = wish.holding.step(&wish.have, &wish.want)? else { continue };
+        let change = Change { wish: wish.clone(), step };
+        if change.wish.want.is_none() { removed.push(change) } else { made.push(change) }
+    }
+    made.sort_by_key(|change: &Change| rank(&change.wish.holding));
+    removed.sort_by_key(|change: &Change| std::cmp::Reverse(rank(&change.wish.holding)));
+    made.extend(removed);
+    Ok(made)
+}
+
+/// What others name comes first.
+fn rank(holding: &Holding) -> u8 {
+    match holding {
+        Holding::Ipset { .. } => 0,
+        Holding::NftTable { .. } | Holding::NftChain { .. } | Holding::Iptables { .. } => 1,
+        Holding::NginxFile { .. } => 2,
+    }
+}
+
+/// The host as it will be once the changes are made.
+pub fn predicted(host: &Host, changes: &[Change]) -> Result<Host, HoldingError> {
+    let mut after = host.clone();
+    for change in changes {
+        change.wish.holding.put_into(&mut after, &change.wish.want)?;
+    }
+    Ok(after)
+}
+
+/// The answer at one port.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The port.
+    pub port: u16,
+    /// Who gets in.
+    pub admission: Admission,
+    /// How that differs from the allowlist.
+    pub drift: Drift,
+}
+
+/// Who gets in at the ports of the service, and how that differs from what is wanted.
+pub fn ask(layer: &dyn Layer, allowlist: &Allowlist, mode: Mode, at: Timestamp) -> Vec<Asked> {
+    let service = &allowlist.service;
+    let ask = |port: &u16| {
+        let admission = layer.admit(&Question {
+            port: *port,
+            interface: service.interface.clone(),
+            addresses: service.addresses.clone(),
+            at,
+        });
+        let drift = compare(allowlist, &admission, mode, &PrefixSet::empty());
+        Asked { port: *port, admission, drift }
+    };
+    service.ports.iter().map(ask).collect()
+}
+
+/// A digest of texts, each set off from the next.
+pub fn digest<'t>(parts: impl IntoIterator<Item = &'t str>) -> Digest {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    Digest(hash.finalize().into())
+}

@@ -1,0 +1,81 @@
+//! A plan, for people.
+
+use std::fmt::Write as _;
+
+use super::admission_text::range;
+use super::drift_text;
+use super::drift_v1::Outcome;
+use super::plan_v1::{AfterReport, MoveReport, PlanReport};
+use super::text::counted;
+use crate::plain::line;
+
+/// Most lines of a step's input that are shown.
+const INPUT_LINES_MAX: usize = 12;
+/// Most ranges of a move that are written out.
+const RANGES_SHOWN_MAX: usize = 8;
+
+// Writing into a String can't fail, so the results below are dropped.
+
+/// The plan as text.
+pub fn text(report: &PlanReport) -> String {
+    let mut text = String::new();
+    let short = short(&report.stamp.digest);
+    let _ = writeln!(text, "plan {short}: {}, at {}", counted(report.steps.len(), "step"), report.stamp.at);
+    for step in &report.steps {
+        let _ = writeln!(text, "  {}: {}", step.target, step.does);
+        let lines: Vec<&str> = step.input.iter().flat_map(|input| input.lines()).collect();
+        for one in lines.iter().take(INPUT_LINES_MAX) {
+            let _ = writeln!(text, "    | {}", line(&one.replace('\t', "  ")));
+        }
+        if lines.len() > INPUT_LINES_MAX {
+            let _ = writeln!(text, "    | and {} more lines", lines.len().saturating_sub(INPUT_LINES_MAX));
+        }
+    }
+    report.moves.iter().for_each(|one| moved(one, &mut text));
+    for one in &report.changes {
+        drift_text::plan(&format!("by all rules of the {}", one.layer), &one.change, &mut text);
+    }
+    text.push('\n');
+    report.afterwards.iter().for_each(|one| afterwards(one, &mut text));
+    for found in &report.findings {
+        let _ =
+            writeln!(text, "finding {}: {}\n  help: {}", found.code, line(&found.message), line(&found.help));
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {}", line(note));
+    }
+    for skipped in &report.skipped {
+        let _ = writeln!(text, "not here: {}: {}", skipped.target, skipped.why);
+    }
+    for guardrail in &report.guardrails {
+        let state = if guardrail.lifted { "lifted" } else { "refused" };
+        let _ = writeln!(text, "{state} by {}: {}", guardrail.name, line(&guardrail.message));
+        if !guardrail.lifted {
+            let _ = writeln!(text, "  help: {}", line(&guardrail.help));
+        }
+    }
+    text
+}
+
+/// The digits by which people name a plan.
+pub fn short(digest: &str) -> &str {
+    digest.get(..16).unwrap_or(digest)
+}
+
+fn moved(one: &MoveReport, text: &mut String) {
+    let shown = one.ranges.iter().take(RANGES_SHOWN_MAX).map(|one| range(one.first, one.last));
+    let mut shown: Vec<String> = shown.collect();
+    if one.ranges.len() > RANGES_SHOWN_MAX {
+        shown.push(format!("and {} more ranges", one.ranges.len().saturating_sub(RANGES_SHOWN_MAX)));
+    }
+    let source = one.source.as_ref().map(|source| format!(" {source}")).unwrap_or_default();
+    let (way, state, reason) = (one.way, &one.state, line(&one.reason));
+    let _ = writeln!(text, "  {way:6} {}{source} ({state}): {reason}", shown.join(", "));
+}
+
+fn afterwards(one: &AfterReport, text: &mut String) {
+    let _ = writeln!(text, "afterwards {} ({}): {}", one.target, one.mode, one.outcome.as_str());
+    if one.outcome != Outcome::AsWanted {
+        one.differences.iter().for_each(|difference| drift_text::difference(difference, text));
+    }
+}
