@@ -14,6 +14,7 @@
 
 pub mod job;
 pub mod journal;
+pub mod lasting;
 pub mod restore;
 mod seal;
 pub mod session;

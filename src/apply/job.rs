@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::lasting::{self, Looked};
 use super::tools::{self, Seen, ToolError};
 use crate::admission::{Layer, LayerKind};
 use crate::allowlist::Allowlist;
+use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
 use crate::netfilter;
 use crate::plan::{self, Asked, Change, Wish};
@@ -21,6 +23,8 @@ pub struct Job<'a> {
     pub allowlist: &'a Allowlist,
     /// Each place, whose it is, and what should be in it.
     wanted: Vec<(String, Holding, Content)>,
+    /// The files from which the host loads them when it starts.
+    lasting: Vec<Lasting>,
 }
 
 /// How things stand, and what would be done.
@@ -34,6 +38,8 @@ pub struct Survey {
     pub wishes: Vec<Wish>,
     /// The changes, in their order; none where all is as it should be.
     pub changes: Vec<Change>,
+    /// The files from which the host loads our places when it starts, and how they stand.
+    pub lasting: Vec<Looked>,
     /// Names what was read: the places of ours, and who gets in.
     pub observed: Digest,
     /// Names all of it: what was read, what is wanted, and every step.
@@ -68,12 +74,13 @@ impl<'a> Job<'a> {
         allowlist: &'a Allowlist,
         templates: &Templates,
     ) -> Result<Self, RenderError> {
-        let mut job = Self { targets: Vec::new(), allowlist, wanted: Vec::new() };
+        let mut job = Self { targets: Vec::new(), allowlist, wanted: Vec::new(), lasting: Vec::new() };
         for target in targets {
             let held = target.holdings(allowlist, templates)?;
             if !held.is_empty() {
                 job.targets.push(target);
             }
+            job.lasting.extend(target.lasting(&held));
             let name = &target.common().name;
             job.wanted.extend(held.into_iter().map(|(holding, content)| (name.clone(), holding, content)));
         }
@@ -99,9 +106,10 @@ impl<'a> Job<'a> {
         let changes = plan::changes(&wishes)?;
         let host = seen.host.as_ref().map(|host| plan::predicted(host, &changes)).transpose()?;
         let after = Seen { host, contents: wishes.iter().map(|wish| wish.want.clone()).collect() };
+        let lasting = lasting::look(&self.lasting);
         let observed = self.observed(&seen, &wishes);
-        let digest = self.digest(&observed, &changes);
-        Ok(Survey { seen, after, wishes, changes, observed, digest })
+        let digest = self.digest(&observed, &changes, &lasting);
+        Ok(Survey { seen, after, wishes, changes, lasting, observed, digest })
     }
 
     /// How each target's rules differ from what is wanted.
@@ -134,7 +142,7 @@ impl<'a> Job<'a> {
 
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
     /// the same plan a minute later.
-    fn digest(&self, observed: &Digest, changes: &[Change]) -> Digest {
+    fn digest(&self, observed: &Digest, changes: &[Change], lasting: &[Looked]) -> Digest {
         let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), observed.to_string()];
         for stamp in &self.allowlist.policies {
             parts.push(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
@@ -143,6 +151,10 @@ impl<'a> Job<'a> {
         for change in changes {
             parts.push(change.step.holding.to_string());
             parts.push(change.step.input.clone().unwrap_or_default());
+        }
+        for looked in lasting.iter().filter(|looked| looked.is_stale()) {
+            parts.push(looked.file.path.display().to_string());
+            parts.push(format!("{:?}", looked.standing));
         }
         plan::digest(parts.iter().map(String::as_str))
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::comparison::Comparison;
 use super::inputs::{self, Inputs};
+use super::lasting;
 use super::render::resolved;
 use super::{Exit, Global, complain, show};
 use crate::admission::{Layer, LayerKind};
@@ -190,6 +191,8 @@ pub(super) struct Planned {
     pub(super) report: PlanReport,
     /// What is in the way.
     pub(super) refused: bool,
+    /// Whether something is missing that would have it outlive a reboot.
+    pub(super) is_lost_by_a_reboot: bool,
 }
 
 impl Planned {
@@ -228,7 +231,8 @@ impl Planned {
             notes: telling.notes(),
             skipped: enforced.skipped(prepared, job),
         };
-        Ok(Self { refused: !refusals.is_empty(), report })
+        let is_lost_by_a_reboot = survey.lasting.iter().any(|looked| looked.faults().next().is_some());
+        Ok(Self { refused: !refusals.is_empty(), is_lost_by_a_reboot, report })
     }
 
     /// How it ends where nothing is done about it.
@@ -236,7 +240,7 @@ impl Planned {
         let after = |outcome: Outcome| self.report.afterwards.iter().any(|one| one.outcome == outcome);
         if self.refused {
             Exit::Refused
-        } else if after(Outcome::Drift) || !self.report.steps.is_empty() {
+        } else if after(Outcome::Drift) || !self.report.steps.is_empty() || self.is_lost_by_a_reboot {
             Exit::Findings
         } else if after(Outcome::Undetermined) {
             Exit::Undetermined
@@ -289,7 +293,8 @@ impl Telling<'_> {
             does: change.step.does.clone(),
             input: change.step.input.clone(),
         };
-        self.survey.changes.iter().map(step).collect()
+        let changes = self.survey.changes.iter().map(step);
+        changes.chain(lasting::steps(&self.survey.lasting)).collect()
     }
 
     /// The layers that are changed, with the targets in each.
@@ -365,6 +370,7 @@ impl Telling<'_> {
             let comparison = self.comparison(&after, &targets, Mode::Permit);
             all.extend(comparison.findings(&comparison.asked()));
         }
+        all.extend(lasting::findings(&self.survey.lasting));
         all.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
         all.dedup();
         all
@@ -402,6 +408,12 @@ impl Telling<'_> {
 
     /// What follows from who else keeps rules here.
     fn notes(&self) -> Vec<String> {
+        let mut notes = lasting::notes(self.job, self.survey);
+        notes.extend(self.keepers());
+        notes
+    }
+
+    fn keepers(&self) -> Vec<String> {
         let Some(host) = &self.survey.seen.host else { return Vec::new() };
         let chains = || host.tables.iter().flat_map(|table| &table.chains);
         let mut notes = Vec::new();
