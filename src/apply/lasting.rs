@@ -95,9 +95,10 @@ fn text(path: &std::path::Path) -> Result<Content, Fault> {
     match system::read_bytes(path, FILE_BYTES_MAX) {
         Err(ReadError::Missing { .. }) => Ok(None),
         Err(error) => Err(Fault { message: error.to_string(), help }),
-        Ok(bytes) => String::from_utf8(bytes)
-            .map(Some)
-            .map_err(|_| Fault { message: format!("`{}` is not text", path.display()), help }),
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Fault { message: format!("`{}` is not text", path.display()), help }),
+        },
     }
 }
 

@@ -118,7 +118,8 @@ impl Apply {
         drop(session);
         let exit = tell(&outcome, &state, if no_wait { Patience::None } else { Patience::UntilTheEnd })?;
         Ok(match exit {
-            Exit::Ok if planned.is_lost_by_a_reboot => Exit::Findings,
+            // What is in place is not in force, or is lost by a reboot.
+            Exit::Ok if planned.gaps > 0 => Exit::Findings,
             Exit::Ok if is_open(&job, &survey) => Exit::Undetermined,
             exit => exit,
         })

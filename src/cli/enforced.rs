@@ -191,8 +191,8 @@ pub(super) struct Planned {
     pub(super) report: PlanReport,
     /// What is in the way.
     pub(super) refused: bool,
-    /// Whether something is missing that would have it outlive a reboot.
-    pub(super) is_lost_by_a_reboot: bool,
+    /// How much is missing for it to be in force, or to outlive a reboot.
+    pub(super) gaps: usize,
 }
 
 impl Planned {
@@ -231,8 +231,8 @@ impl Planned {
             notes: telling.notes(),
             skipped: enforced.skipped(prepared, job),
         };
-        let is_lost_by_a_reboot = survey.lasting.iter().any(|looked| looked.faults().next().is_some());
-        Ok(Self { refused: !refusals.is_empty(), is_lost_by_a_reboot, report })
+        let lost = survey.lasting.iter().map(|looked| looked.faults().count()).sum();
+        Ok(Self { refused: !refusals.is_empty(), gaps: survey.gaps.len().saturating_add(lost), report })
     }
 
     /// How it ends where nothing is done about it.
@@ -240,7 +240,7 @@ impl Planned {
         let after = |outcome: Outcome| self.report.afterwards.iter().any(|one| one.outcome == outcome);
         if self.refused {
             Exit::Refused
-        } else if after(Outcome::Drift) || !self.report.steps.is_empty() || self.is_lost_by_a_reboot {
+        } else if after(Outcome::Drift) || !self.report.steps.is_empty() || self.gaps > 0 {
             Exit::Findings
         } else if after(Outcome::Undetermined) {
             Exit::Undetermined
@@ -343,7 +343,7 @@ impl Telling<'_> {
         let mut all = Vec::new();
         for target in &self.job.targets {
             let common = target.common();
-            let after: Vec<_> = self.survey.after.layer(target.layer()).into_iter().collect();
+            let after: Vec<_> = self.survey.after.layer_of(*target).into_iter().collect();
             if after.is_empty() {
                 continue;
             }
@@ -371,6 +371,8 @@ impl Telling<'_> {
             all.extend(comparison.findings(&comparison.asked()));
         }
         all.extend(lasting::findings(&self.survey.lasting));
+        let gaps = self.survey.gaps.iter().cloned();
+        all.extend(gaps.map(|gap| FindingReport::alone(gap.code, gap.message, gap.help)));
         all.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
         all.dedup();
         all
@@ -408,7 +410,8 @@ impl Telling<'_> {
 
     /// What follows from who else keeps rules here.
     fn notes(&self) -> Vec<String> {
-        let mut notes = lasting::notes(self.job, self.survey);
+        let mut notes = self.survey.notes.clone();
+        notes.extend(lasting::notes(self.job, self.survey));
         notes.extend(self.keepers());
         notes
     }

@@ -49,6 +49,14 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// A process that ends with its owner.
 pub(crate) struct Running(Child);
 
+impl Running {
+    /// Waits until it ends, which must be well.
+    #[track_caller]
+    pub(crate) fn wait(mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -156,6 +164,15 @@ impl World {
     /// Starts a program on the host.
     pub(crate) fn start(&self, command: &[&str]) -> Running {
         Running(Self::within(&self.host, command).spawn().unwrap())
+    }
+
+    /// Lets a source ask for a path again and again until there is a file `stop`; then it writes how many calls it made, and how
+    /// many were not answered with status 200, into a file.
+    pub(crate) fn calling(&self, source: &str, port: &str, path: &str, [stop, told]: [&Path; 2]) -> Running {
+        let target = if source.contains(':') { HOST6 } else { HOST4 };
+        let (stop, told) = (stop.display().to_string(), told.display().to_string());
+        let command = ["python3", &probe(), "call", port, path, target, source, &stop, &told];
+        Running(Self::within(&self.caller, &command).spawn().unwrap())
     }
 
     /// The sources whose new TCP connection gets in.
