@@ -88,6 +88,15 @@ impl<'a> Job<'a> {
             }
             job.lasting.extend(target.lasting(&held));
             let name = &target.common().name;
+            let taken = held.iter().find_map(|(holding, _)| {
+                let other = job.wanted.iter().find(|(_, taken, _)| is_same_place(taken, holding))?;
+                Some((&other.0, holding))
+            });
+            if let Some((other, holding)) = taken {
+                let what = format!("targets `{other}` and `{name}` have the same place, {holding}");
+                let help = "give each a place of its own, or apply one of them: `--target NAME`".to_owned();
+                return Err(RenderError::Cannot { what, help });
+            }
             job.wanted.extend(held.into_iter().map(|(holding, content)| (name.clone(), holding, content)));
         }
         Ok(job)
@@ -209,6 +218,11 @@ impl Seen {
         }
         self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
     }
+}
+
+/// Whether two places are one, so that each would undo what the other holds.
+fn is_same_place(one: &Holding, other: &Holding) -> bool {
+    one.to_string() == other.to_string()
 }
 
 /// Handles are new after each load.

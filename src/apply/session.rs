@@ -278,11 +278,14 @@ pub fn settle(lock: &Lock, journal: Journal, now: Timestamp) -> Result<Settled, 
 
 /// Brings back what was there. The journal stays until that is seen to be so.
 fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> Result<(), SessionError> {
-    journal.phase = Phase::Restoring;
+    let restore = match std::mem::replace(&mut journal.phase, Phase::Restoring) {
+        Phase::Restoring => restore::restore_again,
+        Phase::Applying | Phase::Waiting => restore::restore,
+    };
     // What is on disk is enough to go back: where the disk is full, that is no reason not to.
     let noted = lock.write_journal(&journal);
     fault::point("restore-noted").ok();
-    if let Err(error) = restore::restore(&journal.snapshots) {
+    if let Err(error) = restore(&journal.snapshots) {
         let message = format!("{why}; and it could not be undone: {error}");
         // The journal tells it all the same.
         let _ = lock.write_last(&Last { outcome: Ending::Failed, at: now, id: journal.id, message });
