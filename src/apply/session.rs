@@ -131,6 +131,7 @@ impl Session {
     /// Makes the changes of a survey, and keeps, confirms or undoes them.
     pub fn carry_out(&self, job: &Job<'_>, survey: &Survey, orders: Orders) -> Result<Outcome, SessionError> {
         if survey.changes.is_empty() {
+            self.remember(job, survey)?;
             return Ok(Outcome::Nothing);
         }
         tools::check_all(survey.changes.iter().map(|change| &change.step))?;
@@ -140,6 +141,7 @@ impl Session {
         // A timer that never sees its journal ends without having done anything.
         let armed = orders.confirm.map(|wait| timer::arm(&self.lock, &journal.id, wait)).transpose()?;
         fault::point("apply-armed")?;
+        self.lock.share_with_tools()?;
         if let Err(error) = self.lock.write_journal(&journal) {
             if armed.is_some() {
                 timer::stand_down(&self.lock, &journal.id)?;
@@ -165,6 +167,16 @@ impl Session {
                 Ok(Outcome::Waiting(journal.id, deadline))
             }
         }
+    }
+
+    /// What is in force already counts as applied, whoever put it there: a run that was killed before it wrote so, too.
+    fn remember(&self, job: &Job<'_>, survey: &Survey) -> Result<(), SessionError> {
+        let now = baseline(job.allowlist, survey, survey.digest.to_string());
+        let known = self.folder().baseline()?;
+        if known.is_none_or(|known| known.entries != now.entries || known.held != now.held) {
+            self.lock.write_baseline(&now)?;
+        }
+        Ok(())
     }
 
     /// The steps, and whether what came of them is what was planned; or why not, in words.
@@ -279,6 +291,7 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     // What is on disk is enough to go back: where the disk is full, that is no reason not to.
     let noted = lock.write_journal(&journal);
     fault::point("restore-noted").ok();
+    lock.share_with_tools()?;
     if let Err(error) = restore::restore(&journal.snapshots) {
         let message = format!("{why}; and it could not be undone: {error}");
         // The journal tells it all the same.

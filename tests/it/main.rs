@@ -12,6 +12,8 @@
 )]
 
 mod admitted;
+#[cfg(feature = "netns-tests")]
+mod apply;
 mod bad_configurations;
 mod bad_listings;
 mod check;

@@ -158,6 +158,14 @@ impl World {
         Running(Self::within(&self.host, command).spawn().unwrap())
     }
 
+    /// Starts a caller that connects from one source again and again, each time for so many seconds at most.
+    pub(crate) fn call(&self, port: &str, source: &str, seconds: &str) -> Calling {
+        let target = if source.contains(':') { HOST6 } else { HOST4 };
+        let command =
+            Self::within(&self.caller, &["python3", &probe(), "loop", port, target, source, seconds]);
+        Calling(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
     /// The sources whose new TCP connection gets in.
     pub(crate) fn admitted(&self, port: &str, sources: &BTreeSet<String>) -> BTreeSet<String> {
         let mut command =
@@ -182,6 +190,20 @@ impl World {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let lines = done(Self::within(&self.caller, &words));
         lines.lines().filter_map(|line| line.strip_suffix(" 200")).map(str::to_owned).collect()
+    }
+}
+
+/// A caller that goes on calling.
+pub(crate) struct Calling(Child);
+
+impl Calling {
+    /// Ends it: how often it called, how often in vain, and how often a packet had to be sent again.
+    pub(crate) fn end(mut self) -> [u32; 3] {
+        drop(self.0.stdin.take());
+        let output = self.0.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let numbers: Vec<u32> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        numbers.try_into().unwrap()
     }
 }
 
