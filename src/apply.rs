@@ -12,8 +12,10 @@
 //!
 //! Never is a journal half believed: one that is cut off, edited or of another version is told as such, and left where it is.
 
+pub mod configuration;
 pub mod job;
 pub mod journal;
+pub mod nginx;
 pub mod restore;
 mod seal;
 pub mod session;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::netfilter::{Host, Listing, ReadError};
+use crate::nginx;
 use crate::prefix::{Family, PrefixSet};
 
 /// A place of our own. It tells all that is needed to read it, change it and bring it back, without the site's settings:
@@ -63,6 +64,8 @@ pub enum Holding {
     NginxFile {
         /// Where.
         path: PathBuf,
+        /// The main file of the configuration, where it is not the one that nginx takes by itself.
+        config: Option<PathBuf>,
     },
 }
 
@@ -98,7 +101,7 @@ impl fmt::Display for Holding {
             Holding::Iptables { family: Family::V4, chain, .. } => write!(f, "iptables chain {chain}"),
             Holding::Iptables { family: Family::V6, chain, .. } => write!(f, "ip6tables chain {chain}"),
             Holding::Ipset { name } => write!(f, "ipset {name}"),
-            Holding::NginxFile { path } => write!(f, "file {}", path.display()),
+            Holding::NginxFile { path, .. } => write!(f, "file {}", path.display()),
         }
     }
 }
@@ -182,7 +185,7 @@ impl Holding {
             Place::Nft(place) => place.same(have, want),
             Place::Iptables(place) => place.same(have, want),
             Place::Ipset(name) => ipset::same(name, have, want),
-            Place::File => Ok(false),
+            Place::File => Ok(nginx::are_alike(have, want)),
         }
     }
 
@@ -218,7 +221,7 @@ impl Holding {
             Place::Nft(_) => nft::addresses(text),
             Place::Iptables(place) => place.addresses(text),
             Place::Ipset(name) => ipset::addresses(name, text),
-            Place::File => Ok(PrefixSet::empty()),
+            Place::File => Ok(nginx::sources(text)),
         }
     }
 
@@ -242,7 +245,7 @@ impl Holding {
                     host.ipsets.insert(name.into(), ipset::read(name, text)?);
                 }
             }
-            Place::File => {}
+            Place::File => return Ok(()),
         }
         let text: Arc<str> = shown.unwrap_or_default().into();
         host.listings.push(Listing { name: format!("planned {self}"), text });

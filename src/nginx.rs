@@ -4,6 +4,7 @@
 //! texts ([`Files`]).
 
 pub mod address;
+mod compare;
 pub mod evaluate;
 mod files;
 pub mod geo;
@@ -17,6 +18,7 @@ pub mod read;
 
 use std::ops::Deref;
 
+pub use compare::{are_alike, sources};
 pub use files::{Files, Texts};
 pub use geo::Geo;
 pub use glob::Glob;

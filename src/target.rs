@@ -48,6 +48,7 @@ impl TargetKind {
 }
 
 pub use crate::drift::Mode;
+pub use nginx::location::{Level, Location};
 
 /// What a target renders.
 #[derive(Debug, Default)]
@@ -133,6 +134,10 @@ pub trait Target {
     }
     /// Where on a caller's way it stands.
     fn layer(&self) -> LayerKind;
+    /// The location of nginx that it guards, for a target whose file is put into nginx's configuration.
+    fn location(&self) -> Option<&Location> {
+        None
+    }
     /// Whether what a layer found is as it should be with this target.
     fn expects(&self, found: FindingKind) -> bool {
         let _ = found;
@@ -209,7 +214,8 @@ pub fn build(settings: &TargetSettings, site: &Site, sink: &mut Diagnostics) -> 
                 &mut decoder,
             )),
             TargetKind::Nginx => {
-                Box::new(nginx::Nginx::new(name, Decode::decode(&settings.node, &mut decoder)?, &mut decoder))
+                let raw = Decode::decode(&settings.node, &mut decoder)?;
+                Box::new(nginx::Nginx::new(name, raw, &site.path, &mut decoder))
             }
             TargetKind::Terraform => Box::new(terraform::Terraform::new(
                 name,

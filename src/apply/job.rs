@@ -1,9 +1,11 @@
 //! What is to be put in force, and how things stand: read, planned, asked beforehand.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::configuration::{self, Gap, Guarded};
 use super::tools::{self, Seen, ToolError};
-use crate::admission::{Layer, LayerKind};
+use crate::admission::{Layer, LayerKind, Question};
 use crate::allowlist::Allowlist;
 use crate::holding::{Content, Holding};
 use crate::netfilter;
@@ -34,6 +36,10 @@ pub struct Survey {
     pub wishes: Vec<Wish>,
     /// The changes, in their order; none where all is as it should be.
     pub changes: Vec<Change>,
+    /// What is missing for a place to be in force, whatever it holds.
+    pub gaps: Vec<Gap>,
+    /// What somebody should know that is no fault.
+    pub notes: Vec<String>,
     /// Names what was read: the places of ours, and who gets in.
     pub observed: Digest,
     /// Names all of it: what was read, what is wanted, and every step.
@@ -86,7 +92,8 @@ impl<'a> Job<'a> {
 
     /// Reads what is there, and says what would be done. Nothing is changed.
     pub fn survey(&self) -> Result<Survey, ToolError> {
-        let seen = tools::read(&self.holdings())?;
+        let mut seen = tools::read(&self.holdings())?;
+        seen.nginx = configuration::read(&self.targets, &BTreeMap::new())?;
         let pairs = self.wanted.iter().zip(&seen.contents);
         let wishes: Vec<Wish> = pairs
             .map(|((target, holding, want), have)| Wish {
@@ -98,10 +105,32 @@ impl<'a> Job<'a> {
             .collect();
         let changes = plan::changes(&wishes)?;
         let host = seen.host.as_ref().map(|host| plan::predicted(host, &changes)).transpose()?;
-        let after = Seen { host, contents: wishes.iter().map(|wish| wish.want.clone()).collect() };
+        let planned = configuration::planned(&changes);
+        let nginx = if planned.is_empty() {
+            seen.nginx.clone()
+        } else {
+            configuration::read(&self.targets, &planned)?
+        };
+        let after = Seen { host, contents: wishes.iter().map(|wish| wish.want.clone()).collect(), nginx };
+        let gaps = self.gaps(&after.nginx);
+        let mut notes = Vec::new();
+        for guarded in &after.nginx {
+            notes.extend(guarded.notes()?);
+        }
         let observed = self.observed(&seen, &wishes);
         let digest = self.digest(&observed, &changes);
-        Ok(Survey { seen, after, wishes, changes, observed, digest })
+        Ok(Survey { seen, after, wishes, changes, gaps, notes, observed, digest })
+    }
+
+    fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
+        let service = &self.allowlist.service;
+        let question = Question {
+            port: service.ports.first().copied().unwrap_or_default(),
+            interface: service.interface.clone(),
+            addresses: service.addresses.clone(),
+            at: self.allowlist.instant,
+        };
+        guarded.iter().filter_map(|guarded| guarded.gap(&question)).collect()
     }
 
     /// How each target's rules differ from what is wanted.
@@ -109,7 +138,7 @@ impl<'a> Job<'a> {
         let mut all = Vec::with_capacity(self.targets.len());
         for target in &self.targets {
             let common = target.common();
-            if let Some(layer) = seen.layer(target.layer()) {
+            if let Some(layer) = seen.layer_of(*target) {
                 let asked = plan::ask(layer.as_ref(), self.allowlist, common.mode, self.allowlist.instant);
                 all.push(TargetDrift { target: common.name.clone(), asked });
             }
@@ -156,8 +185,17 @@ impl Seen {
                 let host = self.host.as_ref()?;
                 Some(Box::new(netfilter::evaluate::Asked::new(host)))
             }
-            LayerKind::SecurityGroup | LayerKind::Nginx => None,
+            LayerKind::Nginx => self.nginx.iter().find_map(Guarded::layer),
+            LayerKind::SecurityGroup => None,
         }
+    }
+
+    /// The rules that a target's place is among: of nginx, each target has a location of its own.
+    pub fn layer_of(&self, target: &dyn Target) -> Option<Box<dyn Layer + '_>> {
+        if target.layer() != LayerKind::Nginx {
+            return self.layer(target.layer());
+        }
+        self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
     }
 }
 

@@ -268,7 +268,7 @@ pub(super) mod tests {
     /// A journal of a change to two places, to be confirmed within a minute of an uptime of 1000 seconds.
     pub(in crate::apply) fn journal(id: &str) -> Journal {
         let table = Holding::NftTable { table: "callgate".to_owned() };
-        let file = Holding::NginxFile { path: "/etc/nginx/callgate.conf".into() };
+        let file = Holding::NginxFile { path: "/etc/nginx/callgate.conf".into(), config: None };
         let after = Some("table inet callgate {\n\tset v4 { }\n}\n".to_owned());
         let snapshot = |holding: &Holding, before: Content, after: Content| Snapshot {
             target: "edge".to_owned(),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::holding::{Content, Holding, HoldingError, Step};
+use super::configuration::Guarded;
+use super::nginx::{self, FileError};
+use crate::holding::{Content, Holding, HoldingError, Listed, Step};
 use crate::netfilter::host::{Host, ListingError};
 use crate::prefix::Family;
-use crate::system::host::{CaptureError, Needs, capture};
+use crate::system::host::{Capture, CaptureError, Needs, capture};
 use crate::system::{self, CommandError};
 
 /// Why a tool did not do what it was told.
@@ -36,6 +38,9 @@ pub enum ToolError {
         /// What it said.
         cause: CommandError,
     },
+    /// A file of nginx's is not in place, or not in force.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl ToolError {
@@ -50,6 +55,7 @@ impl ToolError {
             ToolError::Command { .. } => {
                 Some("nothing of this step is in force; what the tool says tells why".to_owned())
             }
+            ToolError::File(error) => Some(error.help()),
             ToolError::Holding(_) => None,
         }
     }
@@ -62,6 +68,8 @@ pub struct Seen {
     pub host: Option<Host>,
     /// One for each holding.
     pub contents: Vec<Content>,
+    /// The locations of nginx that targets guard, where that was wanted.
+    pub nginx: Vec<Guarded>,
 }
 
 /// Reads what is there. Nothing is changed.
@@ -70,10 +78,34 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
         iptables: holdings.iter().any(|holding| matches!(holding, Holding::Iptables { .. })),
         ipset: holdings.iter().any(|holding| matches!(holding, Holding::Ipset { .. })),
     };
-    let capture = capture(needs)?;
-    let listed = capture.listed();
-    let contents = holdings.iter().map(|holding| holding.own(&listed)).collect();
-    Ok(Seen { host: Some(capture.host()?), contents })
+    let is_file = |holding: &Holding| matches!(holding, Holding::NginxFile { .. });
+    let capture = if holdings.iter().all(is_file) { None } else { Some(capture(needs)?) };
+    let listed = capture.as_ref().map(Capture::listed).unwrap_or_default();
+    let mut contents = Vec::with_capacity(holdings.len());
+    for holding in holdings {
+        // Who can't be asked has not said that there is nothing.
+        if let Some(program) = unasked(holding, &listed) {
+            return Err(ToolError::Missing { program: program.to_owned(), holding: holding.to_string() });
+        }
+        contents.push(match holding {
+            Holding::NginxFile { path, .. } => nginx::read(path)?,
+            _ => holding.own(&listed),
+        });
+    }
+    let host = capture.map(Capture::host).transpose()?;
+    Ok(Seen { host, contents, nginx: Vec::new() })
+}
+
+/// The tool that lists what is in a holding, where it is not here.
+fn unasked(holding: &Holding, listed: &Listed) -> Option<&'static str> {
+    let (program, listing) = match holding {
+        Holding::NftTable { .. } | Holding::NftChain { .. } => ("nft", &listed.nft),
+        Holding::Iptables { family: Family::V4, .. } => ("iptables-save", &listed.iptables),
+        Holding::Iptables { family: Family::V6, .. } => ("ip6tables-save", &listed.ip6tables),
+        Holding::Ipset { .. } => ("ipset", &listed.ipset),
+        Holding::NginxFile { .. } => return None,
+    };
+    listing.is_none().then_some(program)
 }
 
 /// The command that reads a step's input, and the same as a dry run.
@@ -91,6 +123,7 @@ fn command(holding: &Holding) -> (&'static str, &'static [&'static str], Option<
         }
         // It has no dry run.
         Holding::Ipset { .. } => ("ipset", &["-exist", "restore"], None),
+        // Put in place by another way.
         Holding::NginxFile { .. } => ("nginx", &["-t"], None),
     }
 }
@@ -101,6 +134,10 @@ pub fn check_all<'s>(steps: impl Iterator<Item = &'s Step>) -> Result<(), ToolEr
     let mut makes_sets = false;
     for step in steps {
         makes_sets |= matches!(step.holding, Holding::Ipset { .. });
+        if let Some(file) = file(&step.holding) {
+            file.check()?;
+            continue;
+        }
         let waits = makes_sets && matches!(step.holding, Holding::Iptables { .. });
         if let (program, _, Some(dry)) = command(&step.holding)
             && !waits
@@ -113,6 +150,9 @@ pub fn check_all<'s>(steps: impl Iterator<Item = &'s Step>) -> Result<(), ToolEr
 
 /// Carries a step out: one transaction, which is in force whole or not at all.
 pub fn run(step: &Step) -> Result<(), ToolError> {
+    if let Some(file) = file(&step.holding) {
+        return Ok(file.put(&step.input)?);
+    }
     let (program, arguments, _) = command(&step.holding);
     let mut patience = 40_u32;
     loop {
@@ -126,6 +166,17 @@ pub fn run(step: &Step) -> Result<(), ToolError> {
             }
             done => return done,
         }
+    }
+}
+
+/// A file of nginx's.
+fn file(holding: &Holding) -> Option<nginx::Place<'_>> {
+    match holding {
+        Holding::NginxFile { path, config } => Some(nginx::Place { path, config: config.as_deref() }),
+        Holding::NftTable { .. }
+        | Holding::NftChain { .. }
+        | Holding::Iptables { .. }
+        | Holding::Ipset { .. } => None,
     }
 }
 

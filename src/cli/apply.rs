@@ -116,7 +116,12 @@ impl Apply {
         let outcome = session.carry_out(&job, &survey, orders).map_err(|error| told(&error))?;
         drop(session);
         let exit = tell(&outcome, &state, if no_wait { Patience::None } else { Patience::UntilTheEnd })?;
-        Ok(if exit == Exit::Ok && is_open(&job, &survey) { Exit::Undetermined } else { exit })
+        Ok(match exit {
+            // What is in place is not in force.
+            Exit::Ok if planned.gaps > 0 => Exit::Findings,
+            Exit::Ok if is_open(&job, &survey) => Exit::Undetermined,
+            exit => exit,
+        })
     }
 }
 

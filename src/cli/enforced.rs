@@ -190,6 +190,8 @@ pub(super) struct Planned {
     pub(super) report: PlanReport,
     /// What is in the way.
     pub(super) refused: bool,
+    /// How much is missing for it to be in force.
+    pub(super) gaps: usize,
 }
 
 impl Planned {
@@ -228,7 +230,7 @@ impl Planned {
             notes: telling.notes(),
             skipped: enforced.skipped(prepared, job),
         };
-        Ok(Self { refused: !refusals.is_empty(), report })
+        Ok(Self { refused: !refusals.is_empty(), gaps: survey.gaps.len(), report })
     }
 
     /// How it ends where nothing is done about it.
@@ -236,7 +238,7 @@ impl Planned {
         let after = |outcome: Outcome| self.report.afterwards.iter().any(|one| one.outcome == outcome);
         if self.refused {
             Exit::Refused
-        } else if after(Outcome::Drift) || !self.report.steps.is_empty() {
+        } else if after(Outcome::Drift) || !self.report.steps.is_empty() || self.gaps > 0 {
             Exit::Findings
         } else if after(Outcome::Undetermined) {
             Exit::Undetermined
@@ -338,7 +340,7 @@ impl Telling<'_> {
         let mut all = Vec::new();
         for target in &self.job.targets {
             let common = target.common();
-            let after: Vec<_> = self.survey.after.layer(target.layer()).into_iter().collect();
+            let after: Vec<_> = self.survey.after.layer_of(*target).into_iter().collect();
             if after.is_empty() {
                 continue;
             }
@@ -365,6 +367,8 @@ impl Telling<'_> {
             let comparison = self.comparison(&after, &targets, Mode::Permit);
             all.extend(comparison.findings(&comparison.asked()));
         }
+        let gaps = self.survey.gaps.iter().cloned();
+        all.extend(gaps.map(|gap| FindingReport::alone(gap.code, gap.message, gap.help)));
         all.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
         all.dedup();
         all
@@ -402,6 +406,12 @@ impl Telling<'_> {
 
     /// What follows from who else keeps rules here.
     fn notes(&self) -> Vec<String> {
+        let mut notes = self.survey.notes.clone();
+        notes.extend(self.keepers());
+        notes
+    }
+
+    fn keepers(&self) -> Vec<String> {
         let Some(host) = &self.survey.seen.host else { return Vec::new() };
         let chains = || host.tables.iter().flat_map(|table| &table.chains);
         let mut notes = Vec::new();

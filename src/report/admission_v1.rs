@@ -186,6 +186,13 @@ pub struct FindingReport {
     rule: Option<RuleReport>,
 }
 
+impl FindingReport {
+    /// A finding that is about no rule.
+    pub fn alone(code: &'static str, message: String, help: String) -> Self {
+        Self { code, message, help, rule: None }
+    }
+}
+
 /// One rule that the source met.
 #[derive(Debug, Serialize)]
 pub struct StepReport {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// All points, in the order in which an apply with `--confirm` reaches them; those of files more than once.
-pub const POINTS: [&str; 15] = [
+pub const POINTS: [&str; 18] = [
     "apply-checked",
     "apply-armed",
     "durable-written",
@@ -20,6 +20,9 @@ pub const POINTS: [&str; 15] = [
     "apply-step",
     "installed-written",
     "installed-renamed",
+    "nginx-written",
+    "nginx-tested",
+    "nginx-reloaded",
     "apply-stepped",
     "apply-verified",
     "apply-waiting",

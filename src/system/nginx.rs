@@ -1,14 +1,16 @@
 //! The texts of a configuration of nginx: a folder tree, perhaps copied from another machine, or what `nginx -T`
 //! prints here.
 
-use std::collections::VecDeque;
+pub mod master;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::host::Taken;
-use super::{CommandError, read_bytes, run};
+use super::{CommandError, Printed, read_bytes, run, tool};
 use crate::nginx::{Files, Glob, ReadError, Texts, matches_part};
 
 /// Bytes that a file of a configuration may have.
@@ -35,6 +37,101 @@ pub fn capture() -> Result<Taken, CommandError> {
         other => other,
     };
     Ok(Taken { command: "nginx -T".to_owned(), text: text_of(printed?) })
+}
+
+/// What an nginx takes where nothing else is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaults {
+    /// The main file.
+    pub main: PathBuf,
+    /// The file that the master writes its number into.
+    pub pid_file: PathBuf,
+    /// The folder that relative paths of other files start in.
+    pub prefix: PathBuf,
+}
+
+/// Runs nginx, which only looks at its configuration and ends; `None` where it is not here.
+fn look(arguments: &[&str]) -> Result<Option<Printed>, CommandError> {
+    match tool("nginx", arguments, &[])? {
+        Some(printed) => Ok(Some(printed)),
+        None => tool(PROGRAM, arguments, &[]),
+    }
+}
+
+/// Asks nginx how it was built; `None` where it is not here.
+pub fn defaults() -> Result<Option<Defaults>, CommandError> {
+    Ok(look(&["-V"])?.map(|printed| defaults_of(&printed.stderr)))
+}
+
+fn defaults_of(said: &str) -> Defaults {
+    let words = || said.split_whitespace().map(|word| word.trim_matches('\''));
+    let given = |name: &str| words().find_map(|word| word.strip_prefix(name)).map(PathBuf::from);
+    let prefix = given("--prefix=").unwrap_or_else(|| PathBuf::from("/usr/local/nginx"));
+    let or = |name: &str, default: &str| prefix.join(given(name).unwrap_or_else(|| PathBuf::from(default)));
+    let main = or("--conf-path=", "conf/nginx.conf");
+    let pid_file = or("--pid-path=", "logs/nginx.pid");
+    Defaults { main, pid_file, prefix }
+}
+
+/// Asks nginx whether it could load its configuration as it is now; `false` where nginx is not here.
+pub fn test(config: Option<&Path>) -> Result<bool, CommandError> {
+    let config = config.map(|config| config.display().to_string());
+    let mut arguments = vec!["-t"];
+    arguments.extend(config.iter().flat_map(|config| ["-c", config]));
+    Ok(look(&arguments)?.is_some())
+}
+
+/// Texts of files that are as good as written: by path; `None` where a file will be gone.
+pub type Planned = BTreeMap<PathBuf, Option<Arc<str>>>;
+
+/// Reads a configuration of this host, with some files as they are planned.
+pub fn with(main: &Path, planned: &Planned) -> Result<Files, ReadError> {
+    let planned = planned.iter().map(|(path, text)| (resolved(path), text.clone())).collect();
+    let texts = Overlay { tree: Tree { root: None, folder: None }, planned };
+    let shown = main.display().to_string();
+    let text = texts.text(&shown).map_err(|why| ReadError::whole(&shown, why, MAIN_HELP))?;
+    Files::gather(&shown, text, &texts)
+}
+
+/// Whether two paths lead to one file, there or not.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    one == other || resolved(one) == resolved(other)
+}
+
+/// A path without links, as far as there is anything.
+fn resolved(path: &Path) -> PathBuf {
+    let whole = fs::canonicalize(path).ok();
+    let in_folder = || Some(fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?));
+    whole.or_else(in_folder).unwrap_or_else(|| path.to_path_buf())
+}
+
+/// A folder tree with some files as they are planned.
+struct Overlay {
+    tree: Tree,
+    planned: Planned,
+}
+
+impl Texts for Overlay {
+    fn paths(&self, pattern: Glob<'_>) -> Result<Vec<String>, String> {
+        let mut found = self.tree.paths(pattern)?;
+        let is_gone = |path: &String| matches!(self.planned.get(&resolved(Path::new(path))), Some(None));
+        found.retain(|path| !is_gone(path));
+        for (path, text) in &self.planned {
+            let path = path.display().to_string();
+            if text.is_some() && pattern.matches(&path) && !found.contains(&path) {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+
+    fn text(&self, path: &str) -> Result<Arc<str>, String> {
+        match self.planned.get(&resolved(Path::new(path))) {
+            Some(Some(text)) => Ok(text.clone()),
+            Some(None) => Err(format!("`{path}` does not exist")),
+            None => self.tree.text(path),
+        }
+    }
 }
 
 /// Reads a configuration: what `nginx -T` printed, or a main file and all that it includes.
@@ -223,6 +320,38 @@ mod tests {
         let files = files(main, root)?;
         let config = read(&files)?;
         Ok(config.directives.iter().map(|directive| directive.name().to_owned()).collect())
+    }
+
+    #[test]
+    fn planned_files_are_read_as_if_they_were_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let main = root.join("nginx.conf");
+        write(&root, "nginx.conf", &format!("include {0}/d/*;\ninclude {0}/link/a;\n", root.display()));
+        write(&root, "d/a", "old;");
+        write(&root, "d/b", "b;");
+        symlink(root.join("d"), root.join("link")).unwrap();
+        let named = |planned: &[(&str, Option<&str>)]| {
+            let planned = planned.iter().map(|(path, text)| (root.join(path), text.map(Arc::from))).collect();
+            let files = with(&main, &planned)?;
+            let config = read(&files)?;
+            Ok::<_, ReadError>(config.directives.iter().map(|one| one.name().to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(named(&[]).unwrap(), ["old", "b", "old"]);
+        assert_eq!(named(&[("link/a", Some("new;"))]).unwrap(), ["new", "b", "new"]);
+        assert_eq!(named(&[("d/c", Some("c;")), ("d/b", None)]).unwrap(), ["old", "c", "old"]);
+        assert!(named(&[("d/a", None)]).unwrap_err().message.contains("does not exist"));
+        assert!(is_same_file(&root.join("link/a"), &root.join("d/a")));
+        assert!(is_same_file(&root.join("link/x"), &root.join("d/x")));
+    }
+
+    #[test]
+    fn what_was_built_in_is_told() {
+        let said = "nginx version: nginx/1.22.1\nconfigure arguments: --with-cc-opt='-g -O2' --prefix=/usr/share/nginx --conf-path=/etc/nginx/nginx.conf --pid-path=/run/nginx.pid";
+        let defaults = defaults_of(said);
+        assert_eq!(defaults.main, Path::new("/etc/nginx/nginx.conf"));
+        assert_eq!(defaults.pid_file, Path::new("/run/nginx.pid"));
+        assert_eq!(defaults_of("").main, Path::new("/usr/local/nginx/conf/nginx.conf"));
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! nginx: an `allow`/`deny` snippet for a server or location, or a `geo` block.
 
+pub(super) mod location;
+
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::holding::{Content, Holding};
 use crate::policy::validate::prefix_fault;
 use crate::prefix::Prefix;
+use crate::site::path::LayerSettings;
 use crate::yaml::decode::{At, Decoder, choices, record};
+use location::Location;
 
 /// From this many entries on, a list that nginx walks at each request costs more than a tree.
 const LINEAR_MAX: usize = 10_000;
@@ -41,6 +46,15 @@ record! {
         variable: optional At<String>,
         /// The proxy in front of nginx, where there is one.
         behind_proxy: optional RawProxy,
+        /// The file that `callgate apply` puts it into and nginx includes, such as
+        /// `/etc/nginx/callgate/callbacks.access.conf`; it is rendered only where this is left out.
+        install: optional At<String>,
+        /// The main file of nginx's configuration, where it is not the one that nginx takes by itself.
+        config: optional At<String>,
+        /// The name of the server as callers write it; that of the site's layer of nginx where it is left out.
+        server_name: optional At<String>,
+        /// Path and query as callers send them; those of the site's layer of nginx where they are left out.
+        path: optional At<String>,
     }
 }
 
@@ -63,6 +77,7 @@ pub(super) struct Nginx {
     variant: Variant,
     variable: String,
     proxy: Option<Proxy>,
+    location: Option<Location>,
 }
 
 #[derive(Debug)]
@@ -72,13 +87,19 @@ struct Proxy {
 }
 
 impl Nginx {
-    pub(super) fn new(name: String, raw: RawSettings, decoder: &mut Decoder<'_>) -> Self {
+    pub(super) fn new(
+        name: String,
+        raw: RawSettings,
+        layers: &[LayerSettings],
+        decoder: &mut Decoder<'_>,
+    ) -> Self {
+        let location = Location::checked(&raw, decoder).map(|location| location.filled(layers));
         let common = Common::new(name, TargetKind::Nginx, raw.mode, raw.aggregate);
         let variable = raw
             .variable
             .map_or_else(|| "$callgate".to_owned(), |variable| checked_variable(&variable, decoder));
         let proxy = raw.behind_proxy.and_then(|proxy| checked_proxy(proxy, decoder));
-        Self { common, variant: raw.variant.unwrap_or(Variant::Access), variable, proxy }
+        Self { common, variant: raw.variant.unwrap_or(Variant::Access), variable, proxy, location }
     }
 
     fn note(&self) -> String {
@@ -177,6 +198,22 @@ impl Target for Nginx {
             && matches!(found, FindingKind::NoDenyAll | FindingKind::OpenSibling | FindingKind::FamilyOpen)
     }
 
+    fn location(&self) -> Option<&Location> {
+        self.location.as_ref()
+    }
+
+    fn holdings(
+        &self,
+        allowlist: &Allowlist,
+        templates: &Templates,
+    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+        let Some(location) = &self.location else { return Ok(Vec::new()) };
+        let artifact = self.write(&self.common.formed(allowlist), templates)?;
+        let content = artifact.files.into_iter().next().map(|file| file.text);
+        let holding = Holding::NginxFile { path: location.file.clone(), config: location.config.clone() };
+        Ok(vec![(holding, content)])
+    }
+
     fn owns(&self, rule: &Decider) -> bool {
         self.is_ours(&rule.listing)
     }
@@ -235,7 +272,9 @@ impl Nginx {
 
     /// Whether a file of a configuration is the one that we render, wherever it was put.
     fn is_ours(&self, path: &str) -> bool {
-        path.rsplit('/').next() == Some(self.file_name().as_str())
+        let is_installed = |location: &Location| location.file.as_os_str() == path;
+        self.location.as_ref().is_some_and(is_installed)
+            || path.rsplit('/').next() == Some(self.file_name().as_str())
     }
 
     fn findings(&self, entries: usize) -> Vec<Diagnostic> {

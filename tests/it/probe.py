@@ -1,11 +1,14 @@
-"""What the namespace tests send: probe.py serve PORT... | connect PORT TARGET4 TARGET6 SOURCE... | loop PORT TARGET SOURCE SECONDS | get PORT PATH TARGET4 TARGET6 SOURCE...
+"""What the namespace tests send: probe.py serve PORT... | connect PORT TARGET4 TARGET6 SOURCE... | loop PORT TARGET SOURCE SECONDS | get PORT PATH TARGET4 TARGET6 SOURCE... | call PORT PATH TARGET SOURCE STOP TOLD
 
 serve    accepts connections on every port, both families, until killed; prints "ready".
 connect  tries one TCP connection from each source at the same time and prints the sources that got in.
 loop     connects from one source again and again until its input ends; prints how often, how often in vain, and how often a
          packet had to be sent again.
 get      asks for PATH over HTTP from each source and prints "SOURCE STATUS" lines.
+call     asks for PATH from one source again and again until there is a file STOP, and writes into TOLD how many calls it made
+         and how many of them were not answered with status 200.
 """
+import os
 import selectors
 import socket
 import struct
@@ -92,9 +95,33 @@ def loop(port, target, source, seconds):
     print(tried, vain, again)
 
 
+def call(port, path, target, source, stop, told):
+    calls, lost = 0, 0
+    while not os.path.exists(stop):
+        calls += 1
+        try:
+            with socket.socket(family(source)) as client:
+                client.settimeout(5)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                client.bind((source, 0))
+                client.connect((target, int(port)))
+                client.sendall(f"GET {path} HTTP/1.0\r\nHost: callbacks.test\r\n\r\n".encode())
+                lost += client.recv(64).split()[1] != b"200"
+                # Closed by the server first: no port stays behind here.
+                while client.recv(4096):
+                    pass
+        except (OSError, IndexError) as error:
+            print(f"call {calls} of {source}: {error!r}", file=sys.stderr)
+            lost += 1
+    with open(told, "w") as file:
+        file.write(f"{calls} {lost}\n")
+
+
 what, *rest = sys.argv[1:]
 if what == "serve":
     serve(rest)
+elif what == "call":
+    call(*rest)
 elif what == "connect":
     port, target4, target6, *sources = rest
     connect(port, {socket.AF_INET: target4, socket.AF_INET6: target6}, sources)

@@ -49,6 +49,14 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// A process that ends with its owner.
 pub(crate) struct Running(Child);
 
+impl Running {
+    /// Waits until it ends, which must be well.
+    #[track_caller]
+    pub(crate) fn wait(mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -159,11 +167,20 @@ impl World {
     }
 
     /// Starts a caller that connects from one source again and again, each time for so many seconds at most.
-    pub(crate) fn call(&self, port: &str, source: &str, seconds: &str) -> Calling {
+    pub(crate) fn dial(&self, port: &str, source: &str, seconds: &str) -> Dialling {
         let target = if source.contains(':') { HOST6 } else { HOST4 };
         let command =
             Self::within(&self.caller, &["python3", &probe(), "loop", port, target, source, seconds]);
-        Calling(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+        Dialling(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Lets a source ask for a path again and again until there is a file `stop`; then it writes how many calls it made, and how
+    /// many were not answered with status 200, into a file.
+    pub(crate) fn calling(&self, source: &str, port: &str, path: &str, [stop, told]: [&Path; 2]) -> Running {
+        let target = if source.contains(':') { HOST6 } else { HOST4 };
+        let (stop, told) = (stop.display().to_string(), told.display().to_string());
+        let command = ["python3", &probe(), "call", port, path, target, source, &stop, &told];
+        Running(Self::within(&self.caller, &command).spawn().unwrap())
     }
 
     /// The sources whose new TCP connection gets in.
@@ -194,9 +211,9 @@ impl World {
 }
 
 /// A caller that goes on calling.
-pub(crate) struct Calling(Child);
+pub(crate) struct Dialling(Child);
 
-impl Calling {
+impl Dialling {
     /// Ends it: how often it called, how often in vain, and how often a packet had to be sent again.
     pub(crate) fn end(mut self) -> [u32; 3] {
         drop(self.0.stdin.take());

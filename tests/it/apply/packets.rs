@@ -32,8 +32,8 @@ fn check(name: &str) {
         assert!(said.contains("in force and kept"), "{name}: {said}");
     };
     apply(0);
-    let allowed = ALLOWED.map(|source| world.call("443", source, "10"));
-    let strangers = STRANGERS.map(|source| world.call("443", source, "0.1"));
+    let allowed = ALLOWED.map(|source| world.dial("443", source, "10"));
+    let strangers = STRANGERS.map(|source| world.dial("443", source, "0.1"));
     (1..=APPLIES).for_each(apply);
     for (source, calling) in ALLOWED.iter().zip(allowed) {
         let [tried, vain, again] = calling.end();
