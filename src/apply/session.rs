@@ -47,6 +47,14 @@ pub enum SessionError {
     /// Nobody would bring the old rules back in time.
     #[error(transparent)]
     Timer(#[from] TimerError),
+    /// All is done, and only what is remembered of it is missing.
+    #[error("{done}, but it can't be written down: {cause}")]
+    Unremembered {
+        /// What is done.
+        done: &'static str,
+        /// Why it can't be written down.
+        cause: StateError,
+    },
     /// A test wanted it.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -56,7 +64,9 @@ impl SessionError {
     /// What to do.
     pub fn help(&self) -> Option<String> {
         match self {
-            SessionError::State(error) => Some(error.help()),
+            SessionError::State(error) | SessionError::Unremembered { cause: error, .. } => {
+                Some(error.help())
+            }
             SessionError::Unconfirmed { .. } => Some(
                 "keep it with `callgate confirm`, or undo it with `callgate rollback`; then try again"
                     .to_owned(),
@@ -302,20 +312,22 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     fault::point("restore-done").ok();
     lock.remove_journal()?;
     let last = Last { outcome: Ending::RolledBack, at: now, id: journal.id, message: why.to_owned() };
-    Ok(lock.write_last(&last)?)
+    let unremembered =
+        |cause| SessionError::Unremembered { done: "what was there before is there again", cause };
+    lock.write_last(&last).map_err(unremembered)
 }
 
 /// Keeps a change. The journal goes first: from then on nobody undoes it.
 fn keep(lock: &Lock, journal: Journal, ending: Ending, now: Timestamp) -> Result<(), SessionError> {
     lock.remove_journal()?;
     fault::point("keep-removed").ok();
-    lock.write_baseline(&journal.baseline)?;
     let message = match ending {
         Ending::Confirmed => "confirmed",
         Ending::Kept | Ending::RolledBack | Ending::Failed => "nobody had to confirm it",
     };
     let last = Last { outcome: ending, at: now, id: journal.id, message: message.to_owned() };
-    Ok(lock.write_last(&last)?)
+    let unremembered = |cause| SessionError::Unremembered { done: "the change is in force and stays", cause };
+    lock.write_baseline(&journal.baseline).and_then(|()| lock.write_last(&last)).map_err(unremembered)
 }
 
 fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> Journal {

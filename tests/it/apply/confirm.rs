@@ -132,3 +132,26 @@ fn a_confirmation_that_comes_too_late_says_so() {
     assert!(next.stderr.contains("was undone first: it was not confirmed in time"), "{}", next.stderr);
     assert!(next.stdout.contains("in force and kept"), "{}", next.stdout);
 }
+
+/// The deadline is of the kernel's own time: where that says another, as a namespace can, another is believed.
+#[test]
+fn the_time_that_counts_is_the_kernels() {
+    let Some(bench) = applied(shape("nft-exclusive")) else { return };
+    let try_it = bench.on("unshare --time --boottime 1 --fork true 2>/dev/null && echo yes || true");
+    if try_it != "yes\n" {
+        assert!(std::env::var_os("CI").is_none(), "CI can't make time namespaces");
+        eprintln!("SKIPPED: time namespaces can't be made here");
+        return;
+    }
+    let before = held(&bench);
+    bench.at(&["apply", "--confirm", "60s", "--no-wait"]).expect(0);
+    let waiting = held(&bench);
+    for (offset, says, after) in [("-5", "left alone", &waiting), ("3600", "rolled back: ", &before)] {
+        let program = env!("CARGO_BIN_EXE_callgate");
+        let said = bench.on(&format!(
+            "unshare --time --boottime {offset} --fork {program} rollback --pending --state state"
+        ));
+        assert!(said.contains(says), "{offset}: {said}");
+        assert_eq!(&held(&bench), after, "{offset}");
+    }
+}

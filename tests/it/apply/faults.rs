@@ -207,7 +207,7 @@ fn check_kills(name: &str) {
             break;
         }
         done += 1;
-        bench.policy(&policies[usize::from(turn % 2 == 1)]);
+        bench.policy(&policies[usize::from(places(bench) == duel.old)]);
         let mut command = bench.command(&[], &["apply", "--at", crate::support::AT]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(dice.below(whole)));
