@@ -48,6 +48,14 @@ pub enum SessionError {
     /// Nobody would bring the old rules back in time.
     #[error(transparent)]
     Timer(#[from] TimerError),
+    /// All is done, and only what is remembered of it is missing.
+    #[error("{done}, but it can't be written down: {cause}")]
+    Unremembered {
+        /// What is done.
+        done: &'static str,
+        /// Why it can't be written down.
+        cause: StateError,
+    },
     /// A test wanted it.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -57,7 +65,9 @@ impl SessionError {
     /// What to do.
     pub fn help(&self) -> Option<String> {
         match self {
-            SessionError::State(error) => Some(error.help()),
+            SessionError::State(error) | SessionError::Unremembered { cause: error, .. } => {
+                Some(error.help())
+            }
             SessionError::Unconfirmed { .. } => Some(
                 "keep it with `callgate confirm`, or undo it with `callgate rollback`; then try again"
                     .to_owned(),
@@ -134,6 +144,7 @@ impl Session {
     /// Makes the changes of a survey, and keeps, confirms or undoes them.
     pub fn carry_out(&self, job: &Job<'_>, survey: &Survey, orders: Orders) -> Result<Outcome, SessionError> {
         if survey.changes.is_empty() {
+            self.remember(job, survey)?;
             return Ok(last(survey));
         }
         tools::check_all(survey.changes.iter().map(|change| &change.step))?;
@@ -143,6 +154,7 @@ impl Session {
         // A timer that never sees its journal ends without having done anything.
         let armed = orders.confirm.map(|wait| timer::arm(&self.lock, &journal.id, wait)).transpose()?;
         fault::point("apply-armed")?;
+        self.lock.share_with_tools()?;
         if let Err(error) = self.lock.write_journal(&journal) {
             if armed.is_some() {
                 timer::stand_down(&self.lock, &journal.id)?;
@@ -168,6 +180,16 @@ impl Session {
                 Ok(Outcome::Waiting(journal.id, deadline))
             }
         }
+    }
+
+    /// What is in force already counts as applied, whoever put it there: a run that was killed before it wrote so, too.
+    fn remember(&self, job: &Job<'_>, survey: &Survey) -> Result<(), SessionError> {
+        let now = baseline(job.allowlist, survey, survey.digest.to_string());
+        let known = self.folder().baseline()?;
+        if known.is_none_or(|known| known.entries != now.entries || known.held != now.held) {
+            self.lock.write_baseline(&now)?;
+        }
+        Ok(())
     }
 
     /// The steps, and whether what came of them is what was planned; or why not, in words.
@@ -285,6 +307,7 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     // What is on disk is enough to go back: where the disk is full, that is no reason not to.
     let noted = lock.write_journal(&journal);
     fault::point("restore-noted").ok();
+    lock.share_with_tools()?;
     if let Err(error) = restore(&journal.snapshots) {
         let message = format!("{why}; and it could not be undone: {error}");
         // The journal tells it all the same.
@@ -295,7 +318,9 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     fault::point("restore-done").ok();
     lock.remove_journal()?;
     let last = Last { outcome: Ending::RolledBack, at: now, id: journal.id, message: why.to_owned() };
-    Ok(lock.write_last(&last)?)
+    let unremembered =
+        |cause| SessionError::Unremembered { done: "what was there before is there again", cause };
+    lock.write_last(&last).map_err(unremembered)
 }
 
 /// Keeps a change. The journal goes first: from then on nobody undoes it. Only what is kept is written into files that
@@ -308,7 +333,6 @@ fn keep(
 ) -> Result<Vec<Unwritten>, SessionError> {
     lock.remove_journal()?;
     fault::point("keep-removed").ok();
-    lock.write_baseline(&journal.baseline)?;
     let unwritten = lasting::write(&journal.baseline.lasting);
     let mut message = match ending {
         Ending::Confirmed => "confirmed",
@@ -318,7 +342,9 @@ fn keep(
     for fault in &unwritten {
         message.push_str(&format!("; a reboot loses it: {}", fault.message));
     }
-    lock.write_last(&Last { outcome: ending, at: now, id: journal.id, message })?;
+    let last = Last { outcome: ending, at: now, id: journal.id, message };
+    let unremembered = |cause| SessionError::Unremembered { done: "the change is in force and stays", cause };
+    lock.write_baseline(&journal.baseline).and_then(|()| lock.write_last(&last)).map_err(unremembered)?;
     Ok(unwritten)
 }
 
