@@ -86,16 +86,15 @@ pub struct HostAddress {
 impl Links {
     /// Reads `ip -j address`.
     pub fn read(text: &str) -> Result<Self, LinksError> {
-        let links: Vec<Link> = serde_json::from_str(text).map_err(LinksError)?;
+        let links: Vec<Link> = serde_json::from_str(text)?;
         let mut all = Self::default();
         for link in links {
             all.bridges.extend(link.master);
-            let named = |own: LinkAddress| {
-                let address = own.local?;
-                let network = IpNet::new(address, own.prefixlen).ok()?.trunc();
-                Some(HostAddress { interface: link.ifname.clone(), address, network })
-            };
-            all.addresses.extend(link.addr_info.into_iter().filter_map(named));
+            let named = link.addr_info.into_iter().filter_map(|own| Some((own.local?, own.prefixlen)));
+            for (address, length) in named {
+                let network = IpNet::new(address, length)?.trunc();
+                all.addresses.push(HostAddress { interface: link.ifname.clone(), address, network });
+            }
         }
         Ok(all)
     }
@@ -104,7 +103,12 @@ impl Links {
 /// The text is not what `ip -j address` prints.
 #[derive(Debug, thiserror::Error)]
 #[error("this is not what `ip -j address` prints")]
-pub struct LinksError(#[source] serde_json::Error);
+pub enum LinksError {
+    /// It is no JSON of that form.
+    Form(#[from] serde_json::Error),
+    /// An address has a prefix length that it can't have.
+    Length(#[from] ipnet::PrefixLenError),
+}
 
 /// One interface of `ip -j address`.
 #[derive(Deserialize)]

@@ -35,7 +35,7 @@ const ORDER: [&str; 22] = [
 ];
 
 /// Who may reach the outside.
-const OUTSIDE: [&str; 3] = ["policy/load", "apply", "cli"];
+const OUTSIDE: [&str; 4] = ["policy/load", "apply", "cli", "system"];
 
 /// A file of Rust: its path below its folder, and its text.
 struct Source {
@@ -230,7 +230,9 @@ fn the_outside_is_reached_by_few() {
 fn targets_do_not_know_each_other() {
     let kinds = ["aws_security_group", "iptables", "nftables", "nginx", "terraform"];
     for source in sources("src").iter().filter(|source| source.path.starts_with("target")) {
-        let own = source.path.file_stem().unwrap().to_str().unwrap();
+        // A target's folder is its own as well.
+        let own =
+            source.path.components().nth(1).unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
         for other in kinds.iter().filter(|other| **other != own) {
             let lines = source.code().lines().filter(|line| !line.trim_start().starts_with("//"));
             let using = lines.into_iter().find(|line| {
