@@ -264,17 +264,15 @@ fn exclusion(source: &Source, standings: &BTreeMap<Environment, Standing>) -> Ex
 }
 
 /// Folds what lies inside another entry into it, so that no target sees an overlap.
-fn fold(entries: Vec<Entry>) -> Vec<Entry> {
-    let mut folded: Vec<Entry> = Vec::with_capacity(entries.len());
-    for entry in entries {
-        match folded.last_mut() {
-            Some(wider) if wider.prefix.covers(&entry.prefix) => {
-                wider.origins = wider.origins.joined(&entry.origins);
-            }
-            _ => folded.push(entry),
+fn fold(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.dedup_by(|entry, wider| {
+        let is_inside = wider.prefix.covers(&entry.prefix);
+        if is_inside {
+            wider.origins = wider.origins.joined(&entry.origins);
         }
-    }
-    folded
+        is_inside
+    });
+    entries
 }
 
 /// Says which admitted prefix covers a withdrawn address.

@@ -228,6 +228,7 @@ impl Holding {
     /// Puts a content into a host's rules as if it were loaded, so that they can be asked what they will let in.
     pub fn put_into(&self, host: &mut Host, want: &Content) -> Result<(), HoldingError> {
         let number = u16::try_from(host.listings.len()).unwrap_or(u16::MAX);
+        let mut shown = want.clone();
         match self.place() {
             Place::Nft(place) => {
                 let table = want.as_deref().map(|text| nft::read(text, number)).transpose()?;
@@ -236,6 +237,7 @@ impl Holding {
             Place::Iptables(place) => {
                 let table = want.as_deref().map(|text| place.read(text, number)).transpose()?;
                 place.put_into(&mut host.tables, table);
+                shown = want.as_deref().map(|text| place.whole_table(text));
             }
             Place::Ipset(name) => {
                 host.ipsets.remove(name);
@@ -245,7 +247,7 @@ impl Holding {
             }
             Place::File => return Ok(()),
         }
-        let text: Arc<str> = want.as_deref().unwrap_or_default().into();
+        let text: Arc<str> = shown.unwrap_or_default().into();
         host.listings.push(Listing { name: format!("planned {self}"), text });
         Ok(())
     }

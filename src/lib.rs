@@ -34,6 +34,7 @@ pub mod diagnostic;
 pub mod drift;
 pub mod holding;
 pub mod instant;
+mod json;
 pub mod netfilter;
 pub mod nginx;
 pub mod path;

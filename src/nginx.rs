@@ -9,13 +9,13 @@ pub mod evaluate;
 mod files;
 pub mod geo;
 mod glob;
+mod kept;
 mod lexer;
 mod lua;
 pub mod map;
 pub mod pattern;
 pub mod read;
 
-use std::borrow::Cow;
 use std::ops::Deref;
 
 pub use compare::{are_alike, sources};
@@ -35,39 +35,25 @@ pub struct Config<'t> {
     pub remarks: Vec<Remark>,
 }
 
-impl Config<'_> {
-    /// The same, which needs the texts no more.
-    pub fn into_owned(self) -> Config<'static> {
-        let directives = self.directives.into_iter().map(Directive::into_owned).collect();
-        Config { directives, remarks: self.remarks }
-    }
-}
-
 /// One directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive<'t> {
     /// Its words, its name first: quotes and escapes resolved as nginx does, variables as they are written.
     pub words: Words<'t>,
     /// What is between its braces; `None` where it ends with a semicolon. A block of Lua is the last of its words.
-    pub block: Option<Vec<Directive<'t>>>,
+    pub block: Option<Box<[Directive<'t>]>>,
     /// Where it stands.
     pub place: Place,
 }
 
-impl Directive<'_> {
-    fn into_owned(self) -> Directive<'static> {
-        // Blocks stand in each other no deeper than they are read.
-        let block = self.block.map(|block| block.into_iter().map(Directive::into_owned).collect());
-        Directive { words: self.words.into_owned(), block, place: self.place }
-    }
-
+impl<'t> Directive<'t> {
     /// Its name.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &'t str {
         self.words.first().map_or("", |word| word)
     }
 
     /// Its words after the name.
-    pub fn arguments(&self) -> &[Cow<'_, str>] {
+    pub fn arguments(&self) -> &[&'t str] {
         self.words.get(1..).unwrap_or_default()
     }
 }
@@ -78,48 +64,35 @@ pub struct Words<'t>(Held<'t>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held<'t> {
-    One([Cow<'t, str>; 1]),
-    Two([Cow<'t, str>; 2]),
-    Many(Vec<Cow<'t, str>>),
+    Two([&'t str; 2]),
+    Any(Box<[&'t str]>),
 }
 
 impl<'t> Words<'t> {
     /// These words, which are taken; `None` where there is none.
-    fn new(words: &mut Vec<Cow<'t, str>>) -> Option<Self> {
-        if words.len() > 2 {
-            return Some(Self(Held::Many(std::mem::take(words))));
-        }
-        let second = if words.len() == 2 { words.pop() } else { None };
-        let first = words.pop()?;
-        Some(Self(match second {
-            None => Held::One([first]),
-            Some(second) => Held::Two([first, second]),
-        }))
-    }
-
-    fn into_owned(self) -> Words<'static> {
-        let owned = |word: Cow<'_, str>| Cow::Owned(word.into_owned());
-        Words(match self.0 {
-            Held::One(words) => Held::One(words.map(owned)),
-            Held::Two(words) => Held::Two(words.map(owned)),
-            Held::Many(words) => Held::Many(words.into_iter().map(owned).collect()),
-        })
+    fn new(words: &mut Vec<&'t str>) -> Option<Self> {
+        let held = match words.as_slice() {
+            [] => return None,
+            [first, second] => Held::Two([first, second]),
+            some => Held::Any(some.into()),
+        };
+        words.clear();
+        Some(Self(held))
     }
 
     /// These words and one more.
     fn and(&self, word: &'t str) -> Self {
-        Self(Held::Many(self.iter().cloned().chain([Cow::Borrowed(word)]).collect()))
+        Self(Held::Any(self.iter().copied().chain([word]).collect()))
     }
 }
 
 impl<'t> Deref for Words<'t> {
-    type Target = [Cow<'t, str>];
+    type Target = [&'t str];
 
     fn deref(&self) -> &Self::Target {
         match &self.0 {
-            Held::One(words) => words,
             Held::Two(words) => words,
-            Held::Many(words) => words,
+            Held::Any(words) => words,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::admission::{
     Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Listing, Question, RuleId, Ruling,
     Step, Undecided, Wanted,
 };
+use crate::prefix::cursor::Cursor;
 use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
@@ -105,7 +106,7 @@ fn everybody(of_one: Admission, families: &[Family]) -> Admission {
 pub struct Crossing {
     /// The answer. Its rules are numbered anew: ask the path what they are.
     pub admission: Admission,
-    /// What each layer says for itself, its rules numbered as in the whole.
+    /// What each layer says of one source, where one was asked about, its rules numbered as in the whole.
     pub layers: Vec<Admission>,
     /// What one source meets, where one was asked about: each step with the index of its layer.
     pub steps: Vec<(usize, Step)>,
@@ -152,15 +153,21 @@ impl<'a> Path<'a> {
 
     /// Which sources get through all layers.
     pub fn admit(&self, question: &Question) -> Crossing {
-        self.cross(|layer| (layer.admit(question), Vec::new()))
+        let (layers, _, numbers) = self.cross(|layer| (layer.admit(question), Vec::new()));
+        Crossing { admission: together(layers), layers: Vec::new(), steps: Vec::new(), numbers }
     }
 
     /// What one source meets, and what becomes of it.
     pub fn trace(&self, question: &Question, source: IpAddr) -> Crossing {
-        self.cross(|layer| layer.trace(question, source))
+        let (layers, steps, numbers) = self.cross(|layer| layer.trace(question, source));
+        Crossing { admission: together(layers.clone()), layers, steps, numbers }
     }
 
-    fn cross(&self, ask: impl Fn(&dyn Layer) -> (Admission, Vec<Step>)) -> Crossing {
+    /// What each layer says.
+    fn cross(
+        &self,
+        ask: impl Fn(&dyn Layer) -> (Admission, Vec<Step>),
+    ) -> (Vec<Admission>, Vec<(usize, Step)>, Numbers) {
         let mut numbers = Numbers::default();
         let (mut layers, mut steps) = (Vec::new(), Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
@@ -176,7 +183,7 @@ impl<'a> Path<'a> {
                 met.into_iter().map(|step| (index, Step { rule: numbers.of(index, step.rule), ..step })),
             );
         }
-        Crossing { admission: together(&layers), layers, steps, numbers }
+        (layers, steps, numbers)
     }
 
     /// The layer that a rule of a crossing belongs to, and the layer's own number for it.
@@ -198,13 +205,12 @@ impl<'a> Path<'a> {
 }
 
 /// The answers of all layers as one.
-fn together(layers: &[Admission]) -> Admission {
-    let mut rest = layers.iter();
-    let Some(first) = rest.next() else { return Admission::default() };
-    let mut all = first.clone();
+fn together(mut layers: Vec<Admission>) -> Admission {
     if layers.len() == 1 {
-        return all;
+        return layers.pop().unwrap_or_default();
     }
+    let Some((first, rest)) = layers.split_first() else { return Admission::default() };
+    let mut all = first.clone();
     for inner in rest {
         all = Admission {
             surely: all.surely.intersection(&inner.surely),
@@ -220,7 +226,7 @@ fn together(layers: &[Admission]) -> Admission {
             all.undecided.push(Undecided { sources, ..open.clone() });
         }
     }
-    all.findings = findings(layers, &all);
+    all.findings = findings(&layers, &all);
     all
 }
 
@@ -281,31 +287,10 @@ fn push<N: Number>(all: &mut Vec<Decided>, (ruling, rule): Fate, span: Span<N>) 
     }
 }
 
-/// Walks one family of a decided list.
-struct Cursor<N, I: Iterator<Item = (Span<N>, Fate)>> {
-    coming: std::iter::Peekable<I>,
-}
-
 /// One family of a decided list.
 fn of_family<N: Number>(decided: &[Decided]) -> impl Iterator<Item = (Span<N>, Fate)> {
     let numbers = |one: &Decided| N::of(one.first).zip(N::of(one.last));
     decided.iter().filter_map(move |one| Some((numbers(one)?, (one.ruling, one.rule))))
-}
-
-impl<N: Number, I: Iterator<Item = (Span<N>, Fate)>> Cursor<N, I> {
-    fn new(decided: I) -> Self {
-        Self { coming: decided.peekable() }
-    }
-
-    /// The fate at an address, and how far it is the same. Addresses asked for only rise.
-    fn at(&mut self, address: N) -> (Option<Fate>, N) {
-        while self.coming.next_if(|((_, last), _)| *last < address).is_some() {}
-        match self.coming.peek() {
-            None => (None, N::MAX),
-            Some(((first, _), _)) if *first > address => (None, first.before().unwrap_or(N::MIN)),
-            Some(((_, last), fate)) => (Some(*fate), *last),
-        }
-    }
 }
 
 #[cfg(test)]

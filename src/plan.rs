@@ -50,8 +50,19 @@ pub fn changes(wishes: &[Wish]) -> Result<Vec<Change>, HoldingError> {
         let change = Change { wish: wish.clone(), step };
         if change.wish.want.is_none() { removed.push(change) } else { made.push(change) }
     }
-    made.extend(removed.into_iter().rev());
+    made.sort_by_key(|change: &Change| rank(&change.wish.holding));
+    removed.sort_by_key(|change: &Change| std::cmp::Reverse(rank(&change.wish.holding)));
+    made.extend(removed);
     Ok(made)
+}
+
+/// What others name comes first.
+fn rank(holding: &Holding) -> u8 {
+    match holding {
+        Holding::Ipset { .. } => 0,
+        Holding::NftTable { .. } | Holding::NftChain { .. } | Holding::Iptables { .. } => 1,
+        Holding::NginxFile { .. } => 2,
+    }
 }
 
 /// The host as it will be once the changes are made.

@@ -5,6 +5,7 @@
 //! clothes are errors that name what was probably meant.
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
+pub(crate) mod cursor;
 pub(crate) mod first;
 pub mod list;
 pub mod set;
@@ -132,6 +133,17 @@ impl Prefix {
     /// The prefix of this length that covers `address`; `None` where the family has no such length.
     pub fn covering(address: IpAddr, length: u8) -> Option<Self> {
         IpNet::new(address, length).ok().map(|net| Self(net.trunc()))
+    }
+
+    /// The prefix of exactly the addresses from the first to the last, where there is one.
+    pub fn between(first: IpAddr, last: IpAddr) -> Option<Self> {
+        let shared = match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => (u32::from(first) ^ u32::from(last)).leading_zeros(),
+            (IpAddr::V6(first), IpAddr::V6(last)) => (v6_number(first) ^ v6_number(last)).leading_zeros(),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
+        };
+        let prefix = Self::covering(first, u8::try_from(shared).ok()?)?;
+        (prefix.first() == first && prefix.last() == last).then_some(prefix)
     }
 
     /// Its family.
@@ -284,6 +296,10 @@ impl FromStr for Prefix {
 
     /// Reads `a.b.c.d`, `a.b.c.d/len` or the same for IPv6, strictly.
     fn from_str(text: &str) -> Result<Self, PrefixError> {
+        // Long lists are mostly of these.
+        if let Ok(address) = text.parse::<Ipv4Addr>() {
+            return Ok(Self::single(IpAddr::V4(address)));
+        }
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
@@ -418,6 +434,22 @@ mod tests {
         {
             let found = error(text);
             assert!(matches!(found, PrefixError::Unreadable(_)), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn ends_make_a_prefix_where_they_are_one_s() {
+        for text in ["0.0.0.0/0", "192.0.2.0/31", "192.0.2.1/32", "::/0", "2001:db8::/33", "::1/128"] {
+            let prefix: Prefix = text.parse().unwrap();
+            assert_eq!(Prefix::between(prefix.first(), prefix.last()), Some(prefix), "{text}");
+        }
+        for (first, last) in [
+            ("192.0.2.1", "192.0.2.2"),
+            ("192.0.2.0", "192.0.2.2"),
+            ("192.0.2.1", "192.0.2.0"),
+            ("0.0.0.0", "::"),
+        ] {
+            assert_eq!(Prefix::between(first.parse().unwrap(), last.parse().unwrap()), None, "{first}");
         }
     }
 

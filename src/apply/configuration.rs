@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::nginx::{FileError, main_file, running};
@@ -15,21 +16,22 @@ use crate::plan::Change;
 use crate::system::nginx::{self as tool, Defaults, Planned};
 use crate::target::{Level, Location, Target};
 
-/// A configuration with all that it includes.
+/// A configuration with all that it includes. What is made of the files borrows from them, so they are kept until the
+/// program ends: a run reads a handful of configurations, and is over.
 #[derive(Debug)]
 struct Configuration {
     main: PathBuf,
     defaults: Defaults,
-    files: Files,
+    files: &'static Files,
     config: Config<'static>,
 }
 
 impl Configuration {
     fn read(main: &Path, defaults: &Defaults, planned: &Planned) -> Result<Self, ReadError> {
-        let files = tool::with(main, planned)?;
-        let config = nginx::read(&files)?.into_owned();
+        let files: &'static Files = Box::leak(Box::new(tool::with(main, planned)?));
+        let config = nginx::read(files)?;
         // What nginx would not load is told at once, and not once it is asked.
-        Asked::new(&config, &files, &Request::default())?;
+        Asked::new(&config, files, &Request::default())?;
         Ok(Self { main: main.to_path_buf(), defaults: defaults.clone(), files, config })
     }
 }
@@ -40,7 +42,7 @@ pub struct Guarded {
     /// The target.
     pub target: String,
     location: Location,
-    configuration: Arc<Configuration>,
+    configuration: Rc<Configuration>,
     /// Whether the configuration includes the target's file.
     is_included: bool,
 }
@@ -76,18 +78,18 @@ pub(super) fn read(targets: &[&dyn Target], planned: &Planned) -> Result<Vec<Gua
     let Some((_, first)) = guarding.first() else { return Ok(Vec::new()) };
     let missing = || FileError::Missing { path: line(&first.file.display().to_string()) };
     let defaults = tool::defaults().map_err(FileError::Broken)?.ok_or_else(missing)?;
-    let mut known: BTreeMap<PathBuf, Arc<Configuration>> = BTreeMap::new();
+    let mut known: BTreeMap<PathBuf, Rc<Configuration>> = BTreeMap::new();
     let mut found = Vec::with_capacity(guarding.len());
     for (common, location) in guarding {
         let main = main_file(location.config.as_deref(), &defaults);
         let configuration = match known.get(main) {
-            Some(configuration) => Arc::clone(configuration),
-            None => Arc::new(
+            Some(configuration) => Rc::clone(configuration),
+            None => Rc::new(
                 Configuration::read(main, &defaults, planned)
                     .map_err(|error| too_early(error, location, planned))?,
             ),
         };
-        known.insert(main.to_path_buf(), Arc::clone(&configuration));
+        known.insert(main.to_path_buf(), Rc::clone(&configuration));
         let mut names = configuration.files.listings().iter().map(|listing| Path::new(&listing.name));
         let is_included = names.any(|name| tool::is_same_file(name, &location.file));
         let (target, location) = (common.name.clone(), location.clone());
@@ -113,7 +115,7 @@ impl Guarded {
     fn asked(&self) -> Option<Box<dyn Layer + '_>> {
         let request = self.location.request.as_ref()?;
         let configuration = self.configuration.as_ref();
-        let asked = Asked::new(&configuration.config, &configuration.files, request).ok()?;
+        let asked = Asked::new(&configuration.config, configuration.files, request).ok()?;
         Some(match self.location.port {
             None => Box::new(asked),
             port => Box::new(Entered { layer: Box::new(asked), port, proxy: None }),

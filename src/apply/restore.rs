@@ -55,11 +55,11 @@ pub fn restore_again(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
     Ok(snapshots.iter().rev().try_for_each(|snapshot| tools::load(&snapshot.holding))?)
 }
 
-/// From what is there now to what was. What was changed last goes back first.
+/// From what is there now to what was.
 fn wishes(snapshots: &[Snapshot]) -> Result<Vec<Wish>, ToolError> {
-    let holdings: Vec<Holding> = snapshots.iter().rev().map(|snapshot| snapshot.holding.clone()).collect();
+    let holdings: Vec<Holding> = snapshots.iter().map(|snapshot| snapshot.holding.clone()).collect();
     let seen = tools::read(&holdings)?;
-    let pairs = snapshots.iter().rev().zip(seen.contents);
+    let pairs = snapshots.iter().zip(seen.contents);
     let wish = |(snapshot, have): (&Snapshot, _)| Wish {
         target: snapshot.target.clone(),
         holding: snapshot.holding.clone(),

@@ -13,7 +13,7 @@ use super::journal::{Baseline, Journal, Last};
 use super::seal::{self, SealError};
 use crate::plain;
 use crate::system::durable::{self, DurableError, PRIVATE};
-use crate::system::lock::{self, Attempt, FileLock};
+use crate::system::lock::{self, Attempt, Children, FileLock};
 use crate::system::private::{self, FolderError};
 use crate::system::{self, ReadError};
 
@@ -183,7 +183,7 @@ impl StateFolder {
         let begun = Instant::now();
         loop {
             match lock::try_lock(&path, &note)? {
-                Attempt::Held(held) => return Ok(Lock { folder: self.clone(), _held: held }),
+                Attempt::Held(held) => return Ok(Lock { folder: self.clone(), held }),
                 Attempt::Busy(by) if begun.elapsed() >= patience => {
                     return Err(locked(&by, &path));
                 }
@@ -220,13 +220,29 @@ fn locked(by: &str, path: &Path) -> StateError {
 #[derive(Debug)]
 pub struct Lock {
     folder: StateFolder,
-    _held: FileLock,
+    held: FileLock,
 }
 
 impl Lock {
     /// The folder.
     pub fn folder(&self) -> &StateFolder {
         &self.folder
+    }
+
+    /// Lets the tools that are started from now on hold the lock as well, until they end. Should we be killed while one of
+    /// them is at work, whoever comes next waits for it, and does not change the rules at the same time.
+    pub fn share_with_tools(&self) -> Result<(), StateError> {
+        self.share(Children::Hold)
+    }
+
+    /// Keeps the lock from what is started from now on: a timer that held it would wait for itself.
+    pub(super) fn keep_to_ourselves(&self) -> Result<(), StateError> {
+        self.share(Children::LetGo)
+    }
+
+    fn share(&self, children: Children) -> Result<(), StateError> {
+        let path = self.folder.path.join("lock").display().to_string();
+        Ok(self.held.share(children).map_err(|cause| DurableError::Failed { path, cause })?)
     }
 
     /// Remembers a change; once this returns, a crash does not lose it.

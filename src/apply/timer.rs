@@ -9,7 +9,7 @@
 //! there before anything is changed, and [`running`] knows later. Whoever removes that file tells it to end, and so
 //! does whoever removes the journal.
 //!
-//! A timer is armed before the journal is there. One that never sees its journal ends when its time is over, and changes nothing.
+//! A timer may be armed before the journal is there. One that never sees its journal ends when its time is over, and changes nothing.
 //! Where the process that makes the change is still at work at the deadline, the timer waits for the lock, for
 //! [`LOCK_PATIENCE`] at most.
 //!
@@ -153,6 +153,7 @@ fn arm_with(
     program: &Program,
     systemd_run: Option<&Path>,
 ) -> Result<Armed, TimerError> {
+    lock.keep_to_ourselves()?;
     let folder = lock.folder();
     forget_old(folder)?;
     let mut note = None;
@@ -483,6 +484,8 @@ mod tests {
         let Some((folder, wait)) = given() else { return };
         let lock = folder.lock(&who()).unwrap();
         let program = as_program("a_timers_process", &folder, wait);
+        // Whatever was shared before: a timer that holds the lock would never get it.
+        lock.share_with_tools().unwrap();
         arm_with(&lock, &id(), &program, None).unwrap();
         lock.write_journal(&due_in(wait)).unwrap();
         loop {

@@ -1,5 +1,7 @@
 //! The tools that hold what is ours: reading them, asking them, telling them.
 
+use std::time::Duration;
+
 use super::configuration::Guarded;
 use super::nginx::{self, FileError};
 use crate::holding::{Content, Holding, HoldingError, Step};
@@ -136,7 +138,19 @@ pub fn run(step: &Step) -> Result<(), ToolError> {
         return Ok(file.put(&step.input)?);
     }
     let (program, arguments, _) = command(&step.holding);
-    feed(step, program, arguments)
+    let mut patience = 40_u32;
+    loop {
+        match feed(step, program, arguments) {
+            // The kernel lets go of a set a moment after the rule that named it is gone.
+            Err(ToolError::Command { cause: CommandError::Failed { stderr, .. }, .. })
+                if patience > 0 && stderr.contains("in use by a kernel component") =>
+            {
+                patience = patience.saturating_sub(1);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Makes sure that what a place holds is in force, where that is another thing: nginx loads files once.

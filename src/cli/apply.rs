@@ -23,6 +23,9 @@ const PLAN_BYTES_MAX: u64 = 1 << 28;
 /// How often it is looked whether somebody confirmed.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it may be missing how a change ended, once its journal is gone.
+const GONE_MAX: u32 = 50;
+
 const AFTER_HELP: &str = "Needs root. What is not ours is not touched. \
 Exit status: 0 in force, 1 the plan would not bring about what is wanted, 2 failure with nothing changed, \
 3 refused by a guardrail, 4 rolled back, 5 in force, but something is undetermined.";
@@ -158,12 +161,22 @@ fn is_open(job: &Job<'_>, survey: &Survey) -> bool {
 
 /// Waits until the change is kept or undone.
 fn wait(state: &StateFolder, id: &RunId) -> Outcome {
-    while state.journal().map_err(|error| told(&error.into()))?.is_some_and(|journal| journal.id == *id) {
+    // How it ended is written a moment after the journal is gone.
+    let mut gone = 0_u32;
+    let last = loop {
+        let pending = state.journal().map_err(|error| told(&error.into()))?;
+        let last = state.last().map_err(|error| told(&error.into()))?.filter(|last| last.id == *id);
+        gone = gone.saturating_add(u32::from(pending.is_none_or(|journal| journal.id != *id)));
+        if last.is_some() || gone > GONE_MAX {
+            break last;
+        }
         std::thread::sleep(PAUSE);
-    }
-    let last = state.last().map_err(|error| told(&error.into()))?;
-    match last.filter(|last| last.id == *id) {
+    };
+    match last {
         Some(last) if last.outcome == Ending::Confirmed => print("confirmed: it stays\n"),
+        Some(last) if last.outcome == Ending::Failed => {
+            bail!("{}\n  help: see `callgate status`; `callgate rollback` tries again", last.message)
+        }
         Some(last) => {
             complain(&format!("rolled back: {id}: {}\n", last.message));
             Ok(Exit::RolledBack)

@@ -52,9 +52,10 @@ impl Render {
         if sink.has_errors() {
             return Ok(Exit::Failure);
         }
-        let mut files: Vec<ArtifactFile> =
-            rendered.iter().flat_map(|target| target.artifact.files.iter().cloned()).collect();
+        let mut files: Vec<&ArtifactFile> =
+            rendered.iter().flat_map(|target| &target.artifact.files).collect();
         let Some(out) = &self.out else { return print_files(&files) };
+        let whole;
         // A part of the targets must not make the manifest forget the others.
         if self.target.is_empty() {
             let mut text = manifest(&allowlist, &rendered, &[]);
@@ -62,7 +63,8 @@ impl Render {
             if !left_over.is_empty() {
                 text = manifest(&allowlist, &rendered, &left_over);
             }
-            files.push(ArtifactFile { path: MANIFEST.to_owned(), text });
+            whole = ArtifactFile { path: MANIFEST.to_owned(), text };
+            files.push(&whole);
         }
         if self.check { check(out, &files) } else { write(out, &files, &allowlist, &rendered) }
     }
@@ -125,7 +127,7 @@ fn placed(found: Diagnostic, site: &Site, name: &str) -> Diagnostic {
 }
 
 /// One file as it is, several with a line naming each.
-fn print_files(files: &[ArtifactFile]) -> Outcome {
+fn print_files(files: &[&ArtifactFile]) -> Outcome {
     if let [one] = files {
         return print(&one.text);
     }
@@ -137,7 +139,7 @@ fn print_files(files: &[ArtifactFile]) -> Outcome {
     print(&text)
 }
 
-fn write(out: &Path, files: &[ArtifactFile], allowlist: &Allowlist, rendered: &[Rendered]) -> Outcome {
+fn write(out: &Path, files: &[&ArtifactFile], allowlist: &Allowlist, rendered: &[Rendered]) -> Outcome {
     let (v4, v6) = (allowlist.family(Family::V4).len(), allowlist.family(Family::V6).len());
     let mut text = String::new();
     for stamp in &allowlist.policies {
@@ -173,7 +175,7 @@ fn write(out: &Path, files: &[ArtifactFile], allowlist: &Allowlist, rendered: &[
     print(&text.replace(" \n", "\n"))
 }
 
-fn check(out: &Path, files: &[ArtifactFile]) -> Outcome {
+fn check(out: &Path, files: &[&ArtifactFile]) -> Outcome {
     let mut stale = String::new();
     let mut count = 0;
     for file in files {
@@ -209,12 +211,12 @@ fn unified(found: &str, wanted: &str, path: &str) -> String {
 }
 
 /// The manifest among rendered files: only a whole rendering has one, and knows what is left over.
-fn manifest_of(files: &[ArtifactFile]) -> Option<&str> {
+fn manifest_of<'a>(files: &[&'a ArtifactFile]) -> Option<&'a str> {
     files.iter().find(|file| file.path == MANIFEST).map(|file| file.text.as_str())
 }
 
 /// Files that the manifest on disk names and nothing renders any more; none where it is the new one.
-fn leftovers(out: &Path, files: &[ArtifactFile], new_manifest: &str) -> Vec<String> {
+fn leftovers(out: &Path, files: &[&ArtifactFile], new_manifest: &str) -> Vec<String> {
     let Ok(text) = system::read_text(&out.join(MANIFEST), 16 << 20) else { return Vec::new() };
     if text.text == new_manifest && !new_manifest.contains("\"left_over\"") {
         return Vec::new();

@@ -36,6 +36,13 @@ impl Line<'_> {
 }
 
 impl Place<'_> {
+    fn tool(&self) -> &'static str {
+        match self.family {
+            Family::V4 => "iptables",
+            Family::V6 => "ip6tables",
+        }
+    }
+
     fn allow(&self) -> String {
         format!("{}-ALLOW", self.chain)
     }
@@ -69,11 +76,14 @@ impl Place<'_> {
         (!text.is_empty()).then(|| format!("*filter\n{text}COMMIT\n"))
     }
 
+    /// A content as a whole table, which is what the reader wants: with the chain that jumps.
+    pub(super) fn whole_table(&self, text: &str) -> String {
+        text.replacen("*filter\n", &format!("*filter\n:{} ACCEPT [0:0]\n", self.parent), 1)
+    }
+
     fn table(&self, text: &str) -> Result<Table, HoldingError> {
-        // The reader wants a whole table: the chain that jumps is declared where it is a built-in one.
-        let whole = text.replacen("*filter\n", &format!("*filter\n:{} ACCEPT [0:0]\n", self.parent), 1);
-        let reading =
-            iptables_save::read(&whole, 0, self.table_family()).map_err(HoldingError::Unreadable)?;
+        let reading = iptables_save::read(&self.whole_table(text), 0, self.table_family())
+            .map_err(HoldingError::Unreadable)?;
         reading.tables.into_iter().next().ok_or_else(|| HoldingError::nothing(text))
     }
 
@@ -113,13 +123,13 @@ impl Place<'_> {
 
     /// Input of `iptables-restore --noflush` that makes what is there what is wanted, and what it does.
     pub(super) fn commands(&self, have: &Content, want: &Content) -> Result<(String, String), HoldingError> {
-        let (chain, allow) = (self.chain, self.allow());
+        let (chain, allow, tool) = (self.chain, self.allow(), self.tool());
         let (body, does) = match (have.as_deref(), want.as_deref()) {
             (Some(have), Some(want)) => match self.difference(have, want)? {
                 Some(found) => found,
-                None => (self.whole(have, want), format!("replace chain {chain}")),
+                None => (self.whole(have, want), format!("replace chain {chain} ({tool})")),
             },
-            (None, Some(want)) => (self.whole("", want), format!("make chain {chain}")),
+            (None, Some(want)) => (self.whole("", want), format!("make chain {chain} ({tool})")),
             (Some(have), None) => {
                 let jump = self.jump_line();
                 let jumps = have.lines().filter(|line| *line == jump);
@@ -132,7 +142,7 @@ impl Place<'_> {
                 {
                     body.push_str(&format!("{verb} {name}\n"));
                 }
-                (body, format!("remove chain {chain}"))
+                (body, format!("remove chain {chain} ({tool})"))
             }
             (None, None) => (String::new(), String::new()),
         };
@@ -184,9 +194,14 @@ impl Place<'_> {
             (true, false) => body.push_str(&format!("-D {} -j {}\n", self.parent, self.chain)),
             (true, true) | (false, false) => {}
         }
-        let jump = if wanted && !had { format!(", and the jump in {}", self.parent) } else { String::new() };
-        let does = format!("add {} and take away {} rules of chain {allow}{jump}", come.len(), gone.len());
-        Ok(Some((body, does)))
+        let jump = (wanted && !had).then(|| format!("put the jump into {} ({})", self.parent, self.tool()));
+        let mut does = Vec::new();
+        if !come.is_empty() || !gone.is_empty() {
+            let (come, gone, tool) = (come.len(), gone.len(), self.tool());
+            does.push(format!("add {come} and take away {gone} rules of chain {allow} ({tool})"));
+        }
+        does.extend(jump);
+        Ok(Some((body, does.join(", "))))
     }
 
     /// The source addresses that its rules accept by address.

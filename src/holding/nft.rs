@@ -47,16 +47,15 @@ impl Place<'_> {
 
     /// Whether both mean the same.
     pub(super) fn same(&self, have: &str, want: &str) -> Result<bool, HoldingError> {
+        if self.has_jump(have) != self.has_jump(want) {
+            return Ok(false);
+        }
         let (have, want) = (parsed(have)?, parsed(want)?);
         Ok(self.is_built_alike(&have, &want) && have.sets == want.sets)
     }
 
-    /// Whether chains, rules and sets are alike, whatever the sets hold.
+    /// Whether chains, rules and sets are alike, whatever the sets hold, and whoever jumps there.
     fn is_built_alike(&self, have: &Table, want: &Table) -> bool {
-        let jumps_to_ours = |table: &Table| {
-            let parent = self.parent.map(|(parent, _)| parent).unwrap_or_default();
-            table.chains.iter().any(|chain| chain.name.as_ref() == parent)
-        };
         let meaning = |table: &Table| -> BTreeMap<String, _> {
             let ours = |chain: &&Chain| self.parent.is_none() || chain.name.as_ref() == CHAIN;
             let of = |chain: &Chain| {
@@ -67,7 +66,6 @@ impl Place<'_> {
         };
         meaning(have) == meaning(want)
             && have.sets.keys().eq(want.sets.keys())
-            && jumps_to_ours(have) == jumps_to_ours(want)
             && have.dormant.unwrap_or(false) == want.dormant.unwrap_or(false)
     }
 
@@ -133,9 +131,16 @@ impl Place<'_> {
             within &= line.trim() != "}";
         }
         if self.has_jump(want) && !self.has_jump(have) {
-            text.push_str(&format!("insert rule {} {parent} jump {CHAIN}\n", self.named()));
+            text.push_str(&self.jump());
         }
         text
+    }
+
+    /// The command that puts the jump at the head of its chain.
+    fn jump(&self) -> String {
+        self.parent.map_or_else(String::new, |(parent, _)| {
+            format!("insert rule {} {parent} jump {CHAIN}\n", self.named())
+        })
     }
 
     fn has_jump(&self, text: &str) -> bool {
@@ -195,7 +200,22 @@ impl Place<'_> {
                 }),
             );
         }
-        Some((text, format!("add {come} and take away {gone} elements of {}", self.words())))
+        let mut does = Vec::new();
+        if come > 0 || gone > 0 {
+            does.push(format!("add {come} and take away {gone} elements of {}", self.words()));
+        }
+        match (self.has_jump(have), self.has_jump(want)) {
+            (false, true) => {
+                text.push_str(&self.jump());
+                does.push(format!("put the jump to {} in", self.words()));
+            }
+            (true, false) => {
+                text.push_str(&self.unjumped(have));
+                does.push(format!("take the jump to {} out", self.words()));
+            }
+            (true, true) | (false, false) => {}
+        }
+        Some((text, does.join(", ")))
     }
 
     /// Puts what is wanted into somebody's tables, in place of what is there, as loading it would.

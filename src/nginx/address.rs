@@ -65,6 +65,10 @@ impl Network {
     #[inline]
     pub fn read(text: &str) -> Option<Self> {
         let text = text.as_bytes();
+        // Nearly all lists are of addresses.
+        if let Some(address) = v4(text) {
+            return Some(Self { range: Range::V4((address, address)), has_host_bits: false });
+        }
         let slash = text.iter().position(|byte| *byte == b'/');
         let address = slash.map_or(text, |slash| text.get(..slash).unwrap_or_default());
         let length = match slash {

@@ -2,6 +2,7 @@
 
 use super::Words;
 use super::address::{Network, Range};
+use super::kept::Kept;
 use super::lexer::{End, Fault, Lexer, Token};
 use super::read::is_lua;
 use crate::prefix::PrefixSet;
@@ -13,7 +14,8 @@ pub fn are_alike(have: &str, want: &str) -> bool {
 }
 
 fn alike(have: &str, want: &str) -> Result<bool, Fault> {
-    let (mut left, mut right) = (Lexer::new(have), Lexer::new(want));
+    let kept = Kept::default();
+    let (mut left, mut right) = (Lexer::new(have, &kept), Lexer::new(want, &kept));
     loop {
         match (left.next()?, right.next()?) {
             (Token::Done, Token::Done) => return Ok(true),
@@ -38,7 +40,8 @@ fn alike(have: &str, want: &str) -> Result<bool, Fault> {
 /// The sources that a file names: whom its `allow` lines let in, and the addresses for which its `geo` blocks have a
 /// value. Of a text that nginx would refuse, those before the fault.
 pub fn sources(text: &str) -> PrefixSet {
-    let mut lexer = Lexer::new(text);
+    let kept = Kept::default();
+    let mut lexer = Lexer::new(text, &kept);
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     let mut is_geo = false;
     while let Ok(token) = lexer.next() {
@@ -46,7 +49,7 @@ pub fn sources(text: &str) -> PrefixSet {
             Token::Done => break,
             Token::Close => is_geo = false,
             Token::Statement { words, end: End::Brace, .. } => {
-                is_geo = words.first().is_some_and(|name| name == "geo");
+                is_geo = words.first().is_some_and(|name| *name == "geo");
                 if words.first().is_some_and(|name| is_lua(name)) && lexer.lua().is_err() {
                     break;
                 }
@@ -65,7 +68,7 @@ pub fn sources(text: &str) -> PrefixSet {
 fn named(words: &Words<'_>, is_geo: bool) -> Option<Range> {
     match &**words {
         [source, value] if is_geo => Network::read(source).filter(|_| !matches!(&**value, "" | "0")),
-        [name, source] if name == "allow" => Network::read(source),
+        [name, source] if *name == "allow" => Network::read(source),
         _ => None,
     }
     .map(|network| network.range)

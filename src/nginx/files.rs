@@ -3,11 +3,11 @@
 //! Reading a text shows which files it includes, so whoever has them is asked for them one after the other:
 //! a folder tree, or what `nginx -T` printed.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Glob;
+use super::kept::Kept;
 use super::lexer::{End, Lexer, Token};
 use super::read::{ReadError, is_lua};
 use crate::admission::Listing;
@@ -39,13 +39,15 @@ pub struct Files {
     included: BTreeMap<String, Result<Vec<u32>, String>>,
     /// What relative paths start with: the main file's folder and a slash.
     folder: String,
+    /// Words of the texts that stand for something else.
+    kept: Kept,
 }
 
 impl Files {
     /// One text alone, which includes nothing.
     pub fn single(name: &str, text: impl Into<Arc<str>>) -> Self {
         let listings = vec![Listing { name: name.to_owned(), text: text.into() }];
-        Self { listings, included: BTreeMap::new(), folder: folder(name).to_owned() }
+        Self { listings, included: BTreeMap::new(), folder: folder(name).to_owned(), kept: Kept::default() }
     }
 
     /// The main file by its path, and all that it includes.
@@ -76,6 +78,11 @@ impl Files {
     /// Each file with its path, the main file first.
     pub fn listings(&self) -> &[Listing] {
         &self.listings
+    }
+
+    /// Where words are kept that are made while the texts are read.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// What a path or pattern of `include` means.
@@ -149,12 +156,13 @@ fn folder(path: &str) -> &str {
 
 /// The paths and patterns that a text may include. Whether it does is for the reader to say: here only words are
 /// looked at, up to the first that is none.
-fn includes(text: &str) -> Vec<Cow<'_, str>> {
+fn includes(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if !text.contains("include") {
         return found;
     }
-    let mut lexer = Lexer::new(text);
+    let kept = Kept::default();
+    let mut lexer = Lexer::new(text, &kept);
     while let Ok(token) = lexer.next() {
         match token {
             Token::Done => break,
@@ -166,9 +174,9 @@ fn includes(text: &str) -> Vec<Cow<'_, str>> {
             }
             Token::Statement { words, end: End::Semicolon, .. } => {
                 if let [name, path] = &*words
-                    && name == "include"
+                    && *name == "include"
                 {
-                    found.push(path.clone());
+                    found.push((*path).to_owned());
                 }
             }
         }
@@ -232,8 +240,7 @@ struct Known<'t> {
 impl Known<'_> {
     fn learn(&mut self, text: &str) {
         for word in includes(text) {
-            let path =
-                if word.starts_with('/') { word.into_owned() } else { format!("{}{word}", self.folder) };
+            let path = if word.starts_with('/') { word } else { format!("{}{word}", self.folder) };
             if Glob::new(&path).is_none() {
                 self.single.insert(path);
             } else if self.globs.len() < GLOBS_MAX {

@@ -128,7 +128,7 @@ struct Table {
 /// How addresses are written.
 #[derive(Debug)]
 enum Form {
-    Networks(BTreeMap<Range, usize>),
+    Networks(Networks),
     /// And the default.
     Ranges(Ranges, Option<usize>),
 }
@@ -138,9 +138,38 @@ impl Default for Table {
         Self {
             values: vec![String::new()],
             known: BTreeMap::from([(String::new(), 0)]),
-            form: Form::Networks(BTreeMap::new()),
+            form: Form::Networks(Networks::default()),
             proxies: Vec::new(),
             is_recursive: false,
+        }
+    }
+}
+
+/// Networks with their values.
+#[derive(Debug, Default)]
+struct Networks {
+    v4: BTreeMap<Span<u32>, usize>,
+    v6: BTreeMap<Span<u128>, usize>,
+}
+
+impl Networks {
+    fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Gives a network a value; the one that it had.
+    fn give(&mut self, range: Range, value: usize) -> Option<usize> {
+        match range {
+            Range::V4(span) => self.v4.insert(span, value),
+            Range::V6(span) => self.v6.insert(span, value),
+        }
+    }
+
+    /// Takes a network's value away.
+    fn remove(&mut self, range: Range) -> Option<usize> {
+        match range {
+            Range::V4(span) => self.v4.remove(&span),
+            Range::V6(span) => self.v6.remove(&span),
         }
     }
 }
@@ -156,8 +185,8 @@ impl Table {
     fn entry(&mut self, entry: &Directive<'_>, remarks: &mut Vec<Remark>) -> Result<(), TableError> {
         let place = entry.place;
         let (key, value) = match &*entry.words {
-            [word] if word == "ranges" => return self.ranges(place),
-            [word] if word == "proxy_recursive" => {
+            ["ranges"] => return self.ranges(place),
+            ["proxy_recursive"] => {
                 self.is_recursive = true;
                 return Ok(());
             }
@@ -215,26 +244,14 @@ impl Table {
 
     fn v4(&self) -> Vec<(Span<u32>, usize)> {
         match &self.form {
-            Form::Networks(networks) => {
-                let own = networks.iter().filter_map(|(range, value)| match range {
-                    Range::V4(span) => Some((*span, *value)),
-                    Range::V6(_) => None,
-                });
-                longest(own.collect(), |(first, last)| last - first)
-            }
+            Form::Networks(networks) => longest(&networks.v4, |(first, last)| last - first),
             Form::Ranges(ranges, default) => ranges.table(default.unwrap_or_default()),
         }
     }
 
     fn v6(&self) -> Vec<(Span<u128>, usize)> {
         match &self.form {
-            Form::Networks(networks) => {
-                let own = networks.iter().filter_map(|(range, value)| match range {
-                    Range::V4(_) => None,
-                    Range::V6(span) => Some((*span, *value)),
-                });
-                longest(own.collect(), |(first, last)| last - first)
-            }
+            Form::Networks(networks) => longest(&networks.v6, |(first, last)| last - first),
             // They are looked up as 255.255.255.255, which no range can hold.
             Form::Ranges(_, default) => vec![((0, u128::MAX), default.unwrap_or_default())],
         }
@@ -243,14 +260,13 @@ impl Table {
 
 /// The value of each address: that of the smallest network which holds it; the first value where none does.
 fn longest<N: crate::prefix::span::Number>(
-    mut networks: Vec<(Span<N>, usize)>,
+    networks: &BTreeMap<Span<N>, usize>,
     size: impl Fn(Span<N>) -> N,
 ) -> Vec<(Span<N>, usize)> {
-    networks.sort_by_key(|(span, _)| size(*span));
-    networks.push(((N::MIN, N::MAX), 0));
-    let spans: Vec<Span<N>> = networks.iter().map(|(span, _)| *span).collect();
-    let decided = deciding(&spans).into_iter();
-    decided.map(|(span, of)| (span, networks.get(of).map_or(0, |(_, value)| *value))).collect()
+    let mut layers: Vec<(Span<N>, usize)> = networks.iter().map(|(span, value)| (*span, *value)).collect();
+    layers.sort_by_key(|(span, _)| size(*span));
+    layers.push(((N::MIN, N::MAX), 0));
+    deciding(layers)
 }
 
 /// A network of an entry. Here `255.255.255.255` is one.
@@ -278,7 +294,7 @@ fn remark(remarks: &mut Vec<Remark>, place: Place, text: String) {
 
 /// Gives networks a value, or takes it away; what is odd about it.
 fn by_network(
-    networks: &mut BTreeMap<Range, usize>,
+    networks: &mut Networks,
     key: &str,
     change: Change,
     place: Place,
@@ -291,8 +307,8 @@ fn by_network(
     let mut changed = None;
     for range in ranges {
         match change {
-            Change::Give(value) => changed = changed.max(networks.insert(range, value)),
-            Change::Delete if networks.remove(&range).is_none() => {
+            Change::Give(value) => changed = changed.max(networks.give(range, value)),
+            Change::Delete if networks.remove(range).is_none() => {
                 return Ok(Some(format!("`geo` has no network `{}` to delete", line(key))));
             }
             Change::Delete => {}

@@ -3,8 +3,7 @@
 //! It follows `ngx_conf_read_token`: what that refuses is refused here, by its rule. nginx documents none of it;
 //! the facts were seen by running it.
 
-use std::borrow::Cow;
-
+use super::kept::Kept;
 use super::{Words, lua};
 
 /// Bytes that nginx holds of a word or a comment; what is longer it refuses.
@@ -57,12 +56,19 @@ pub(super) struct Lexer<'t> {
     at: usize,
     line: u32,
     /// Kept between statements for its room.
-    words: Vec<Cow<'t, str>>,
+    words: Vec<&'t str>,
+    /// Where words are kept that stand for something else.
+    kept: &'t Kept,
 }
 
 impl<'t> Lexer<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { text, at: 0, line: 1, words: Vec::new() }
+    pub(super) fn new(text: &'t str, kept: &'t Kept) -> Self {
+        Self { text, at: 0, line: 1, words: Vec::new(), kept }
+    }
+
+    /// Where more words may be kept.
+    pub(super) fn kept(&self) -> &'t Kept {
+        self.kept
     }
 
     /// The line that is read.
@@ -159,7 +165,7 @@ impl<'t> Lexer<'t> {
             Some(b';' | b'{' | b' ' | b'\n') if length + 1 < WORD_BYTES_MAX => {
                 let word = self.text.get(self.at..self.at + length).unwrap_or_default();
                 self.at += length;
-                self.words.push(Cow::Borrowed(word));
+                self.words.push(word);
                 return Ok(());
             }
             _ => {}
@@ -207,7 +213,13 @@ impl<'t> Lexer<'t> {
         let raw = self.text.get(self.at..self.at + length).unwrap_or_default();
         self.count_lines(raw);
         self.at += length;
-        self.words.push(unescape(raw));
+        if raw.contains('\\') {
+            let (word, after) = self.kept.keep(unescape(raw));
+            self.words.push(word);
+            self.kept = after;
+        } else {
+            self.words.push(raw);
+        }
     }
 
     fn count_lines(&mut self, text: &str) {
@@ -265,10 +277,7 @@ fn winding(rest: &[u8], from: usize) -> Option<usize> {
 }
 
 /// What a word stands for: some escapes are resolved, others stay as they are, for regular expressions.
-fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.as_bytes().contains(&b'\\') {
-        return Cow::Borrowed(raw);
-    }
+fn unescape(raw: &str) -> String {
     let mut word = String::with_capacity(raw.len());
     let mut characters = raw.chars();
     while let Some(c) = characters.next() {
@@ -285,7 +294,7 @@ fn unescape(raw: &str) -> Cow<'_, str> {
             None => word.push('\\'),
         }
     }
-    Cow::Owned(word)
+    word
 }
 
 #[cfg(test)]
@@ -293,7 +302,8 @@ mod tests {
     use super::*;
 
     fn statements(text: &str) -> Result<Vec<Vec<String>>, Fault> {
-        let mut lexer = Lexer::new(text);
+        let kept = Kept::default();
+        let mut lexer = Lexer::new(text, &kept);
         let mut found = Vec::new();
         loop {
             match lexer.next()? {
@@ -367,7 +377,8 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_first_words() {
-        let mut lexer = Lexer::new("# one\na\n'b\nc'\n;\n d;");
+        let kept = Kept::default();
+        let mut lexer = Lexer::new("# one\na\n'b\nc'\n;\n d;", &kept);
         let mut lines = Vec::new();
         while let Token::Statement { line, .. } = lexer.next().unwrap() {
             lines.push(line);

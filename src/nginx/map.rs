@@ -174,11 +174,11 @@ impl Map {
     fn entry(&mut self, entry: &Directive<'_>) -> Result<(), TableError> {
         let place = entry.place;
         let (key, value) = match &*entry.words {
-            [word] if word == "hostnames" => {
+            ["hostnames"] => {
                 self.has_hostnames = true;
                 return Ok(());
             }
-            [word] if word == "volatile" => {
+            ["volatile"] => {
                 self.is_volatile = true;
                 return Ok(());
             }

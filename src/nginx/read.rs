@@ -3,6 +3,7 @@
 //! It reads what nginx reads, and refuses what nginx refuses for its form. Which directives there are and what
 //! they may have is not looked at here: modules bring their own.
 
+use super::kept::Kept;
 use super::lexer::{End, Fault, Lexer, Token};
 use super::{Config, Directive, Files, Glob, Place, Remark, Words};
 use crate::plain::line;
@@ -49,7 +50,14 @@ impl ReadError {
 
 /// Reads a configuration.
 pub fn read(files: &Files) -> Result<Config<'_>, ReadError> {
-    let mut reader = Reader { files, open: Vec::new(), remarks: Vec::new(), directives: 0, inclusions: 0 };
+    let mut reader = Reader {
+        files,
+        open: Vec::new(),
+        remarks: Vec::new(),
+        directives: 0,
+        inclusions: 0,
+        kept: files.kept(),
+    };
     let mut directives = Vec::new();
     reader.file(0, Inside { kind: Kind::Directives, depth: 0, until: Until::FileEnds }, &mut directives)?;
     Ok(Config { directives, remarks: reader.remarks })
@@ -107,6 +115,8 @@ struct Reader<'t> {
     remarks: Vec<Remark>,
     directives: usize,
     inclusions: usize,
+    /// Where words are kept that stand for something else.
+    kept: &'t Kept,
 }
 
 impl<'t> Reader<'t> {
@@ -115,12 +125,13 @@ impl<'t> Reader<'t> {
         let text = usize::try_from(file).ok().and_then(|index| self.files.listings().get(index));
         let text = text.map_or("", |listing| &*listing.text);
         self.open.push(file);
-        let mut lexer = Lexer::new(text);
+        let mut lexer = Lexer::new(text, self.kept);
         if text.starts_with('\u{feff}') {
             let help = "take it away; nginx refuses the file with it";
             return Err(self.error(1, "the file starts with a byte order mark".to_owned(), help));
         }
         self.level(&mut lexer, inside, out)?;
+        self.kept = lexer.kept();
         self.open.pop();
         Ok(())
     }
@@ -146,7 +157,7 @@ impl<'t> Reader<'t> {
             };
             let place = Place { file, line };
             self.count(line)?;
-            let name = words.first().map_or("", |word| &**word);
+            let name = words.first().map_or("", |word| word);
             let block = match end {
                 _ if name == "include" && inside.kind != Kind::Data => {
                     let files = self.include(&words, end, place, inside)?;
@@ -186,14 +197,14 @@ impl<'t> Reader<'t> {
         kind: Kind,
         depth: usize,
         line: u32,
-    ) -> Result<Vec<Directive<'t>>, ReadError> {
+    ) -> Result<Box<[Directive<'t>]>, ReadError> {
         if depth > DEPTH_MAX {
             let help = "no configuration needs as many; look for braces that are not closed";
             return Err(self.error(line, format!("more than {DEPTH_MAX} blocks within each other"), help));
         }
         let mut directives = Vec::new();
         self.level(lexer, Inside { kind, depth, until: Until::BlockEnds }, &mut directives)?;
-        Ok(directives)
+        Ok(directives.into())
     }
 
     /// A directive whose block is a program: it is kept as its last word.

@@ -8,18 +8,38 @@ use std::collections::BinaryHeap;
 
 use super::span::{Number, Span};
 
-/// Cuts the space where another interval decides. `spans` are in order of precedence; each answer has the index
-/// of the interval that decides there. What no interval holds is left out. The answers are ascending and
-/// disjoint, and neighbours of one interval are joined.
+/// Cuts the space where another interval decides. `layers` are in order of precedence, each with what tells it
+/// from others. The answers are ascending and disjoint, and neighbours that nothing tells apart are joined. What no
+/// interval holds is left out.
 ///
-/// It costs as much as sorting.
-pub(crate) fn deciding<N: Number>(spans: &[Span<N>]) -> Vec<(Span<N>, usize)> {
-    let mut order: Vec<(N, N, usize)> =
-        spans.iter().enumerate().map(|(index, (first, last))| (*first, *last, index)).collect();
-    if !order.is_sorted() {
-        order.sort_unstable();
+/// It costs as much as sorting; lists that ascend already, with or without an end that holds everything, are not
+/// sorted.
+pub(crate) fn deciding<N: Number, T: Copy + PartialEq>(mut layers: Vec<(Span<N>, T)>) -> Vec<(Span<N>, T)> {
+    // What holds everything hides all that comes after it, and shows wherever nothing comes before it.
+    let ground = layers.iter().position(|(span, _)| *span == (N::MIN, N::MAX));
+    let ground = ground.and_then(|at| layers.drain(at..).next());
+    if !layers.is_sorted_by(|(before, _), (after, _)| before.1 < after.0) {
+        layers = swept(&layers);
     }
-    let mut decided: Vec<(Span<N>, usize)> = Vec::with_capacity(order.len());
+    if let Some((_, tag)) = ground {
+        layers = filled(&layers, tag);
+    }
+    layers.dedup_by(|one, open| {
+        let joins = open.1 == one.1 && open.0.1.after() == Some(one.0.0);
+        if joins {
+            open.0.1 = one.0.1;
+        }
+        joins
+    });
+    layers
+}
+
+/// The same for any list, by a sweep.
+fn swept<N: Number, T: Copy>(layers: &[(Span<N>, T)]) -> Vec<(Span<N>, T)> {
+    let mut order: Vec<(N, N, usize)> =
+        layers.iter().enumerate().map(|(index, ((first, last), _))| (*first, *last, index)).collect();
+    order.sort_unstable();
+    let mut decided = Vec::with_capacity(order.len());
     // What holds the address that the sweep is at, or held one before it.
     let mut open: BinaryHeap<Reverse<(usize, N)>> = BinaryHeap::new();
     let mut coming = order.into_iter().peekable();
@@ -40,36 +60,46 @@ pub(crate) fn deciding<N: Number>(spans: &[Span<N>]) -> Vec<(Span<N>, usize)> {
             continue;
         };
         let end = next.and_then(Number::before).map_or(*last, |before| before.min(*last));
-        push(&mut decided, (at, end), *index);
+        decided.extend(layers.get(*index).map(|(_, tag)| ((at, end), *tag)));
         let Some(after) = end.after() else { return decided };
         at = after;
     }
 }
 
-/// Adds an interval, joined to the one before where nothing tells them apart.
-fn push<N: Number>(decided: &mut Vec<(Span<N>, usize)>, span: Span<N>, index: usize) {
-    match decided.last_mut() {
-        Some((open, of)) if *of == index && open.1.after() == Some(span.0) => open.1 = span.1,
-        _ => decided.push((span, index)),
+/// Sorted, disjoint pieces, and another wherever they leave a gap.
+fn filled<N: Number, T: Copy>(pieces: &[(Span<N>, T)], ground: T) -> Vec<(Span<N>, T)> {
+    let mut all = Vec::with_capacity(pieces.len().saturating_mul(2).saturating_add(1));
+    let mut at = Some(N::MIN);
+    for (span, tag) in pieces {
+        let gap = at.zip(span.0.before()).filter(|(from, to)| from <= to);
+        all.extend(gap.map(|gap| (gap, ground)));
+        all.push((*span, *tag));
+        at = span.1.after();
     }
+    all.extend(at.map(|from| ((from, N::MAX), ground)));
+    all
 }
 
 /// The parts of sorted, disjoint pieces that lie within sorted, disjoint intervals.
-pub(crate) fn within<N: Number, T: Copy>(pieces: &[(Span<N>, T)], within: &[Span<N>]) -> Vec<(Span<N>, T)> {
-    let mut found = Vec::new();
+pub(crate) fn within<N: Number, T: Copy>(
+    pieces: &[(Span<N>, T)],
+    within: &[Span<N>],
+) -> impl Iterator<Item = (Span<N>, T)> {
     let (mut pieces, mut within) = (pieces.iter().peekable(), within.iter().peekable());
-    while let (Some(((first, last), of)), Some((from, to))) = (pieces.peek(), within.peek()) {
-        let (start, end) = (*first.max(from), *last.min(to));
-        if start <= end {
-            found.push(((start, end), *of));
+    std::iter::from_fn(move || {
+        while let (Some(((first, last), tag)), Some((from, to))) = (pieces.peek(), within.peek()) {
+            let span = (*first.max(from), *last.min(to));
+            if last < to {
+                pieces.next();
+            } else {
+                within.next();
+            }
+            if span.0 <= span.1 {
+                return Some((span, *tag));
+            }
         }
-        if last < to {
-            pieces.next();
-        } else {
-            within.next();
-        }
-    }
-    found
+        None
+    })
 }
 
 #[cfg(test)]
@@ -80,14 +110,26 @@ mod tests {
 
     #[test]
     fn the_first_that_holds_an_address_decides() {
-        let spans = [(10, 19), (0, 100), (15, 30), (u32::MAX, u32::MAX), (0, u32::MAX)];
-        let found = deciding(&spans);
+        const END: u32 = u32::MAX;
+        let layers = [((10, 19), 'a'), ((0, 100), 'b'), ((15, 30), 'c'), ((END, END), 'd'), ((0, END), 'e')];
         assert_eq!(
-            found,
-            [((0, 9), 1), ((10, 19), 0), ((20, 100), 1), ((101, u32::MAX - 1), 4), ((u32::MAX, u32::MAX), 3)]
+            deciding([&layers[..], &[((0, 5), 'f'), ((0, END), 'g')]].concat()),
+            [((0, 9), 'b'), ((10, 19), 'a'), ((20, 100), 'b'), ((101, END - 1), 'e'), ((END, END), 'd')]
         );
-        assert_eq!(deciding::<u32>(&[]), []);
-        assert_eq!(deciding(&[(5_u128, 5)]), [((5, 5), 0)]);
+        assert_eq!(deciding::<u32, char>(Vec::new()), []);
+        assert_eq!(deciding(vec![((5_u128, 5), 'a')]), [((5, 5), 'a')]);
+    }
+
+    #[test]
+    fn what_ascends_is_joined_where_nothing_tells_it_apart() {
+        let ascending = vec![((1_u32, 2), 'a'), ((3, 4), 'a'), ((6, 7), 'a'), ((8, 8), 'b')];
+        let joined = [((1, 4), 'a'), ((6, 7), 'a'), ((8, 8), 'b')];
+        assert_eq!(deciding(ascending.clone()), joined);
+        let grounded = deciding([&ascending[..], &[((0, u32::MAX), 'b')]].concat());
+        assert_eq!(
+            grounded,
+            [((0, 0), 'b'), ((1, 4), 'a'), ((5, 5), 'b'), ((6, 7), 'a'), ((8, u32::MAX), 'b')]
+        );
     }
 
     #[test]
@@ -95,7 +137,7 @@ mod tests {
         let pieces = [((0_u32, 9), 'a'), ((10, 19), 'b'), ((30, u32::MAX), 'c')];
         let intervals = [(5, 12), (14, 14), (19, 40), (u32::MAX, u32::MAX)];
         assert_eq!(
-            within(&pieces, &intervals),
+            within(&pieces, &intervals).collect::<Vec<_>>(),
             [
                 ((5, 9), 'a'),
                 ((10, 12), 'b'),
@@ -109,13 +151,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_looking_at_each_in_turn_gives(spans in prop::collection::vec((0_u32..60, 0_u32..20), 0..40)) {
-            let spans: Vec<_> = spans.into_iter().map(|(first, more)| (first, first.saturating_add(more))).collect();
-            let found = deciding(&spans);
-            for address in 0..90 {
-                let wanted = spans.iter().position(|(first, last)| *first <= address && address <= *last);
-                let got = found.iter().find(|((first, last), _)| *first <= address && address <= *last);
-                prop_assert_eq!(got.map(|(_, index)| *index), wanted);
+        fn it_is_what_looking_at_each_in_turn_gives(
+            spans in prop::collection::vec((0_u32..60, 0_u32..20, 0..6), 0..40),
+            ground in 0_usize..60,
+            is_sorted in any::<bool>(),
+        ) {
+            let mut layers: Vec<_> =
+                spans.into_iter().map(|(first, more, tag)| ((first, first.saturating_add(more)), tag)).collect();
+            if is_sorted {
+                layers.sort_unstable();
+                layers.dedup_by(|after, before| after.0.0 <= before.0.1);
+            }
+            if ground < layers.len() {
+                layers.insert(ground, ((0, u32::MAX), 9));
+            }
+            let holds = |(first, last): (u32, u32), address| first <= address && address <= last;
+            let found = deciding(layers.clone());
+            for address in (0..90).chain([u32::MAX]) {
+                let wanted = layers.iter().find(|(span, _)| holds(*span, address));
+                let got = found.iter().find(|(span, _)| holds(*span, address));
+                prop_assert_eq!(got.map(|(_, tag)| *tag), wanted.map(|(_, tag)| *tag));
             }
             for pair in found.windows(2) {
                 prop_assert!(pair[0].0.1 < pair[1].0.0);

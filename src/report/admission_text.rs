@@ -29,31 +29,40 @@ pub fn admission(
     describe: Describe<'_>,
 ) -> String {
     let mut text = heading(question);
-    for family in [Family::V4, Family::V6] {
-        let _ = writeln!(text, "\n{}", if family == Family::V4 { "IPv4" } else { "IPv6" });
-        let of_family = |one: &&Decided| one.first.is_ipv4() == (family == Family::V4);
-        let groups = groups(admission.decided.iter().filter(of_family));
-        let (admitted, refused): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|group| group.ruling == Ruling::Accept);
+    let split = admission.decided.partition_point(|one| one.first.is_ipv4());
+    for family in Family::ALL {
+        let _ = writeln!(text, "\n{family}");
+        let (v4, v6) = admission.decided.split_at(split);
+        let decided = if family == Family::V4 { v4 } else { v6 };
+        let admitted = || decided.iter().filter(|one| one.ruling == Ruling::Accept);
+        let refused = || decided.iter().filter(|one| one.ruling != Ruling::Accept);
+        let (admitting, refusing) = (rules(admitted()), rules(refused()));
         let between = admission.possibly.difference(&admission.surely).only(family);
-        if admitted.is_empty() && between.is_empty() {
-            text.push_str("  nobody is admitted\n");
-        } else if !admitted.is_empty() {
+        if admitting > 0 {
             text.push_str("  admitted\n");
+        } else if between.is_empty() {
+            text.push_str("  nobody is admitted\n");
         }
-        if admitted.len() > RULES_MAX {
-            by_many(&admitted, &mut text);
+        if admitting > RULES_MAX {
+            by_many(admitting, &admission.surely.only(family), &mut text);
         } else {
-            for group in &admitted {
-                wrapped(&group.ranges, &mut text);
+            for group in groups(admitted(), usize::MAX) {
+                wrapped(group.ranges, &mut text);
                 text.push_str(&decided_by("by", group.rule, describe, 6));
             }
         }
         if !between.is_empty() {
             text.push_str("  undetermined\n");
-            wrapped(&between.ranges().collect::<Vec<_>>(), &mut text);
+            wrapped(between.ranges(), &mut text);
         }
-        refusals(&refused, describe, &mut text);
+        if refusing > 0 {
+            text.push_str("  refused\n");
+        }
+        if refusing > RULES_MAX {
+            by_many(refusing, &admission.possibly.complement().only(family), &mut text);
+        } else {
+            refusals(&groups(refused(), REFUSED_MAX), describe, &mut text);
+        }
     }
     if let Some(change) = plan {
         drift_text::plan("the plan,", change, &mut text);
@@ -66,19 +75,43 @@ pub fn admission(
 struct Group {
     rule: Option<RuleId>,
     ruling: Ruling,
+    /// The first of them.
     ranges: Vec<(IpAddr, IpAddr)>,
+    /// How many there are.
+    count: usize,
 }
 
-/// By rule, in the order of their first addresses.
-fn groups<'a>(decided: impl Iterator<Item = &'a Decided>) -> Vec<Group> {
+/// How many rules decide.
+fn rules<'a>(decided: impl Iterator<Item = &'a Decided>) -> usize {
+    let mut rules = Vec::new();
+    for one in decided {
+        if rules.last() != Some(&one.rule) {
+            rules.push(one.rule);
+        }
+    }
+    rules.sort_unstable();
+    rules.dedup();
+    rules.len()
+}
+
+/// By rule, in the order of their first addresses; of each as many ranges as are wanted.
+fn groups<'a>(decided: impl Iterator<Item = &'a Decided>, most: usize) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut known = HashMap::new();
+    let mut last = None;
     for one in decided {
-        let at = *known.entry((one.rule, one.ruling)).or_insert_with(|| {
-            groups.push(Group { rule: one.rule, ruling: one.ruling, ranges: Vec::new() });
-            groups.len().saturating_sub(1)
-        });
-        if let Some(group) = groups.get_mut(at) {
+        // One rule often decides all the ranges between those of others.
+        let at = match last {
+            Some((key, at)) if key == (one.rule, one.ruling) => at,
+            _ => *known.entry((one.rule, one.ruling)).or_insert_with(|| {
+                groups.push(Group { rule: one.rule, ruling: one.ruling, ranges: Vec::new(), count: 0 });
+                groups.len().saturating_sub(1)
+            }),
+        };
+        last = Some(((one.rule, one.ruling), at));
+        let Some(group) = groups.get_mut(at) else { continue };
+        group.count = group.count.saturating_add(1);
+        if group.ranges.len() < most {
             group.ranges.push((one.first, one.last));
         }
     }
@@ -86,10 +119,8 @@ fn groups<'a>(decided: impl Iterator<Item = &'a Decided>) -> Vec<Group> {
 }
 
 /// What very many rules decide, as the fewest ranges.
-fn by_many(groups: &[Group], text: &mut String) {
-    let ranges = groups.iter().flat_map(|group| &group.ranges).copied();
-    wrapped(&PrefixSet::from_ranges(ranges).ranges().collect::<Vec<_>>(), text);
-    let count = groups.len();
+fn by_many(count: usize, sources: &PrefixSet, text: &mut String) {
+    wrapped(sources.ranges(), text);
     let _ = writeln!(
         text,
         "      by {count} rules: `--format json` names each, and `--source ADDRESS` the one for an address"
@@ -98,17 +129,10 @@ fn by_many(groups: &[Group], text: &mut String) {
 
 /// Who is refused. One rule's sources are everybody else where all others are written out.
 fn refusals(refused: &[Group], describe: Describe<'_>, text: &mut String) {
-    if !refused.is_empty() {
-        text.push_str("  refused\n");
-    }
-    if refused.len() > RULES_MAX {
-        by_many(refused, text);
-        return;
-    }
-    let largest = refused.iter().map(|group| group.ranges.len()).max().unwrap_or(0);
-    let is_long = |group: &&Group| group.ranges.len() > REFUSED_MAX;
+    let largest = refused.iter().map(|group| group.count).max().unwrap_or(0);
+    let is_long = |group: &&Group| group.count > REFUSED_MAX;
     let long = refused.iter().filter(is_long).count();
-    let mut others = refused.iter().filter(|group| group.ranges.len() == largest);
+    let mut others = refused.iter().filter(|group| group.count == largest);
     let rest = match (others.next(), others.next()) {
         (Some(only), None) if long <= 1 && largest > 1 => only.rule,
         _ => None,
@@ -117,32 +141,38 @@ fn refusals(refused: &[Group], describe: Describe<'_>, text: &mut String) {
         if group.rule.is_some() && group.rule == rest {
             text.push_str("    everybody else\n");
         } else if is_long(&group) {
-            let _ = writeln!(text, "    {} ranges", group.ranges.len());
+            let _ = writeln!(text, "    {} ranges", group.count);
         } else {
-            wrapped(&group.ranges, text);
+            wrapped(group.ranges.iter().copied(), text);
         }
         text.push_str(&decided_by(did(group.ruling), group.rule, describe, 6));
     }
 }
 
 /// Ranges, as many a line as fit.
-fn wrapped(ranges: &[(IpAddr, IpAddr)], text: &mut String) {
-    let mut row = String::from("   ");
-    for (number, (first, last)) in ranges.iter().enumerate() {
-        let mut one = range(*first, *last);
-        if one.ends_with("/0") {
-            one = format!("everybody ({one})");
-        }
+fn wrapped(ranges: impl IntoIterator<Item = (IpAddr, IpAddr)>, text: &mut String) {
+    let mut begin = text.len();
+    let mut one = String::new();
+    text.push_str("   ");
+    for (number, (first, last)) in ranges.into_iter().enumerate() {
+        one.clear();
+        let _ = match Prefix::between(first, last) {
+            Some(all) if all.length() == 0 => write!(one, "everybody ({all})"),
+            Some(prefix) => write!(one, "{}", prefix.short()),
+            None => write!(one, "{first}-{last}"),
+        };
         if number > 0 {
-            row.push(',');
+            text.push(',');
         }
-        if number > 0 && row.len().saturating_add(one.len()) > COLUMNS_MAX {
-            let _ = writeln!(text, "{row}");
-            "   ".clone_into(&mut row);
+        if number > 0 && text.len().saturating_sub(begin).saturating_add(one.len()) > COLUMNS_MAX {
+            text.push('\n');
+            begin = text.len();
+            text.push_str("   ");
         }
-        let _ = write!(row, " {one}");
+        text.push(' ');
+        text.push_str(&one);
     }
-    let _ = writeln!(text, "{row}");
+    text.push('\n');
 }
 
 /// The rule below what it decides: its place on one line, its text on the next.
@@ -322,12 +352,8 @@ fn ranges(set: &PrefixSet) -> String {
 
 /// A prefix where it is one, else first and last.
 pub fn range(first: IpAddr, last: IpAddr) -> String {
-    if first == last {
-        return first.to_string();
-    }
-    let only: Vec<Prefix> = PrefixSet::between(first, last).to_prefixes();
-    match only.as_slice() {
-        [one] => one.to_string(),
-        _ => format!("{first}-{last}"),
+    match Prefix::between(first, last) {
+        Some(prefix) => prefix.short().to_string(),
+        None => format!("{first}-{last}"),
     }
 }

@@ -364,7 +364,7 @@ fn decided<N: Number>(
     within: &[(N, N)],
     ruling: Ruling,
 ) -> Vec<Decided> {
-    first::within(pieces, within).into_iter().map(|(span, rule)| Decided::over(span, ruling, rule)).collect()
+    first::within(pieces, within).map(|(span, rule)| Decided::over(span, ruling, rule)).collect()
 }
 
 /// Conditions that matter, each with its sources. Of many the rest is told as one.

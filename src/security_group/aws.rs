@@ -11,9 +11,10 @@ mod list;
 
 use std::collections::BTreeMap;
 
-use super::json::{Json, Object, Source, WHOLE, shown};
+use super::json::{Object, Source, WHOLE};
 use super::{Cut, Groups, Members, Place, ReadError};
 use crate::admission::Listing;
+use crate::json::{Json, shown};
 use join::Gathered;
 
 /// A listing, and what is known of it besides its text.

@@ -1,57 +1,14 @@
-//! JSON that knows its lines: what the AWS command line prints, read in one pass.
+//! What the AWS command line prints: JSON whose objects and keys know their line, read in one pass.
 //!
-//! Keys are parts of the text, so that they tell where they stand. Whoever asks for a value names its type; another
+//! Whoever asks for a value names its type; another
 //! one is an error with its line. Keys that nobody asks for are tolerated.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::{Place, ReadError};
 use crate::admission::Listing;
+use crate::json::{Json, shown};
 use crate::plain::line;
-
-/// Most characters of a text that a message shows.
-const SHOWN_MAX: usize = 60;
-/// Objects of more keys than these are searched for twins by a set.
-const FEW_KEYS: usize = 24;
-
-/// A value, borrowed where nothing is escaped.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json<'a> {
-    Null,
-    Flag(bool),
-    Number(i64),
-    /// A number that is no port, no count and no rule's number.
-    OtherNumber,
-    Text(Cow<'a, str>),
-    List(Vec<Json<'a>>),
-    Object(Entries<'a>),
-}
-
-/// What an object holds, in its order.
-pub(super) type Entries<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
-
-impl Json<'_> {
-    /// Whether it is a list that has something.
-    pub(super) fn is_filled_list(&self) -> bool {
-        matches!(self, Json::List(items) if !items.is_empty())
-    }
-
-    fn kind(&self) -> &'static str {
-        match self {
-            Json::Null => "nothing",
-            Json::Flag(_) => "true or false",
-            Json::Number(_) | Json::OtherNumber => "a number",
-            Json::Text(_) => "a text",
-            Json::List(_) => "a list",
-            Json::Object(_) => "an object",
-        }
-    }
-}
 
 /// A listing, and where its lines end.
 pub(super) struct Source<'a> {
@@ -113,15 +70,6 @@ impl<'a> Source<'a> {
 /// What to do about a text that is no listing.
 pub(super) const WHOLE: &str =
     "give the whole output of `aws ec2 describe-… --output json`, without `--query`";
-
-/// A text within a message: harmless, and not too long.
-pub(super) fn shown(text: &str) -> String {
-    let text = line(text);
-    match text.char_indices().nth(SHOWN_MAX) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
-}
 
 /// An object of a listing.
 #[derive(Clone, Copy)]
@@ -255,79 +203,6 @@ impl<'t, 'a> Object<'t, 'a> {
             }
         };
         items.iter().map(object).collect()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
-    }
-}
-
-/// A key, borrowed where nothing is escaped.
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Json<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Flag(flag))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
-        Ok(i64::try_from(number).map_or(Json::OtherNumber, Json::Number))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Json<'de>, E> {
-        Ok(Json::OtherNumber)
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
-        let mut found = Vec::new();
-        while let Some(item) = items.next_element()? {
-            found.push(item);
-        }
-        Ok(Json::List(found))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
-        let mut found: Entries<'de> = Vec::new();
-        while let Some((Key(key), value)) = entries.next_entry::<Key<'de>, Json<'de>>()? {
-            if found.len() < FEW_KEYS && found.iter().any(|(known, _)| *known == key) {
-                return Err(A::Error::custom(format!("`{}` is given twice", shown(&key))));
-            }
-            found.push((key, value));
-        }
-        if found.len() > FEW_KEYS {
-            let mut known = HashSet::with_capacity(found.len());
-            if let Some((twin, _)) = found.iter().find(|(key, _)| !known.insert(key.as_ref())) {
-                return Err(A::Error::custom(format!("`{}` is given twice", shown(twin))));
-            }
-        }
-        Ok(Json::Object(found))
     }
 }
 

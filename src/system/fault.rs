@@ -5,15 +5,26 @@
 //! there instead, and `name:stop` holds the program until it is sent SIGCONT. Without the feature nothing of this is
 //! compiled in.
 
-/// All points, in the order in which an apply reaches them.
-pub const POINTS: [&str; 7] = [
+/// All points, in the order in which an apply with `--confirm` reaches them; those of files more than once.
+pub const POINTS: [&str; 18] = [
+    "apply-checked",
+    "apply-armed",
     "durable-written",
     "durable-renamed",
+    "apply-journalled",
+    "apply-step",
     "installed-written",
     "installed-renamed",
     "nginx-written",
     "nginx-tested",
     "nginx-reloaded",
+    "apply-stepped",
+    "apply-verified",
+    "apply-waiting",
+    "keep-removed",
+    "restore-noted",
+    "restore-step",
+    "restore-done",
 ];
 
 /// A step that failed because a test wanted it.

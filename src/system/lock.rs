@@ -5,6 +5,8 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use rustix::io::{FdFlags, fcntl_setfd};
+
 use super::durable::{DurableError, PRIVATE, refused};
 
 /// Most bytes of what a holder says of itself.
@@ -65,7 +67,25 @@ pub fn holder(path: &Path) -> Option<String> {
     }
 }
 
+/// Whether programs that are started meanwhile hold a lock as well, until they end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Children {
+    /// They do: who comes next waits for them, should we be killed.
+    Hold,
+    /// They don't: a lock begins like this.
+    LetGo,
+}
+
 impl FileLock {
+    /// Lets programs that are started from now on hold the lock too, or not.
+    pub fn share(&self, children: Children) -> io::Result<()> {
+        let flags = match children {
+            Children::Hold => FdFlags::empty(),
+            Children::LetGo => FdFlags::CLOEXEC,
+        };
+        Ok(fcntl_setfd(&self.file, flags)?)
+    }
+
     /// Whether the file is still at `path`: removing it is a way to tell its holder to end.
     pub fn is_at(&self, path: &Path) -> bool {
         is_still_there(&self.file, path)
@@ -115,6 +135,30 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(!second.is_at(&path));
         assert!(matches!(try_lock(&path, "third").unwrap(), Attempt::Held(_)));
+    }
+
+    #[test]
+    fn a_program_that_we_started_holds_it_where_it_is_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let start = || crate::system::command("sleep").arg("600").spawn().unwrap();
+        let Attempt::Held(ours) = try_lock(&path, "ours").unwrap() else { panic!() };
+        let mut apart = start();
+        ours.share(Children::Hold).unwrap();
+        let mut together = start();
+        ours.share(Children::LetGo).unwrap();
+        drop(ours);
+        assert!(holder(&path).is_some());
+        together.kill().unwrap();
+        together.wait().unwrap();
+        // Programs of other tests that start at the same time hold it too, for a while.
+        let begun = std::time::Instant::now();
+        while holder(&path).is_some() && begun.elapsed().as_secs() < 30 {
+            std::thread::yield_now();
+        }
+        assert_eq!(holder(&path), None);
+        apart.kill().unwrap();
+        apart.wait().unwrap();
     }
 
     #[test]

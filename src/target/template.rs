@@ -110,8 +110,9 @@ impl Templates {
             return Err(TemplateError::LeftOut { name, value });
         }
         for (key, value) in values {
-            if let Some((before, after)) = mark(key, value).and_then(|mark| text.split_once(&mark)) {
-                text = [before, value, after].concat();
+            if let Some((at, mark)) = mark(key, value).and_then(|mark| Some((text.find(&mark)?, mark))) {
+                text.reserve_exact(value.len());
+                text.replace_range(at..at.saturating_add(mark.len()), value);
             }
         }
         Ok(text)

@@ -9,9 +9,10 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "diagnostic",
     "plain",
+    "json",
     "prefix",
     "instant",
     "yaml",

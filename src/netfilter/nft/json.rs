@@ -11,12 +11,13 @@ use serde_json::value::RawValue;
 
 use super::elements::{Gathered, Holds, Shape, v4_prefix};
 use super::fields::kinds_of;
-use super::json_tree::{Json, entry, expression, statements};
+use super::json_tree::{entry, expression, statements};
 use super::lexer::ends_of_lines;
 use super::lower::{Builder, Tables};
 use super::object::{self, BaseTree};
 use super::values::Kind;
 use super::{Place, ReadError, RuleTree, error};
+use crate::json::{Entries, Json, Key, given_twice, no_twins};
 use crate::netfilter::{Reading, Remark, TableFamily};
 
 /// Reads the JSON that `nft -j list ruleset` prints.
@@ -74,11 +75,13 @@ impl<'de> Visitor<'de> for Objects {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(key) = entries.next_key::<Json<'de>>()? {
-            if key.text() == Some("nftables") {
+        while let Some(Key(key)) = entries.next_key()? {
+            if key != "nftables" {
+                entries.next_value::<IgnoredAny>()?;
+            } else if found.is_none() {
                 found = Some(entries.next_value()?);
             } else {
-                entries.next_value::<IgnoredAny>()?;
+                return Err(given_twice(&key));
             }
         }
         Ok(found)
@@ -87,7 +90,7 @@ impl<'de> Visitor<'de> for Objects {
 
 /// One member: its only key, and for a set its elements unread.
 struct Member<'a> {
-    kind: Json<'a>,
+    kind: Cow<'a, str>,
     value: Json<'a>,
     elements: Option<&'a RawValue>,
 }
@@ -111,11 +114,11 @@ impl<'de> Visitor<'de> for MemberSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(kind) = entries.next_key::<Json<'de>>()? {
+        while let Some(Key(kind)) = entries.next_key()? {
             if found.is_some() {
                 return Err(serde::de::Error::custom("more than one object in one"));
             }
-            if matches!(kind.text(), Some("set" | "map")) {
+            if matches!(&*kind, "set" | "map") {
                 let (value, elements) = entries.next_value_seed(SetSeed)?;
                 found = Some(Member { kind, value, elements });
             } else {
@@ -145,16 +148,17 @@ impl<'de> Visitor<'de> for SetSeed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let (mut found, mut elements) = (Vec::new(), None);
-        while let Some(key) = entries.next_key::<Json<'de>>()? {
-            match key {
-                Json::Text(name) if name == "elem" => elements = Some(entries.next_value()?),
-                Json::Text(name) => found.push((name, entries.next_value()?)),
-                _ => {
-                    entries.next_value::<IgnoredAny>()?;
-                }
+        let (mut found, mut elements) = (Entries::new(), None);
+        while let Some(Key(key)) = entries.next_key()? {
+            if key != "elem" {
+                found.push((key, entries.next_value()?));
+            } else if elements.is_none() {
+                elements = Some(entries.next_value()?);
+            } else {
+                return Err(given_twice(&key));
             }
         }
+        no_twins(&found)?;
         Ok((Json::Object(found), elements))
     }
 }
@@ -221,12 +225,13 @@ impl<'a> Reader<'a> {
     fn object(&mut self, raw: &'a RawValue) -> Result<(), ReadError> {
         let place = self.place(raw.get());
         let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        // JSON it is, or it would not be here: its form is strange, its numbers are, or it is nested too deep.
+        // JSON it is, or it would not be here: its form is strange, its numbers are, it says a key twice, or it is
+        // nested too deep.
         let Ok(Some(member)) = MemberSeed.deserialize(&mut deserializer) else {
             return Err(error(place, format!("an object of unknown form: `{}`", super::shown(raw.get()))));
         };
         let value = &member.value;
-        match member.kind.text().unwrap_or_default() {
+        match &*member.kind {
             "table" => self.table(value, place),
             "chain" => self.chain(value, place),
             "rule" => self.rule(value, place),
@@ -387,6 +392,11 @@ mod tests {
             "{\"nftables\": [{\"rule\": {\"family\": \"ipx\", \"table\": \"t\", \"chain\": \"c\", \"expr\": []}}]}",
             "{\"nftables\": [{\"chain\": {\"family\": \"ip\", \"table\": \"t\"}}]}",
             "{\"nftables\": [{\"metainfo\": {}, \"rule\": {}}]}",
+            // What is said twice: nobody can say which one holds.
+            "{\"nftables\": [], \"nftables\": []}",
+            "{\"nftables\": [{\"table\": {\"family\": \"ip\", \"name\": \"a\", \"name\": \"b\"}}]}",
+            "{\"nftables\": [{\"set\": {\"family\": \"ip\", \"table\": \"t\", \"name\": \"s\", \"name\": \"t\"}}]}",
+            "{\"nftables\": [{\"set\": {\"family\": \"ip\", \"table\": \"t\", \"name\": \"s\", \"elem\": [], \"elem\": []}}]}",
         ] {
             let error = read_json(text, 0).unwrap_err();
             assert!(error.place.line > 0 && !error.help.is_empty(), "{text}");

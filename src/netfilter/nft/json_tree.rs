@@ -4,145 +4,20 @@
 //! statement, never an error.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{
     Bits, Direction, Entry, Expr, Form, Held, NatKind, NatTree, Operator, Place, Select, Statement, Text,
     Word, names, opaque, text,
 };
+use crate::json::Json;
 
-/// A value of JSON, borrowed where nothing is escaped.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json<'a> {
-    Null,
-    Flag(bool),
-    Number(i64),
-    Text(Text<'a>),
-    List(Vec<Json<'a>>),
-    Object(Vec<(Text<'a>, Json<'a>)>),
-}
-
-impl<'a> Json<'a> {
-    /// What an object holds by this key.
-    pub(super) fn get(&self, key: &str) -> Option<&Json<'a>> {
-        match self {
-            Json::Object(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
-            Json::Null | Json::Flag(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => None,
-        }
-    }
-
-    /// The text it is.
-    pub(super) fn text(&self) -> Option<&str> {
-        match self {
-            Json::Text(text) => Some(text),
-            Json::Null | Json::Flag(_) | Json::Number(_) | Json::List(_) | Json::Object(_) => None,
-        }
-    }
-
-    /// The text by this key.
-    pub(super) fn text_of(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Json::text)
-    }
-
-    /// The number by this key.
-    pub(super) fn number_of<N: TryFrom<i64>>(&self, key: &str) -> Option<N> {
-        match self.get(key) {
-            Some(Json::Number(number)) => N::try_from(*number).ok(),
-            _ => None,
-        }
-    }
-
-    /// Its items, or itself where it is no list.
-    pub(super) fn items(&self) -> &[Json<'a>] {
-        match self {
-            Json::List(items) => items,
-            other => std::slice::from_ref(other),
-        }
-    }
-
-    /// The only entry of an object.
-    fn single(&self) -> Option<(&str, &Json<'a>)> {
-        match self {
-            Json::Object(entries) => match entries.as_slice() {
-                [(name, value)] => Some((name, value)),
-                _ => None,
-            },
-            Json::Null | Json::Flag(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => None,
-        }
-    }
-
-    /// All names of sets in it.
-    fn named_sets<'t>(&'t self, found: &mut Vec<Text<'t>>) {
-        match self {
-            Json::Text(text) => found.extend(text.strip_prefix('@').map(Cow::Borrowed)),
-            Json::List(items) => items.iter().for_each(|item| item.named_sets(found)),
-            Json::Object(entries) => entries.iter().for_each(|(_, value)| value.named_sets(found)),
-            Json::Null | Json::Flag(_) | Json::Number(_) => {}
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
-    }
-}
-
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Json<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Flag(flag))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
-        // What does not fit is no address, port or mark.
-        Ok(i64::try_from(number).map_or(Json::Text(Cow::Owned(number.to_string())), Json::Number))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
-        let mut found = Vec::new();
-        while let Some(item) = items.next_element()? {
-            found.push(item);
-        }
-        Ok(Json::List(found))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
-        let mut found = Vec::new();
-        while let Some((Json::Text(name), value)) = entries.next_entry::<Json<'de>, Json<'de>>()? {
-            found.push((name, value));
-        }
-        Ok(Json::Object(found))
+/// All names of sets in a value.
+fn named_sets<'t>(value: &'t Json<'_>, found: &mut Vec<Text<'t>>) {
+    match value {
+        Json::Text(text) => found.extend(text.strip_prefix('@').map(Cow::Borrowed)),
+        Json::List(items) => items.iter().for_each(|item| named_sets(item, found)),
+        Json::Object(entries) => entries.iter().for_each(|(_, value)| named_sets(value, found)),
+        Json::Null | Json::Flag(_) | Json::Number(_) | Json::OtherNumber(_) => {}
     }
 }
 
@@ -206,7 +81,7 @@ fn statement<'a>(item: &'a Json<'a>, place: Place) -> Option<Statement<'a>> {
 
 fn unread<'a>(item: &'a Json<'a>, words: &'a str) -> Statement<'a> {
     let mut sets = Vec::new();
-    item.named_sets(&mut sets);
+    named_sets(item, &mut sets);
     Statement::Opaque { words: Cow::Borrowed(words), sets }
 }
 
@@ -291,6 +166,7 @@ pub(super) fn expression<'a>(value: &'a Json<'a>) -> Expr<'a> {
             None => Expr::Word(Cow::Borrowed(text)),
         },
         Json::Number(number) => Expr::Word(Cow::Owned(number.to_string())),
+        Json::OtherNumber(number) => Expr::Word(Cow::Borrowed(number)),
         Json::Flag(flag) => Expr::Word(Cow::Borrowed(if *flag { "exists" } else { "missing" })),
         Json::List(items) => Expr::List(items.iter().map(expression).collect()),
         Json::Object(_) => {

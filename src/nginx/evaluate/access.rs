@@ -1,92 +1,135 @@
 //! The list of allow and deny lines that holds at a level, and what it says of each caller.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
-use super::level::{LevelId, Number, Program, first};
+use super::level::{Number, Role, rule};
 use super::pieces::{Layers, Pieces};
-use super::state::{Client, is_mapped};
+use super::state::{By, Client, is_mapped};
+use crate::admission::RuleId;
+use crate::nginx::Directive;
 use crate::nginx::address::{Network, Operand, Range};
 use crate::prefix::{Family, PrefixSet};
 
-/// The allow and deny lines in force at a level.
+/// The allow and deny lines of a level.
+///
+/// <https://nginx.org/en/docs/http/ngx_http_access_module.html>
 #[derive(Debug)]
 pub(super) struct List {
-    /// The level that has them.
-    pub(super) level: LevelId,
-    /// The directives that say something of addresses, in order.
-    pub(super) numbers: Vec<Number>,
-    /// Which of them decides.
-    deciding: Pieces,
+    /// The first of them.
+    pub(super) first: Number,
+    /// The last one.
+    pub(super) last: Number,
+    /// The last one that allows.
+    pub(super) last_allow: Option<Number>,
+    /// Whom they let in, and by which rule.
+    allowed: Rc<Pieces>,
+    /// Whom they refuse, and by which rule.
+    denied: Rc<Pieces>,
+    /// Whom they name.
+    named: PrefixSet,
     /// Whether one names addresses of IPv4, or all.
     has_v4: bool,
 }
 
+/// Callers that lines of one kind name, and which lines.
+pub(super) type Named = (PrefixSet, By);
+
 /// What a list says of callers.
 #[derive(Debug)]
-pub(super) enum Said {
-    /// The line that decides; callers that it has not are named by none.
-    Each(Pieces),
-    /// Any of these lines may decide, and perhaps none.
-    Any(Vec<Number>),
+pub(super) struct Said {
+    pub(super) allowed: Named,
+    pub(super) denied: Named,
+    /// Those whom no line names.
+    pub(super) unlisted: PrefixSet,
 }
 
-/// Whether a line allows or denies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sense {
-    Allow,
-    Deny,
+/// The lines of a level while they are read. Rules of directives have even numbers: a tag is one more where the
+/// line denies.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    ends: Option<(Number, Number)>,
+    last_allow: Option<Number>,
+    layers: Layers,
+    has_v4: bool,
+}
+
+impl Lines {
+    /// Takes a line; whether it is one, and nginx loads it.
+    pub(super) fn take(&mut self, number: Number, line: &Directive<'_>) -> bool {
+        let denies = match line.name() {
+            "allow" => 0,
+            "deny" => 1,
+            _ => return false,
+        };
+        let [text] = line.arguments() else { return false };
+        let Some(operand) = Operand::read(text) else { return false };
+        let tag = rule(number, Role::Directive).0 | denies;
+        match operand {
+            Operand::All => {
+                self.layers.push_v4((u32::MIN, u32::MAX), tag);
+                self.layers.push_v6((u128::MIN, u128::MAX), tag);
+                self.has_v4 = true;
+            }
+            Operand::Network(Network { range: Range::V4(span), .. }) => {
+                self.layers.push_v4(span, tag);
+                self.has_v4 = true;
+            }
+            Operand::Network(Network { range: Range::V6(span), .. }) => self.layers.push_v6(span, tag),
+            // It names no address.
+            Operand::Unix => {}
+        }
+        self.ends = Some((self.ends.map_or(number, |(first, _)| first), number));
+        if denies == 0 {
+            self.last_allow = Some(number);
+        }
+        true
+    }
+
+    /// The list that they are; `None` where there is no line.
+    pub(super) fn list(self) -> Option<List> {
+        let (first, last) = self.ends?;
+        let deciding = self.layers.decided();
+        Some(List {
+            first,
+            last,
+            last_allow: self.last_allow,
+            allowed: Rc::new(deciding.chosen(|tag| Some(tag).filter(|tag| tag.is_multiple_of(2)))),
+            denied: Rc::new(deciding.chosen(|tag| tag.checked_sub(1).filter(|rule| rule.is_multiple_of(2)))),
+            named: deciding.among(&PrefixSet::everything()),
+            has_v4: self.has_v4,
+        })
+    }
 }
 
 impl List {
-    /// Reads the list in force at a level; `None` where there is none.
-    ///
-    /// <https://nginx.org/en/docs/http/ngx_http_access_module.html>
-    pub(super) fn read(program: &Program<'_>, id: LevelId) -> Option<Self> {
-        let (level, numbers) = program.nearest(id, &["allow", "deny"])?;
-        let mut layers = Layers::default();
-        let mut has_v4 = false;
-        for number in &numbers {
-            let named = program.directive(*number).and_then(|line| Operand::read(first(line.arguments())));
-            match named {
-                Some(Operand::All) => {
-                    layers.push_v4((u32::MIN, u32::MAX), *number);
-                    layers.push_v6((u128::MIN, u128::MAX), *number);
-                    has_v4 = true;
-                }
-                Some(Operand::Network(Network { range: Range::V4(span), .. })) => {
-                    layers.push_v4(span, *number);
-                    has_v4 = true;
-                }
-                Some(Operand::Network(Network { range: Range::V6(span), .. })) => {
-                    layers.push_v6(span, *number);
-                }
-                Some(Operand::Unix) | None => {}
+    /// What it says of callers, where it is known which address is tested.
+    pub(super) fn says(&self, client: &Client, callers: &PrefixSet) -> Option<Said> {
+        let (allowed, denied) = match client {
+            Client::Own => (Rc::clone(&self.allowed), Rc::clone(&self.denied)),
+            Client::Mapped if self.has_v4 => (Rc::clone(&self.allowed), Rc::clone(&self.denied)),
+            // Without a line for IPv4, mapped callers are tested as what they are: addresses of IPv6.
+            Client::Mapped => (Rc::new(self.allowed.unmapped()), Rc::new(self.denied.unmapped())),
+            Client::Fixed(address) => {
+                let address = self.tested(*address);
+                let all = |pieces: &Pieces| Rc::new(Pieces::all(callers, pieces.at(address)));
+                (all(&self.allowed), all(&self.denied))
             }
-        }
-        Some(Self { level, numbers, deciding: layers.decided(), has_v4 })
+            Client::Told(_) => return None,
+        };
+        let (admitted, refused) = (allowed.among(callers), denied.among(callers));
+        let unlisted = match client {
+            Client::Own => callers.difference(&self.named),
+            Client::Mapped | Client::Fixed(_) | Client::Told(_) => {
+                callers.difference(&admitted).difference(&refused)
+            }
+        };
+        Some(Said { allowed: (admitted, By::Each(allowed)), denied: (refused, By::Each(denied)), unlisted })
     }
 
-    /// What it says of callers.
-    pub(super) fn says(&self, client: &Client, callers: &PrefixSet) -> Said {
-        match client {
-            Client::Own => Said::Each(self.deciding.within(callers)),
-            Client::Mapped if self.has_v4 => Said::Each(self.deciding.within(callers)),
-            // Without a line for IPv4, mapped callers are tested as what they are: addresses of IPv6.
-            Client::Mapped => {
-                let mut layers = Layers::default();
-                layers.push_pieces(&self.deciding.unmapped());
-                layers.push_pieces(&self.deciding);
-                Said::Each(layers.decided().within(callers))
-            }
-            Client::Fixed(address) => {
-                let mut layers = Layers::default();
-                if let Some(number) = self.deciding.at(self.tested(*address)) {
-                    layers.push_set(callers, number);
-                }
-                Said::Each(layers.decided())
-            }
-            Client::Told(_) => Said::Any(self.deciding.tags()),
-        }
+    /// The first line that lets somebody in and the first that refuses somebody, where anybody may be tested.
+    pub(super) fn either(&self) -> (Option<RuleId>, Option<RuleId>) {
+        (self.allowed.least().map(RuleId), self.denied.least().map(RuleId))
     }
 
     /// What an address is tested as.
@@ -99,19 +142,11 @@ impl List {
 
     /// Whether lines name addresses of this family.
     pub(super) fn names(&self, family: Family) -> bool {
-        !self.deciding.whose(|_| true).is_family_empty(family)
+        !self.named.is_family_empty(family)
     }
 
-    /// The addresses that no line names.
-    pub(super) fn leaves_out(&self) -> PrefixSet {
-        self.deciding.whose(|_| true).complement()
-    }
-}
-
-/// Whether a line allows or denies.
-pub(super) fn sense(program: &Program<'_>, number: Number) -> Sense {
-    match program.directive(number).map(crate::nginx::Directive::name) {
-        Some("allow") => Sense::Allow,
-        _ => Sense::Deny,
+    /// Whether there are addresses that no line names.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.named != PrefixSet::everything()
     }
 }

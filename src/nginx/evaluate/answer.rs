@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::level::Number;
-use super::pieces::{Layers, Pieces};
+use super::level;
+use super::pieces::Layers;
 use super::state::{By, State, all_of};
 use crate::admission::{Admission, Decided, RuleId, Ruling, Undecided};
 use crate::prefix::PrefixSet;
+use crate::prefix::cursor::Cursor;
+use crate::prefix::span::{Number, Span};
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub(super) enum End {
     /// With a status that sends callers elsewhere.
     Redirect(u16, Rc<str>),
     /// Nobody can say.
-    Unknown(Number, Rc<str>),
+    Unknown(level::Number, Rc<str>),
 }
 
 /// Who makes the content.
@@ -80,22 +82,16 @@ impl Fates {
     }
 
     /// The answer for all callers of a question.
-    pub(super) fn admission(mut self, everyone: &PrefixSet) -> Admission {
-        let accepted = self.accepted.decided();
-        let refused = self.refused.decided();
-        let (ins, outs) = (accepted.whose(|_| true), refused.whose(|_| true));
-        // Whoever is in no answer at all is left open too.
-        let missing = everyone.difference(&ins).difference(&outs).difference(&all_of(&self.open));
-        if !missing.is_empty() {
-            self.leave_open(&missing, None, &"what becomes of them was not followed".into());
-        }
-        let open = all_of(&self.open);
-        let surely = ins.difference(&outs).difference(&open);
-        let out = outs.difference(&ins).difference(&open);
-        let between = everyone.difference(&surely).difference(&out);
-        let mut decided = told(&accepted.within(&surely), Ruling::Accept);
-        decided.extend(told(&refused.within(&out), Ruling::Reject));
-        let undecided = self.notes.into_iter().filter_map(|((rule, why), sets)| {
+    pub(super) fn admission(self, everyone: &PrefixSet) -> Admission {
+        let Self { accepted, refused, open, mut notes } = self;
+        let (accepted, refused) = (accepted.decided(), refused.decided());
+        let open = all_of(&open);
+        let v4 = Told::new(everyone.v4(), (&accepted.v4, &refused.v4), open.v4());
+        let v6 = Told::new(everyone.v6(), (&accepted.v6, &refused.v6), open.v6());
+        let between = PrefixSet::from_spans(v4.between, v6.between);
+        let missing = PrefixSet::from_spans(v4.missing, v6.missing);
+        notes.entry((None, "what becomes of them was not followed".into())).or_default().push(missing);
+        let undecided = notes.into_iter().filter_map(|((rule, why), sets)| {
             let sources = all_of(&sets).intersection(&between);
             (!sources.is_empty()).then(|| Undecided { rule, why: why.to_string(), sources })
         });
@@ -107,28 +103,70 @@ impl Fates {
             let why = "several ways are open, and they end differently".to_owned();
             undecided.push(Undecided { rule: None, why, sources: unexplained });
         }
+        let mut decided = v4.decided;
+        decided.extend(v6.decided);
         Admission::of(decided, undecided)
     }
 }
 
 fn settle(layers: &mut Layers, callers: &PrefixSet, by: &By, otherwise: Option<RuleId>) {
-    let rest = otherwise.map_or(NO_RULE, |rule| rule.0);
     match by {
-        By::Nothing => layers.push_set(callers, rest),
+        By::Nothing => layers.push_set(callers, otherwise.map_or(NO_RULE, |rule| rule.0)),
         By::One(rule) => layers.push_set(callers, rule.0),
-        By::Each(pieces) => {
-            let own = pieces.within(callers);
-            layers.push_pieces(&own);
-            let others = callers.difference(&own.whose(|_| true));
-            layers.push_set(&others, rest);
-        }
+        By::Each(pieces) => layers.push_within(pieces, callers),
     }
 }
 
-fn told(pieces: &Pieces, ruling: Ruling) -> Vec<Decided> {
-    let one = |(first, last, tag): (_, _, u32)| {
+/// What becomes of the callers of one family.
+#[derive(Debug)]
+struct Told<N> {
+    /// Those whose every way ends alike.
+    decided: Vec<Decided>,
+    /// All others.
+    between: Vec<Span<N>>,
+    /// Those among them whose ways were not followed.
+    missing: Vec<Span<N>>,
+}
+
+/// Sorted, disjoint intervals, each with the tag of its rule.
+type Tagged<'a, N> = &'a [(Span<N>, u32)];
+
+impl<N: Number> Told<N> {
+    fn new(
+        everyone: &[Span<N>],
+        (accepted, refused): (Tagged<'_, N>, Tagged<'_, N>),
+        open: &[Span<N>],
+    ) -> Self {
+        let room = accepted.len().saturating_add(refused.len());
+        let mut told = Self { decided: Vec::with_capacity(room), between: Vec::new(), missing: Vec::new() };
+        let mut accepted = Cursor::new(accepted.iter().copied());
+        let mut refused = Cursor::new(refused.iter().copied());
+        let mut open = Cursor::new(open.iter().map(|span| (*span, ())));
+        for (first, last) in everyone {
+            let mut next = Some(*first);
+            while let Some(at) = next.filter(|at| at <= last) {
+                let (accepted, accepted_end) = accepted.at(at);
+                let (refused, refused_end) = refused.at(at);
+                let (open, open_end) = open.at(at);
+                let end = accepted_end.min(refused_end).min(open_end).min(*last);
+                told.add((at, end), (accepted, refused), open);
+                next = end.after();
+            }
+        }
+        told
+    }
+
+    fn add(&mut self, span: Span<N>, tags: (Option<u32>, Option<u32>), open: Option<()>) {
+        let (ruling, tag) = match (tags, open) {
+            ((Some(tag), None), None) => (Ruling::Accept, tag),
+            ((None, Some(tag)), None) => (Ruling::Reject, tag),
+            ((None, None), None) => {
+                self.missing.push(span);
+                return self.between.push(span);
+            }
+            ((Some(_), Some(_)), None) | (_, Some(())) => return self.between.push(span),
+        };
         let rule = (tag != NO_RULE).then_some(RuleId(tag));
-        Decided { first, last, ruling, rule }
-    };
-    pieces.ranges().map(one).collect()
+        self.decided.push(Decided::over(span, ruling, rule));
+    }
 }

@@ -2,11 +2,10 @@
 //!
 //! Only what decides who gets in is looked at; the rest is nginx's own affair.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::code::{Act, Condition};
-use super::level::{Kind, Level, Number, Program, first};
+use super::level::{Kind, Level, Program, first};
 use super::listener::Listen;
 use super::locate::Name;
 use crate::nginx::address::{Network, Operand};
@@ -31,6 +30,10 @@ const METHODS: [&str; 14] = [
     "PATCH",
 ];
 
+/// Directives that are looked at by themselves.
+const CHECKED: [&str; 8] =
+    ["allow", "deny", "set_real_ip_from", "satisfy", "listen", "server_name", "try_files", "error_page"];
+
 /// Refuses what nginx would not load.
 pub(super) fn check(config: &Config<'_>, program: &Program<'_>) -> Result<(), TableError> {
     roots(config)?;
@@ -43,13 +46,17 @@ pub(super) fn check(config: &Config<'_>, program: &Program<'_>) -> Result<(), Ta
         }
     }
     listens(program)?;
-    let mut number: Number = 0;
-    while let Some(entry) = program.entry(number) {
-        let level = entry.level.and_then(|id| program.level(id));
-        directive(entry.directive, level)?;
-        number = number.saturating_add(1);
-    }
-    Ok(())
+    program.levels.iter().try_for_each(|level| directives(program, level))
+}
+
+/// Directives of a level, each by itself. Of lists only those are looked at that could not be read.
+fn directives(program: &Program<'_>, level: &Level<'_>) -> Result<(), TableError> {
+    let mut numbers = level.own(&CHECKED);
+    numbers.extend(Some(level.number).filter(|_| matches!(level.kind, Kind::LimitExcept(_))));
+    numbers
+        .into_iter()
+        .filter_map(|number| program.directive(number))
+        .try_for_each(|one| directive(one, level))
 }
 
 fn fault(place: Place, message: String, help: &str) -> TableError {
@@ -147,12 +154,12 @@ fn listens(program: &Program<'_>) -> Result<(), TableError> {
 }
 
 /// A directive by itself.
-fn directive(directive: &Directive<'_>, level: Option<&Level<'_>>) -> Result<(), TableError> {
+fn directive(directive: &Directive<'_>, level: &Level<'_>) -> Result<(), TableError> {
     let arguments = directive.arguments();
     let name = directive.name();
     match name {
         "allow" | "deny" => {
-            if level.is_none_or(|level| level.kind == Kind::If) {
+            if level.kind == Kind::If {
                 return Err(misplaced(directive));
             }
             let help = "write an address, a prefix such as `192.0.2.0/24`, `unix:` or `all`";
@@ -210,7 +217,7 @@ fn every(directive: &Directive<'_>, help: &str, is_read: impl Fn(&str) -> bool) 
     }
 }
 
-fn odd(directive: &Directive<'_>, text: Option<&Cow<'_, str>>, help: &str) -> TableError {
+fn odd(directive: &Directive<'_>, text: Option<&&str>, help: &str) -> TableError {
     let name = line(directive.name());
     let message = match text {
         Some(text) => format!("`{}` is nothing that `{name}` takes", line(text)),

@@ -1,7 +1,5 @@
 //! Directives that rewrite: `set`, `if`, `return`, `rewrite`, `break`, and what runs code of others.
 
-use std::borrow::Cow;
-
 use super::level::{LevelId, Number, first};
 use super::pattern::{Case, Expression};
 use crate::nginx::Directive;
@@ -19,7 +17,7 @@ pub(super) struct Code<'t> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act<'t> {
     /// `set $name value;`
-    Set(&'t str, Cow<'t, str>),
+    Set(&'t str, &'t str),
     /// A variable gets a value that nobody can say.
     SetUnknown(&'t str),
     /// `if (…) { … }`
@@ -98,7 +96,7 @@ impl<'t> Code<'t> {
         let act = match name {
             "set" => match directive.arguments() {
                 [variable, value] => {
-                    variable.strip_prefix('$').map_or(Act::Unread, |name| Act::Set(name, value.clone()))
+                    variable.strip_prefix('$').map_or(Act::Unread, |name| Act::Set(name, value))
                 }
                 _ => Act::Unread,
             },
@@ -114,7 +112,7 @@ impl<'t> Code<'t> {
     }
 
     /// An `if` and the level that its block is.
-    pub(super) fn condition(number: Number, arguments: &[Cow<'_, str>], level: LevelId) -> Self {
+    pub(super) fn condition(number: Number, arguments: &[&str], level: LevelId) -> Self {
         Self { number, act: Act::If(Condition::read(arguments).unwrap_or(Condition::Unread), level) }
     }
 }
@@ -134,7 +132,7 @@ pub(super) fn fills<'t>(directive: &'t Directive<'t>) -> Option<&'t str> {
 
 impl Return {
     /// <https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#return>
-    fn read(arguments: &[Cow<'_, str>]) -> Option<Self> {
+    fn read(arguments: &[&str]) -> Option<Self> {
         match arguments {
             [url] if ["http://", "https://", "$scheme"].iter().any(|start| url.starts_with(start)) => {
                 Some(Self { status: 302, text: Some(url.to_string()) })
@@ -148,7 +146,7 @@ impl Return {
 
 impl Rewrite {
     /// <https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#rewrite>
-    fn read(arguments: &[Cow<'_, str>]) -> Option<Self> {
+    fn read(arguments: &[&str]) -> Option<Self> {
         let (pattern, replacement, flag) = match arguments {
             [pattern, replacement] => (pattern, replacement, None),
             [pattern, replacement, flag] => (pattern, replacement, Some(flag.as_ref())),
@@ -173,7 +171,7 @@ impl Rewrite {
 
 impl Condition {
     /// Reads the words between the brackets.
-    fn read(arguments: &[Cow<'_, str>]) -> Option<Self> {
+    fn read(arguments: &[&str]) -> Option<Self> {
         let mut words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         let first = words.first_mut()?;
         *first = first.strip_prefix('(')?;
@@ -183,7 +181,7 @@ impl Condition {
             words.remove(0);
         }
         // A bracket that stands by itself is no word; an empty text before one that doesn't is.
-        if arguments.last().is_some_and(|word| word == ")") && words.len() > 1 {
+        if arguments.last().is_some_and(|word| *word == ")") && words.len() > 1 {
             words.pop();
         }
         if words.first()?.trim_start_matches('!').starts_with('-') {
@@ -211,7 +209,7 @@ mod tests {
     use super::*;
 
     fn condition(text: &str) -> Option<Condition> {
-        let words: Vec<Cow<'_, str>> = text.split(' ').map(Cow::from).collect();
+        let words: Vec<&str> = text.split(' ').collect();
         Condition::read(&words)
     }
 
@@ -235,8 +233,7 @@ mod tests {
 
     #[test]
     fn a_return_with_an_address_alone_sends_elsewhere() {
-        let read =
-            |words: &[&str]| Return::read(&words.iter().map(|word| Cow::from(*word)).collect::<Vec<_>>());
+        let read = Return::read;
         assert_eq!(read(&["https://a/"]).unwrap().status, 302);
         assert_eq!(read(&["403"]), Some(Return { status: 403, text: None }));
         assert_eq!(read(&["x"]), None);

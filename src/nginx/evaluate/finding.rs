@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::access::{List, Sense, sense};
+use super::access::List;
 use super::answer::{Answer, End, Serving};
 use super::level::{Kind, LevelId, Role, rule, ruled};
 use super::listener::{Listen, Listener, is_named, listeners};
@@ -20,7 +20,6 @@ const WAYS_MAX: usize = 64;
 impl Walk<'_, '_> {
     /// What is odd about a list that requests come to.
     pub(super) fn about_list(&mut self, list: &List, state: &State) {
-        let Some(number) = list.numbers.first() else { return };
         let is_proxys = match &state.known.client {
             Client::Fixed(address) => self.way.proxy.is_some_and(|proxy| proxy == address.to_canonical()),
             // Only a proxy speaks its protocol.
@@ -32,23 +31,21 @@ impl Walk<'_, '_> {
                 kind: FindingKind::ProxyTested,
                 message: "the allow and deny lines test the proxy's address, the same for all callers".to_owned(),
                 help: "name the proxy with `set_real_ip_from`, and with `real_ip_header` where it tells the caller's address".to_owned(),
-                rule: Some(rule(*number, Role::Directive)),
+                rule: Some(rule(list.first, Role::Directive)),
             });
         }
     }
 
     /// Callers that no line names get in, though some are allowed.
     pub(super) fn about_unlisted(&mut self, list: &List, unlisted: &PrefixSet) {
-        let program = self.program;
-        let allowed = list.numbers.iter().rev().find(|number| sense(program, **number) == Sense::Allow);
-        let Some(number) = allowed else { return };
+        let Some(number) = list.last_allow else { return };
         let is_open = |family| list.names(family) && !unlisted.is_family_empty(family);
         if Family::ALL.into_iter().any(is_open) {
             self.found(Finding {
                 kind: FindingKind::NoDenyAll,
                 message: "addresses are allowed, and nobody is denied: whom no line names gets in".to_owned(),
                 help: "add `deny all;` after the last line".to_owned(),
-                rule: Some(rule(*number, Role::Directive)),
+                rule: Some(rule(number, Role::Directive)),
             });
         }
     }
@@ -84,7 +81,7 @@ impl Asked<'_> {
         let line = ruled(*id).and_then(|(number, _)| self.program.directive(number));
         let Some(line) = line.filter(|line| line.name() == "error_page") else { return };
         let Some((target, codes)) = line.arguments().split_last() else { return };
-        if codes.iter().any(|code| code == "403") {
+        if codes.iter().any(|code| *code == "403") {
             walk.found(Finding {
                 kind: FindingKind::OpenSibling,
                 message: format!("whom a list refuses is served by `{}`", crate::plain::line(target)),

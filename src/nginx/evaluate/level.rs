@@ -1,9 +1,9 @@
 //! The configuration made ready: its levels (http, server, location, `if`, `limit_except`), what each sets, and
 //! what each inherits.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::access::{Lines, List};
 use super::code::{self, Code};
 use super::locate::Name;
 use super::table::{self, Table};
@@ -52,6 +52,8 @@ pub(super) struct Level<'t> {
     pub(super) locations: Vec<LevelId>,
     /// Its `limit_except`.
     pub(super) limit_except: Option<LevelId>,
+    /// Its allow and deny lines.
+    list: Option<List>,
 }
 
 /// A directive and where it stands.
@@ -63,12 +65,25 @@ pub(super) struct Entry<'t> {
     pub(super) level: Option<LevelId>,
 }
 
+/// Directives one after the other, of one level.
+#[derive(Debug)]
+struct Run<'t> {
+    /// The number of the first.
+    number: Number,
+    /// It, and all that stand after it in its block.
+    directives: &'t [Directive<'t>],
+    level: Option<LevelId>,
+}
+
 /// A configuration that can be asked.
 #[derive(Debug, Default)]
 pub(super) struct Program<'t> {
     /// Each level.
     pub(super) levels: Vec<Level<'t>>,
-    entries: Vec<Entry<'t>>,
+    /// By number: each ends where the next one starts.
+    runs: Vec<Run<'t>>,
+    /// How many directives are numbered.
+    count: Number,
     /// The block `http`, or `stream` where there is no other.
     pub(super) root: Option<Number>,
     /// Servers of `http`, in order.
@@ -126,13 +141,13 @@ impl<'t> Program<'t> {
     /// Makes a configuration ready.
     pub(super) fn new(config: &'t Config<'t>) -> Result<Self, TableError> {
         let mut program = Self::default();
-        for directive in &config.directives {
+        for (at, directive) in config.directives.iter().enumerate() {
             let is_http = match directive.name() {
                 "http" => true,
                 "stream" => false,
                 _ => continue,
             };
-            let number = program.number(directive, None);
+            let number = program.number(&config.directives, at, None);
             if is_http || program.root.is_none() {
                 program.root = Some(number);
             }
@@ -151,9 +166,15 @@ impl<'t> Program<'t> {
         Ok(program)
     }
 
-    fn number(&mut self, directive: &'t Directive<'t>, level: Option<LevelId>) -> Number {
-        self.entries.push(Entry { directive, level });
-        Number::try_from(self.entries.len().saturating_sub(1)).unwrap_or(Number::MAX)
+    /// Numbers a directive of a block.
+    fn number(&mut self, block: &'t [Directive<'t>], at: usize, level: Option<LevelId>) -> Number {
+        let number = self.count;
+        self.count = number.saturating_add(1);
+        if self.runs.last().is_none_or(|run| run.level != level || level.is_none()) {
+            let directives = block.get(at..).unwrap_or_default();
+            self.runs.push(Run { number, directives, level });
+        }
+        number
     }
 
     fn open(
@@ -164,6 +185,8 @@ impl<'t> Program<'t> {
         depth: usize,
     ) -> LevelId {
         let id = self.levels.len();
+        // There nginx takes no list.
+        let is_if = kind == Kind::If;
         self.levels.push(Level {
             parent,
             kind,
@@ -172,17 +195,23 @@ impl<'t> Program<'t> {
             codes: Vec::new(),
             locations: Vec::new(),
             limit_except: None,
+            list: None,
         });
-        if depth < DEPTH_MAX {
-            for directive in opener.block.iter().flatten() {
-                self.take(id, directive, depth.saturating_add(1));
+        let block = opener.block.as_deref().filter(|_| depth < DEPTH_MAX).unwrap_or_default();
+        let mut lines = Lines::default();
+        for (at, directive) in block.iter().enumerate() {
+            let number = self.number(block, at, Some(id));
+            if is_if || !lines.take(number, directive) {
+                self.take(id, (directive, number), depth.saturating_add(1));
             }
+        }
+        if let Some(level) = self.levels.get_mut(id) {
+            level.list = lines.list();
         }
         id
     }
 
-    fn take(&mut self, id: LevelId, directive: &'t Directive<'t>, depth: usize) {
-        let number = self.number(directive, Some(id));
+    fn take(&mut self, id: LevelId, (directive, number): (&'t Directive<'t>, Number), depth: usize) {
         let arguments = directive.arguments();
         let name = directive.name();
         let opened = match name {
@@ -221,7 +250,13 @@ impl<'t> Program<'t> {
 
     /// A directive and where it stands, by its number.
     pub(super) fn entry(&self, number: Number) -> Option<Entry<'t>> {
-        self.entries.get(usize::try_from(number).ok()?).copied()
+        if number >= self.count {
+            return None;
+        }
+        let after = self.runs.partition_point(|run| run.number <= number);
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        let at = usize::try_from(number.checked_sub(run.number)?).ok()?;
+        Some(Entry { directive: run.directives.get(at)?, level: run.level })
     }
 
     /// The level that a directive opens. Levels are numbered as their directives are.
@@ -252,6 +287,11 @@ impl<'t> Program<'t> {
             let found = level.own(names);
             (!found.is_empty()).then_some((id, found))
         })
+    }
+
+    /// The list that holds at a level, and the level that has it.
+    pub(super) fn list(&self, id: LevelId) -> Option<(&Level<'t>, &List)> {
+        self.upwards(id).find_map(|(_, level)| level.list.as_ref().map(|list| (level, list)))
     }
 
     /// The directive of this name that is in force.
@@ -301,6 +341,6 @@ impl<'t> Level<'t> {
 }
 
 /// A directive's first argument.
-pub(super) fn first<'a>(arguments: &'a [Cow<'_, str>]) -> &'a str {
+pub(super) fn first<'a>(arguments: &[&'a str]) -> &'a str {
     arguments.first().map_or("", |word| word)
 }

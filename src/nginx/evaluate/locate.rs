@@ -1,7 +1,5 @@
 //! Which location answers a path, as nginx searches it.
 
-use std::borrow::Cow;
-
 use super::level::{DEPTH_MAX, Kind, LevelId, Program};
 use super::pattern::{Case, Expression, Found};
 use crate::nginx::map::Captured;
@@ -23,7 +21,7 @@ pub(super) enum Name {
 
 impl Name {
     /// Reads a location's arguments, whose modifier may stand by itself or before the name.
-    pub(super) fn read(arguments: &[Cow<'_, str>]) -> Self {
+    pub(super) fn read(arguments: &[&str]) -> Self {
         let (modifier, text) = match arguments {
             [modifier, text, ..] => (modifier.as_ref(), text.as_ref()),
             [only] => {

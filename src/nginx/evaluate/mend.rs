@@ -35,10 +35,10 @@ impl Asked<'_> {
                 Some(format!("add `{}` before {place}, {RELOAD}", lines("deny")?))
             }
             (Role::EndOfList, _, Wanted::Refuse) => {
-                let (_, numbers) = self.program.nearest(self.program.opened(number)?, &["allow", "deny"])?;
-                let last = self.program.directive(*numbers.last()?)?;
-                let listing = self.files.listings().get(usize::try_from(last.place.file).ok()?)?;
-                Some(format!("add `deny all;` after {}:{}, {RELOAD}", line(&listing.name), last.place.line))
+                let (_, list) = self.program.list(self.program.opened(number)?)?;
+                let end = self.program.directive(list.last)?.place;
+                let listing = self.files.listings().get(usize::try_from(end.file).ok()?)?;
+                Some(format!("add `deny all;` after {}:{}, {RELOAD}", line(&listing.name), end.line))
             }
             _ => None,
         }

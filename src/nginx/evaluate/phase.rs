@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::access::{List, Said, Sense, sense};
+use super::access::{List, Named, Said};
 use super::answer::{Answer, End, Serving};
 use super::level::{Kind, LevelId, Number, Role, first, rule};
 use super::state::{By, Client, Content, Once, Origin, State};
@@ -25,9 +25,6 @@ pub(super) enum Verdict {
     /// No: this status, unless another handler of several lets it through.
     Refused(u16, By),
 }
-
-/// Callers that lines of one kind name, and which lines.
-type Named = (PrefixSet, By);
 
 /// Directives whose modules make the content.
 const PASSING: [&str; 6] =
@@ -83,30 +80,20 @@ impl Walk<'_, '_> {
 
     /// Allow and deny lines, the first that names a caller.
     fn by_list(&mut self, satisfy: Satisfy, state: State) -> Vec<(State, Verdict)> {
-        let Some(list) = self.list(state.known.level) else { return vec![(state, Verdict::Open)] };
-        self.about_list(&list, &state);
-        let (allowed, denied, unlisted) = match list.says(&state.known.client, &state.callers) {
-            Said::Each(pieces) => {
-                let program = self.program;
-                let of = |wanted| {
-                    let set = pieces.whose(|number| sense(program, number) == wanted);
-                    let own = pieces.within(&set).tagged(|number| rule(number, Role::Directive).0);
-                    (set, By::Each(Rc::new(own)))
-                };
-                let (allowed, denied) = (of(Sense::Allow), of(Sense::Deny));
-                let unlisted = state.callers.difference(&allowed.0).difference(&denied.0);
-                (allowed, denied, unlisted)
-            }
-            Said::Any(numbers) => self.by_any(&list, &numbers, &state),
+        let program = self.program;
+        let Some((level, list)) = program.list(state.known.level) else {
+            return vec![(state, Verdict::Open)];
         };
+        self.about_list(list, &state);
+        let said = list.says(&state.known.client, &state.callers);
+        let Said { allowed, denied, unlisted } = said.unwrap_or_else(|| self.by_any(list, &state));
         self.trace_list(&allowed, &denied);
         let mut asked = Vec::new();
         if !unlisted.is_empty() {
-            let end = self.program.level(list.level).map_or(0, |level| level.number);
-            let end = rule(end, Role::EndOfList);
+            let end = rule(level.number, Role::EndOfList);
             self.met_rule(end, || "no line names it".to_owned());
             if satisfy == Satisfy::All || !self.asks_more(state.known.level) {
-                self.about_unlisted(&list, &unlisted);
+                self.about_unlisted(list, &unlisted);
             }
             let mut state = state.of(unlisted);
             state.known.by = By::One(end);
@@ -147,23 +134,23 @@ impl Walk<'_, '_> {
     }
 
     /// The address that is tested is not known: whatever the lines say of any is possible.
-    fn by_any(&mut self, list: &List, numbers: &[Number], state: &State) -> (Named, Named, PrefixSet) {
-        let of = |wanted| numbers.iter().copied().find(|number| sense(self.program, *number) == wanted);
-        let (allow, deny) = (of(Sense::Allow), of(Sense::Deny));
-        let is_left_out = !list.leaves_out().is_empty();
-        let ways = usize::from(allow.is_some()).saturating_add(usize::from(deny.is_some()));
+    fn by_any(&mut self, list: &List, state: &State) -> Said {
+        let callers = &state.callers;
+        let (allow, deny) = list.either();
+        let is_left_out = list.leaves_out();
+        let ways = [allow.is_some(), deny.is_some(), is_left_out].into_iter().filter(|is_open| *is_open);
         if let Client::Told(why) = &state.known.client
-            && ways.saturating_add(usize::from(is_left_out)) > 1
-            && let Some(number) = numbers.first()
+            && let Some(rule) = allow.into_iter().chain(deny).min()
+            && ways.count() > 1
         {
-            self.note(*number, &Rc::clone(why), &state.callers);
+            self.note_rule(rule, why, callers);
         }
-        let some = |number: Option<Number>| match number {
-            Some(number) => (state.callers.clone(), By::One(rule(number, Role::Directive))),
+        let some = |rule: Option<RuleId>| match rule {
+            Some(rule) => (callers.clone(), By::One(rule)),
             None => (PrefixSet::empty(), By::Nothing),
         };
-        let unlisted = if is_left_out { state.callers.clone() } else { PrefixSet::empty() };
-        (some(allow), some(deny), unlisted)
+        let unlisted = if is_left_out { callers.clone() } else { PrefixSet::empty() };
+        Said { allowed: some(allow), denied: some(deny), unlisted }
     }
 
     fn trace_list(&mut self, allowed: &Named, denied: &Named) {
@@ -171,11 +158,10 @@ impl Walk<'_, '_> {
             return;
         }
         for ((callers, by), did) in [(allowed, "lets it in"), (denied, "refuses it")] {
-            let met = match by {
-                _ if callers.is_empty() => None,
-                By::One(rule) => Some(*rule),
-                By::Each(pieces) => pieces.ranges().next().map(|(_, _, tag)| RuleId(tag)),
-                By::Nothing => None,
+            let met = match (by, callers.ranges().next()) {
+                (By::One(rule), Some(_)) => Some(*rule),
+                (By::Each(pieces), Some((caller, _))) => pieces.at(caller).map(RuleId),
+                (By::Nothing, _) | (_, None) => None,
             };
             if let Some(rule) = met {
                 self.met_rule(rule, || did.to_owned());

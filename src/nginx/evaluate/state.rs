@@ -179,7 +179,7 @@ pub(super) enum By {
     Nothing,
     /// The same for all.
     One(RuleId),
-    /// Each by its own.
+    /// Each by its own: the pieces hold all callers, and perhaps others.
     Each(Rc<Pieces>),
 }
 

@@ -4,11 +4,9 @@
 //! All callers of a family are on the way at the same time, told apart only where the configuration tells them
 //! apart. Where nobody can say, every way that may be is followed, and noted.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::access::List;
 use super::answer::{Answer, End, Fates};
 use super::level::{Kind, LevelId, Number, Program, Role, rule};
 use super::locate::Place;
@@ -71,7 +69,6 @@ pub(super) struct Walk<'a, 't> {
     /// How many tables are being asked.
     pub(super) depth: usize,
     phases: usize,
-    lists: BTreeMap<LevelId, Option<Rc<List>>>,
     todo: Vec<(Phase, State)>,
     answers: Vec<Answer>,
 }
@@ -89,7 +86,6 @@ impl<'a, 't> Walk<'a, 't> {
             budget: INTERVALS_MAX,
             depth: 0,
             phases: PHASES_MAX,
-            lists: BTreeMap::new(),
             todo: Vec::new(),
             answers: Vec::new(),
         }
@@ -291,13 +287,6 @@ impl<'a, 't> Walk<'a, 't> {
         self.go(Phase::Access, state);
     }
 
-    /// The list in force at a level.
-    pub(super) fn list(&mut self, id: LevelId) -> Option<Rc<List>> {
-        let program = self.program;
-        let own = program.nearest(id, &["allow", "deny"])?.0;
-        self.lists.entry(own).or_insert_with(|| List::read(program, own).map(Rc::new)).clone()
-    }
-
     /// A request's end.
     pub(super) fn end(&mut self, state: State, end: End) {
         if state.callers.is_empty() {
@@ -313,8 +302,13 @@ impl<'a, 't> Walk<'a, 't> {
         if callers.is_empty() {
             return;
         }
-        self.met(number, || format!("may go either way: {why}"));
-        self.fates.note(Some(rule(number, Role::Directive)), why, callers.clone());
+        self.note_rule(rule(number, Role::Directive), why, callers);
+    }
+
+    /// The same, for a rule of any role.
+    pub(super) fn note_rule(&mut self, rule: RuleId, why: &Rc<str>, callers: &PrefixSet) {
+        self.met_rule(rule, || format!("may go either way: {why}"));
+        self.fates.note(Some(rule), why, callers.clone());
     }
 
     /// A rule that one caller meets, and what it does.

@@ -34,7 +34,8 @@ pub fn parse_list(
     let mut prefixes = Vec::new();
     let mut start = 0;
     for line in text.text.split_inclusive('\n') {
-        let entry = line.split('#').next().unwrap_or("");
+        let end = line.bytes().position(|byte| byte == b'#').unwrap_or(line.len());
+        let entry = line.get(..end).unwrap_or_default();
         let trimmed = entry.trim();
         if !trimmed.is_empty() {
             let lead = entry.len() - entry.trim_start().len();
@@ -137,7 +138,9 @@ impl Checker<'_> {
             found.extend(read.ok());
         }
         if let Some(path) = &raw.prefixes_from {
-            found.extend(self.listed(path, subject, hosting, bounds));
+            // The list is the longer one.
+            let own = std::mem::replace(&mut found, self.listed(path, subject, hosting, bounds));
+            found.extend(own);
         }
         if raw.prefixes.is_empty() && raw.prefixes_from.is_none() {
             let place = raw.id.as_ref().map_or(&raw.span, |id| &id.span);
@@ -335,9 +338,14 @@ fn overlap_in_time(left: &Lifecycle, right: &Lifecycle) -> bool {
 
 /// Feeds a prefix to the digest: its length, then the octets of its address.
 pub(super) fn feed(prefix: &Prefix, hash: &mut Sha256) {
-    hash.update([prefix.length()]);
     match prefix.first() {
-        IpAddr::V4(v4) => hash.update(v4.octets()),
-        IpAddr::V6(v6) => hash.update(v6.octets()),
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            hash.update([prefix.length(), a, b, c, d]);
+        }
+        IpAddr::V6(v6) => {
+            hash.update([prefix.length()]);
+            hash.update(v6.octets());
+        }
     }
 }

@@ -155,8 +155,7 @@ impl<'g> Guard<'g> {
         port: u16,
         case: Case,
     ) -> Vec<(Span<N>, (RuleId, Action))> {
-        let mut spans = Vec::new();
-        let mut deciders = Vec::new();
+        let mut layers = Vec::new();
         for (id, entry) in self.of(direction) {
             let Some(span) = N::spanned(&entry.prefix) else { continue };
             let taken = match (matches(entry, port), entry.action, case) {
@@ -168,12 +167,10 @@ impl<'g> Guard<'g> {
                 | (Matches::Maybe, Action::Deny, Case::Best) => false,
             };
             if taken {
-                spans.push(span);
-                deciders.push((id, entry.action));
+                layers.push((span, (id, entry.action)));
             }
         }
-        let pieces = deciding(&spans).into_iter();
-        pieces.filter_map(|(span, index)| Some((span, *deciders.get(index)?))).collect()
+        deciding(layers)
     }
 
     fn why(&self, direction: Direction, ports: (u16, u16)) -> (Option<RuleId>, String) {

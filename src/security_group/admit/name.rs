@@ -110,10 +110,7 @@ impl<'g, N: Number> Named<'g, N> {
 
     /// Tells for each address which rule decides.
     pub(super) fn finish(mut self) -> Self {
-        let spans: Vec<Span<N>> = self.sure.iter().map(|(span, _)| *span).collect();
-        let pieces = deciding(&spans).into_iter();
-        self.sure =
-            pieces.map(|(span, index)| (span, self.sure.get(index).and_then(|(_, rule)| *rule))).collect();
+        self.sure = deciding(self.sure);
         self
     }
 }

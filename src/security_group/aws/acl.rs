@@ -1,7 +1,8 @@
 //! Network ACLs.
 
+use crate::json::shown;
 use crate::prefix::Family;
-use crate::security_group::json::{Object, shown};
+use crate::security_group::json::Object;
 use crate::security_group::{Acl, Action, Direction, Entry, Known, Place, Protocol, ReadError};
 
 use super::group::{port_range, prefix, protocol};

@@ -1,7 +1,8 @@
 //! Groups with their permissions, and rules by their id.
 
+use crate::json::shown;
 use crate::prefix::Family;
-use crate::security_group::json::{Object, shown};
+use crate::security_group::json::Object;
 use crate::security_group::{Group, GroupRef, Known, Protocol, ReadError, Rule, Source, cidr};
 
 use super::join::{Gathered, OfRules};

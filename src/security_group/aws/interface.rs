@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::json::shown;
 use crate::prefix::{Family, Prefix};
-use crate::security_group::json::{Object, shown};
+use crate::security_group::json::Object;
 use crate::security_group::{Instance, Interface, ReadError, cidr};
 
 use super::group::prefix;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::json::shown;
 use crate::prefix::{Family, Prefix};
-use crate::security_group::json::{Object, shown};
+use crate::security_group::json::Object;
 use crate::security_group::{PrefixList, ReadError, cidr};
 
 use super::join::{Entries, Gathered};

@@ -62,7 +62,7 @@ pub(super) fn group(
     let resource = moment.group(key);
     let made = moment.made_for(key);
     let before = earlier.map(|earlier| earlier.made_for(key)).unwrap_or_default();
-    let owns = |moment: &Moment<'_, '_>, made: &[Made]| {
+    let owns = |moment: &Moment<'_, '_>, made: &[&Made]| {
         made.iter().any(|made| moment.owner(&made.group) == Some(key))
     };
     let has_resources = owns(moment, &made) || earlier.is_some_and(|earlier| owns(earlier, &before));
@@ -85,7 +85,7 @@ pub(super) fn group(
     assembly.ingress(&known);
     let own = made.iter().filter(|made| moment.owner(&made.group) == Some(key));
     let styles: HashSet<Style> = own.map(|made| made.style).collect();
-    assembly.resources(made);
+    assembly.resources(&made);
     let remarks = assembly.remarks(&styles);
     let group = Group {
         id: key.to_owned(),
@@ -172,7 +172,7 @@ impl Assembly<'_, '_, '_> {
     }
 
     /// Takes what rule resources make.
-    fn resources(&mut self, made: Vec<Made>) {
+    fn resources(&mut self, made: &[&Made]) {
         let mut exclusives = self.moment.exclusives(self.key);
         if exclusives.len() > EXCLUSIVES_MAX {
             self.unlisted = Some("many resources say which rules stay".to_owned());
@@ -195,16 +195,16 @@ impl Assembly<'_, '_, '_> {
             }
         }
         self.stray_count = strays.iter().filter(|part| is_about_tcp(part)).count();
-        for mut made in made {
-            let gone = exclusives.iter().any(|one| acts(one) && lists(one, &made) == Some(false));
+        for made in made {
+            let gone = exclusives.iter().any(|one| acts(one) && lists(one, made) == Some(false));
             if gone {
                 continue;
             }
-            let unlisted = exclusives.iter().find(|one| lists(one, &made) != Some(true));
+            let unlisted = exclusives.iter().find(|one| lists(one, made) != Some(true));
             let unlisted = unlisted.map(|one| format!("`{}` does not list it for sure", line(&one.address)));
-            for part in std::mem::take(&mut made.rules) {
-                let doubt = unlisted.clone().or_else(|| self.doubt(&made, &part));
-                let mut rule = part.rule;
+            for part in &made.rules {
+                let doubt = unlisted.clone().or_else(|| self.doubt(made, part));
+                let mut rule = part.rule.clone();
                 rule.doubt = rule.doubt.or(doubt);
                 self.rules.push(rule);
             }

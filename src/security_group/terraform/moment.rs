@@ -23,6 +23,10 @@ pub(super) struct Moment<'d, 'a> {
     pub(super) groups: Vec<GroupResource<'d, 'a>>,
     /// The managed prefix lists.
     pub(super) lists: Lists,
+    /// The rules of all groups, each with its resource.
+    made: Vec<Made>,
+    /// What is said to be all rules of a group, for all groups.
+    exclusives: Vec<Exclusive>,
     /// By address, the key of what has one.
     keys: HashMap<String, String>,
     /// By key, the index of a group.
@@ -42,6 +46,8 @@ pub(super) struct GroupResource<'d, 'a> {
 
 /// A resource `aws_vpc_security_group_rules_exclusive`.
 pub(super) struct Exclusive {
+    /// The key of the group.
+    group: String,
     pub(super) address: String,
     pub(super) fate: Fate,
     /// The rules that stay; `None` where nobody can say.
@@ -73,6 +79,8 @@ impl<'d, 'a> Moment<'d, 'a> {
             lines,
             groups: Vec::new(),
             lists: Lists::default(),
+            made: Vec::new(),
+            exclusives: Vec::new(),
             keys: HashMap::new(),
             by_key: HashMap::new(),
         };
@@ -88,6 +96,9 @@ impl<'d, 'a> Moment<'d, 'a> {
         for list in &moment.lists.all {
             moment.keys.insert(list.address.clone(), list.list.id.clone());
         }
+        // A file may have thousands of them, and each group that is asked about looks at all.
+        moment.made = entries.iter().filter_map(|entry| moment.read_made(entry)).collect();
+        moment.exclusives = entries.iter().filter_map(|entry| moment.read_exclusive(entry)).collect();
         moment
     }
 
@@ -153,13 +164,13 @@ impl<'d, 'a> Moment<'d, 'a> {
     }
 
     /// The rules that resources make for a group, and those of which nobody can say whose they are.
-    pub(super) fn made_for(&self, key: &str) -> Vec<Made> {
-        self.made().filter(|made| self.owner(&made.group).is_none_or(|owner| owner == key)).collect()
+    pub(super) fn made_for(&self, key: &str) -> Vec<&Made> {
+        self.made.iter().filter(|made| self.owner(&made.group).is_none_or(|owner| owner == key)).collect()
     }
 
     /// The keys of all groups that rules are made for.
     pub(super) fn owners(&self) -> BTreeSet<String> {
-        self.made().filter_map(|made| self.owner(&made.group).map(ToOwned::to_owned)).collect()
+        self.made.iter().filter_map(|made| self.owner(&made.group)).map(ToOwned::to_owned).collect()
     }
 
     /// Puts keys in the place of addresses that a rule names.
@@ -174,12 +185,9 @@ impl<'d, 'a> Moment<'d, 'a> {
         }
     }
 
-    /// The rules of all groups.
-    pub(super) fn made(&self) -> impl Iterator<Item = Made> {
-        self.entries.iter().filter(|entry| !entry.is_data).filter_map(|entry| {
-            let style = style(&entry.kind)?;
-            rules::made(entry, style, &self.around(entry))
-        })
+    fn read_made(&self, entry: &Entry<'_>) -> Option<Made> {
+        let style = style(&entry.kind).filter(|_| !entry.is_data)?;
+        rules::made(entry, style, &self.around(entry))
     }
 
     /// The key of the group that a rule belongs to; `None` where nobody can say.
@@ -192,13 +200,14 @@ impl<'d, 'a> Moment<'d, 'a> {
     }
 
     /// What is said to be all rules of a group.
-    pub(super) fn exclusives(&self, key: &str) -> Vec<Exclusive> {
-        let of_kind =
-            |entry: &&Entry<'_>| entry.kind == "aws_vpc_security_group_rules_exclusive" && !entry.is_data;
-        self.entries.iter().filter(of_kind).filter_map(|entry| self.exclusive(entry, key)).collect()
+    pub(super) fn exclusives(&self, key: &str) -> Vec<&Exclusive> {
+        self.exclusives.iter().filter(|exclusive| exclusive.group == key).collect()
     }
 
-    fn exclusive(&self, entry: &Entry<'_>, key: &str) -> Option<Exclusive> {
+    fn read_exclusive(&self, entry: &Entry<'_>) -> Option<Exclusive> {
+        if entry.is_data || entry.kind != "aws_vpc_security_group_rules_exclusive" {
+            return None;
+        }
         let values: ExclusiveValues = read(entry).ok()?;
         let later = || self.configured?.id_of(&entry.address, "security_group_id");
         let group = told(&values.security_group_id).map(ToOwned::to_owned);
@@ -207,14 +216,13 @@ impl<'d, 'a> Moment<'d, 'a> {
         let marks = Marks::of(entry).field("ingress_rule_ids");
         let hidden = marks.unknown.is_any() || marks.sensitive.is_any();
         let rule_ids = (!hidden).then(|| values.ingress_rule_ids.into_iter().flatten().collect());
-        (group == key).then(|| Exclusive {
+        let named = self.configured.map(|all| all.named_by(&entry.address, "ingress_rule_ids"));
+        Some(Exclusive {
+            group,
             address: entry.address.to_string(),
             fate: entry.fate,
             rule_ids,
-            named: self
-                .configured
-                .map(|all| all.named_by(&entry.address, "ingress_rule_ids"))
-                .unwrap_or_default(),
+            named: named.unwrap_or_default(),
         })
     }
 }

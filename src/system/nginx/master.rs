@@ -144,15 +144,16 @@ impl Master {
         loop {
             let look = self.look(&before)?;
             // Twice: a look takes some time, in which things may change.
-            if look == seen {
-                match look {
-                    Look::Loaded => return Ok(()),
-                    Look::Unchanged => return Err(ReloadError::Refused { said: log.said(self.pid) }),
-                    Look::Deserted => return Err(ReloadError::Ended { said: log.said(self.pid) }),
-                    Look::Busy => {}
+            match look {
+                Look::Loaded if look == seen => return Ok(()),
+                Look::Unchanged if look == seen => {
+                    return Err(ReloadError::Refused { said: log.said(self.pid) });
                 }
+                Look::Deserted if look == seen => {
+                    return Err(ReloadError::Ended { said: log.said(self.pid) });
+                }
+                _ => seen = look,
             }
-            seen = look;
             if Instant::now() > deadline {
                 return Err(ReloadError::TookTooLong);
             }

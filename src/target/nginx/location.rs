@@ -40,8 +40,7 @@ impl Location {
     pub(super) fn checked(raw: &RawSettings, decoder: &mut Decoder<'_>) -> Option<Self> {
         let Some(install) = &raw.install else {
             let given = [(&raw.config, "config"), (&raw.server_name, "server_name"), (&raw.path, "path")];
-            for (at, key) in given {
-                let Some(at) = at else { continue };
+            for (at, key) in given.into_iter().filter_map(|(at, key)| Some((at.as_ref()?, key))) {
                 let message = format!("`{key}` has no meaning without `install`");
                 let help = "say where the file is put: `install: /etc/nginx/callgate/callbacks.access.conf`";
                 decoder.fault(Code::InvalidValue, &at.span, message, help);
