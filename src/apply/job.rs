@@ -81,15 +81,14 @@ impl<'a> Job<'a> {
                 job.targets.push(target);
             }
             let name = &target.common().name;
-            for (holding, _) in &held {
-                let other = job.wanted.iter().find(|(_, taken, _)| is_same_place(taken, holding));
-                if let Some((other, _, _)) = other {
-                    return Err(RenderError::Cannot {
-                        what: format!("targets `{other}` and `{name}` have the same place, {holding}"),
-                        help: "give each a place of its own, or apply one of them: `--target NAME`"
-                            .to_owned(),
-                    });
-                }
+            let taken = held.iter().find_map(|(holding, _)| {
+                let other = job.wanted.iter().find(|(_, taken, _)| is_same_place(taken, holding))?;
+                Some((&other.0, holding))
+            });
+            if let Some((other, holding)) = taken {
+                let what = format!("targets `{other}` and `{name}` have the same place, {holding}");
+                let help = "give each a place of its own, or apply one of them: `--target NAME`".to_owned();
+                return Err(RenderError::Cannot { what, help });
             }
             job.wanted.extend(held.into_iter().map(|(holding, content)| (name.clone(), holding, content)));
         }

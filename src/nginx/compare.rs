@@ -43,18 +43,19 @@ pub fn sources(text: &str) -> PrefixSet {
     let kept = Kept::default();
     let mut lexer = Lexer::new(text, &kept);
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    let mut is_geo = false;
+    let mut within = Block::Other;
     while let Ok(token) = lexer.next() {
         match token {
             Token::Done => break,
-            Token::Close => is_geo = false,
+            Token::Close => within = Block::Other,
             Token::Statement { words, end: End::Brace, .. } => {
-                is_geo = words.first().is_some_and(|name| *name == "geo");
+                let is_geo = words.first().is_some_and(|name| *name == "geo");
+                within = if is_geo { Block::Geo } else { Block::Other };
                 if words.first().is_some_and(|name| is_lua(name)) && lexer.lua().is_err() {
                     break;
                 }
             }
-            Token::Statement { words, end: End::Semicolon, .. } => match named(&words, is_geo) {
+            Token::Statement { words, end: End::Semicolon, .. } => match named(&words, within) {
                 Some(Range::V4(span)) => v4.push(span),
                 Some(Range::V6(span)) => v6.push(span),
                 None => {}
@@ -64,10 +65,19 @@ pub fn sources(text: &str) -> PrefixSet {
     PrefixSet::from_spans(v4, v6)
 }
 
+/// Which block lines are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Geo,
+    Other,
+}
+
 /// Whom a line names.
-fn named(words: &Words<'_>, is_geo: bool) -> Option<Range> {
+fn named(words: &Words<'_>, within: Block) -> Option<Range> {
     match &**words {
-        [source, value] if is_geo => Network::read(source).filter(|_| !matches!(&**value, "" | "0")),
+        [source, value] if within == Block::Geo => {
+            Network::read(source).filter(|_| !matches!(&**value, "" | "0"))
+        }
         [name, source] if *name == "allow" => Network::read(source),
         _ => None,
     }

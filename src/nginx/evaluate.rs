@@ -463,6 +463,14 @@ mod tests {
     }
 
     #[test]
+    fn blocks_of_an_endless_rewriting_do_not_multiply_its_ways() {
+        // Eleven rounds of four ways each, which meet again at each round's end.
+        let blocks =
+            "if (-f $request_filename) { } if (-d $request_filename) { } if (-e $request_filename) { }";
+        server(&format!("location /callback {{ {blocks} rewrite ^/(.*)$ /callback last; }}")).check("", "");
+    }
+
+    #[test]
     fn all_or_nothing_is_inherited() {
         let outer = "allow 192.0.2.1; deny all;";
         server(&format!("{outer} location /callback {{ }}")).check("192.0.2.1", "192.0.2.1");

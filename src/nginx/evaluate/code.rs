@@ -149,7 +149,7 @@ impl Rewrite {
     fn read(arguments: &[&str]) -> Option<Self> {
         let (pattern, replacement, flag) = match arguments {
             [pattern, replacement] => (pattern, replacement, None),
-            [pattern, replacement, flag] => (pattern, replacement, Some(flag.as_ref())),
+            [pattern, replacement, flag] => (pattern, replacement, Some(*flag)),
             _ => return None,
         };
         let away = ["http://", "https://", "$scheme"].iter().any(|start| replacement.starts_with(start));

@@ -81,7 +81,7 @@ impl Asked<'_> {
         let line = ruled(*id).and_then(|(number, _)| self.program.directive(number));
         let Some(line) = line.filter(|line| line.name() == "error_page") else { return };
         let Some((target, codes)) = line.arguments().split_last() else { return };
-        if codes.iter().any(|code| *code == "403") {
+        if codes.contains(&"403") {
             walk.found(Finding {
                 kind: FindingKind::OpenSibling,
                 message: format!("whom a list refuses is served by `{}`", crate::plain::line(target)),

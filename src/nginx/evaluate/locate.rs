@@ -23,7 +23,7 @@ impl Name {
     /// Reads a location's arguments, whose modifier may stand by itself or before the name.
     pub(super) fn read(arguments: &[&str]) -> Self {
         let (modifier, text) = match arguments {
-            [modifier, text, ..] => (modifier.as_ref(), text.as_ref()),
+            [modifier, text, ..] => (*modifier, *text),
             [only] => {
                 let modifiers = ["=", "^~", "~*", "~"];
                 let found = modifiers.into_iter().find_map(|one| Some((one, only.strip_prefix(one)?)));

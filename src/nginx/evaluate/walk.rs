@@ -176,6 +176,8 @@ impl<'a, 't> Walk<'a, 't> {
             return self.go(Phase::Preaccess, state);
         }
         if changed(&mut state) {
+            // Where it was rewritten is forgotten, or each round would double the ways through blocks of `if`.
+            state.known.level = state.known.server;
             self.go(Phase::Find, state);
         } else {
             self.fail(state, 500);

@@ -169,7 +169,7 @@ impl Master {
         let now = self.children()?;
         let is_active = |began: &Began| now.get(began).is_some_and(|title| title == WORKER);
         let had_workers = before.values().any(|title| title == WORKER);
-        let old_active = before.keys().any(|began| is_active(began));
+        let old_active = before.keys().any(is_active);
         let new_active = now.keys().any(|began| is_active(began) && !before.contains_key(began));
         let is_new = now.iter().any(|(began, title)| !title.is_empty() && !before.contains_key(began));
         Ok(match (new_active, old_active) {
