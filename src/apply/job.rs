@@ -87,8 +87,8 @@ impl<'a> Job<'a> {
             });
             if let Some((other, holding)) = taken {
                 let what = format!("targets `{other}` and `{name}` have the same place, {holding}");
-                let help = "give each a place of its own, or apply one of them: `--target NAME`".to_owned();
-                return Err(RenderError::Cannot { what, help });
+                let mend = "give each a place of its own, or apply one of them: `--target NAME`".to_owned();
+                return Err(RenderError::Cannot { what, help: mend });
             }
             job.wanted.extend(held.into_iter().map(|(holding, content)| (name.clone(), holding, content)));
         }
