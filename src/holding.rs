@@ -9,6 +9,7 @@
 
 mod ipset;
 mod iptables;
+pub mod lasting;
 mod nft;
 
 use std::fmt;
@@ -110,8 +111,8 @@ impl fmt::Display for Holding {
 #[derive(Debug, thiserror::Error)]
 pub enum HoldingError {
     /// Its text is not what its tool prints.
-    #[error("what is in it can't be read")]
-    Unreadable(#[source] ReadError),
+    #[error("what is in it can't be read: {0}")]
+    Unreadable(ReadError),
     /// Its text holds no such thing.
     #[error("`{start}` holds nothing of the kind")]
     Nothing {

@@ -265,13 +265,14 @@ pub struct Printed {
 pub fn tool(program: &str, arguments: &[&str], input: &[u8]) -> Result<Option<Printed>, CommandError> {
     // Hours and days in rules are printed in the time zone of who asks.
     let environment = [("TZ", "UTC")];
-    let bounds = Bounds { time: TOOL_TIME, bytes: TOOL_BYTES_MAX, environment: &environment, input };
+    let time = fault::tool_time(TOOL_TIME);
+    let bounds = Bounds { time, bytes: TOOL_BYTES_MAX, environment: &environment, input };
     let command = || [&[program], arguments].concat().join(" ");
     let ended = |why: &str| Err(CommandError::Ended { command: command(), why: why.to_owned() });
     match bounded::run(program, arguments, bounds) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(CommandError::NotStarted { program: program.to_owned(), cause }),
-        Ok(Ended::TookTooLong) => ended(&format!("it took longer than {} seconds", TOOL_TIME.as_secs())),
+        Ok(Ended::TookTooLong) => ended(&format!("it took longer than {} seconds", time.as_secs())),
         Ok(Ended::PrintedTooMuch) => ended("it printed more than callgate reads"),
         Ok(Ended::Done { stdout, stderr, status }) if status.success() => {
             Ok(Some(Printed { stdout, stderr }))

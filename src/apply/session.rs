@@ -12,6 +12,7 @@ use super::job::{Job, Survey, TargetDrift};
 use super::journal::{
     Baseline, BaselineEntry, Deadline, Ending, Held, Journal, Last, Phase, RunId, Snapshot,
 };
+use super::lasting::{self, Fault as Unwritten};
 use super::restore::{self, RestoreError};
 use super::state::{Holder, Lock, StateError, StateFolder};
 use super::timer::{self, TimerError};
@@ -47,6 +48,14 @@ pub enum SessionError {
     /// Nobody would bring the old rules back in time.
     #[error(transparent)]
     Timer(#[from] TimerError),
+    /// All is done, and only what is remembered of it is missing.
+    #[error("{done}, but it can't be written down: {cause}")]
+    Unremembered {
+        /// What is done.
+        done: &'static str,
+        /// Why it can't be written down.
+        cause: StateError,
+    },
     /// A test wanted it.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -56,7 +65,9 @@ impl SessionError {
     /// What to do.
     pub fn help(&self) -> Option<String> {
         match self {
-            SessionError::State(error) => Some(error.help()),
+            SessionError::State(error) | SessionError::Unremembered { cause: error, .. } => {
+                Some(error.help())
+            }
             SessionError::Unconfirmed { .. } => Some(
                 "keep it with `callgate confirm`, or undo it with `callgate rollback`; then try again"
                     .to_owned(),
@@ -83,8 +94,10 @@ pub struct Settled {
 pub enum Outcome {
     /// All is as it should be: nothing was done.
     Nothing,
-    /// The change is in force, and kept.
-    Kept(RunId),
+    /// All is in force, and files that load it when the host starts were written, but for these.
+    Lasting(Vec<Unwritten>),
+    /// The change is in force, and kept; and which files that load it when the host starts could not be written.
+    Kept(RunId, Vec<Unwritten>),
     /// The change is in force, and undone at the deadline unless somebody confirms it.
     Waiting(RunId, Deadline),
     /// What was there before is there again.
@@ -131,7 +144,8 @@ impl Session {
     /// Makes the changes of a survey, and keeps, confirms or undoes them.
     pub fn carry_out(&self, job: &Job<'_>, survey: &Survey, orders: Orders) -> Result<Outcome, SessionError> {
         if survey.changes.is_empty() {
-            return Ok(Outcome::Nothing);
+            self.remember(job, survey)?;
+            return Ok(last(survey));
         }
         tools::check_all(survey.changes.iter().map(|change| &change.step))?;
         fault::point("apply-checked")?;
@@ -140,6 +154,7 @@ impl Session {
         // A timer that never sees its journal ends without having done anything.
         let armed = orders.confirm.map(|wait| timer::arm(&self.lock, &journal.id, wait)).transpose()?;
         fault::point("apply-armed")?;
+        self.lock.share_with_tools()?;
         if let Err(error) = self.lock.write_journal(&journal) {
             if armed.is_some() {
                 timer::stand_down(&self.lock, &journal.id)?;
@@ -153,8 +168,8 @@ impl Session {
         match journal.deadline {
             None => {
                 let id = journal.id.clone();
-                keep(&self.lock, journal, Ending::Kept, orders.now)?;
-                Ok(Outcome::Kept(id))
+                let unwritten = keep(&self.lock, journal, Ending::Kept, orders.now)?;
+                Ok(Outcome::Kept(id, unwritten))
             }
             Some(deadline) => {
                 journal.phase = Phase::Waiting;
@@ -165,6 +180,16 @@ impl Session {
                 Ok(Outcome::Waiting(journal.id, deadline))
             }
         }
+    }
+
+    /// What is in force already counts as applied, whoever put it there: a run that was killed before it wrote so, too.
+    fn remember(&self, job: &Job<'_>, survey: &Survey) -> Result<(), SessionError> {
+        let now = baseline(job.allowlist, survey, survey.digest.to_string());
+        let known = self.folder().baseline()?;
+        if known.is_none_or(|known| known.entries != now.entries || known.held != now.held) {
+            self.lock.write_baseline(&now)?;
+        }
+        Ok(())
     }
 
     /// The steps, and whether what came of them is what was planned; or why not, in words.
@@ -198,8 +223,8 @@ impl Session {
 pub enum Pending {
     /// There is nothing.
     Nothing,
-    /// It is kept.
-    Confirmed(RunId),
+    /// It is kept; and which files that load it when the host starts could not be written.
+    Confirmed(RunId, Vec<Unwritten>),
     /// What was there before is there again.
     RolledBack(RunId, String),
     /// There is time left to confirm it, so it was left alone.
@@ -213,8 +238,8 @@ pub fn confirm(state: &StateFolder, who: &Holder) -> Result<Pending, SessionErro
     let uptime = Uptime::now()?;
     let id = journal.id.clone();
     if journal.phase == Phase::Waiting && !journal.is_due(&uptime) {
-        keep(&lock, journal, Ending::Confirmed, who.since)?;
-        return Ok(Pending::Confirmed(id));
+        let unwritten = keep(&lock, journal, Ending::Confirmed, who.since)?;
+        return Ok(Pending::Confirmed(id, unwritten));
     }
     let settled = settle(&lock, journal, who.since)?;
     Ok(Pending::RolledBack(id, settled.why.to_owned()))
@@ -282,6 +307,7 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     // What is on disk is enough to go back: where the disk is full, that is no reason not to.
     let noted = lock.write_journal(&journal);
     fault::point("restore-noted").ok();
+    lock.share_with_tools()?;
     if let Err(error) = restore(&journal.snapshots) {
         let message = format!("{why}; and it could not be undone: {error}");
         // The journal tells it all the same.
@@ -292,20 +318,41 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     fault::point("restore-done").ok();
     lock.remove_journal()?;
     let last = Last { outcome: Ending::RolledBack, at: now, id: journal.id, message: why.to_owned() };
-    Ok(lock.write_last(&last)?)
+    let unremembered =
+        |cause| SessionError::Unremembered { done: "what was there before is there again", cause };
+    lock.write_last(&last).map_err(unremembered)
 }
 
-/// Keeps a change. The journal goes first: from then on nobody undoes it.
-fn keep(lock: &Lock, journal: Journal, ending: Ending, now: Timestamp) -> Result<(), SessionError> {
+/// Keeps a change. The journal goes first: from then on nobody undoes it. Only what is kept is written into files that
+/// outlive a reboot; where the program ends before that, the next apply finds them stale.
+fn keep(
+    lock: &Lock,
+    journal: Journal,
+    ending: Ending,
+    now: Timestamp,
+) -> Result<Vec<Unwritten>, SessionError> {
     lock.remove_journal()?;
     fault::point("keep-removed").ok();
-    lock.write_baseline(&journal.baseline)?;
-    let message = match ending {
+    let unwritten = lasting::write(&journal.baseline.lasting);
+    let mut message = match ending {
         Ending::Confirmed => "confirmed",
         Ending::Kept | Ending::RolledBack | Ending::Failed => "nobody had to confirm it",
-    };
-    let last = Last { outcome: ending, at: now, id: journal.id, message: message.to_owned() };
-    Ok(lock.write_last(&last)?)
+    }
+    .to_owned();
+    for fault in &unwritten {
+        message.push_str(&format!("; a reboot loses it: {}", fault.message));
+    }
+    let last = Last { outcome: ending, at: now, id: journal.id, message };
+    let unremembered = |cause| SessionError::Unremembered { done: "the change is in force and stays", cause };
+    lock.write_baseline(&journal.baseline).and_then(|()| lock.write_last(&last)).map_err(unremembered)?;
+    Ok(unwritten)
+}
+
+/// All is in force already: what is left is that it outlives a reboot.
+fn last(survey: &Survey) -> Outcome {
+    let stale = survey.lasting.iter().filter(|looked| looked.is_stale());
+    let stale: Vec<_> = stale.map(|looked| looked.file.clone()).collect();
+    if stale.is_empty() { Outcome::Nothing } else { Outcome::Lasting(lasting::write(&stale)) }
 }
 
 fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> Journal {
@@ -350,6 +397,7 @@ fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         entries,
         held: held.collect(),
+        lasting: survey.lasting.iter().map(|looked| looked.file.clone()).collect(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::configuration::Guarded;
 use super::nginx::{self, FileError};
-use crate::holding::{Content, Holding, HoldingError, Step};
+use crate::holding::{Content, Holding, HoldingError, Listed, Step};
 use crate::netfilter::host::{Host, ListingError};
 use crate::prefix::Family;
 use crate::system::host::{Capture, CaptureError, Needs, capture};
@@ -83,6 +83,10 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
     let listed = capture.as_ref().map(Capture::listed).unwrap_or_default();
     let mut contents = Vec::with_capacity(holdings.len());
     for holding in holdings {
+        // Who can't be asked has not said that there is nothing.
+        if let Some(program) = unasked(holding, &listed) {
+            return Err(ToolError::Missing { program: program.to_owned(), holding: holding.to_string() });
+        }
         contents.push(match holding {
             Holding::NginxFile { path, .. } => nginx::read(path)?,
             _ => holding.own(&listed),
@@ -90,6 +94,18 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
     }
     let host = capture.map(Capture::host).transpose()?;
     Ok(Seen { host, contents, nginx: Vec::new() })
+}
+
+/// The tool that lists what is in a holding, where it is not here.
+fn unasked(holding: &Holding, listed: &Listed) -> Option<&'static str> {
+    let (program, listing) = match holding {
+        Holding::NftTable { .. } | Holding::NftChain { .. } => ("nft", &listed.nft),
+        Holding::Iptables { family: Family::V4, .. } => ("iptables-save", &listed.iptables),
+        Holding::Iptables { family: Family::V6, .. } => ("ip6tables-save", &listed.ip6tables),
+        Holding::Ipset { .. } => ("ipset", &listed.ipset),
+        Holding::NginxFile { .. } => return None,
+    };
+    listing.is_none().then_some(program)
 }
 
 /// The command that reads a step's input, and the same as a dry run.

@@ -1,11 +1,14 @@
 //! A command whose time and output are bounded: it may ask a network, or hang.
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek as _, Write as _};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::command;
 
@@ -40,10 +43,8 @@ pub(super) fn run(program: &str, arguments: &[impl AsRef<OsStr>], bounds: Bounds
     let deadline = Instant::now() + bounds.time;
     let mut started = command(program);
     started.args(arguments).envs(bounds.environment.iter().copied());
-    let stdin = if bounds.input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    started.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    started.stdin(whole(bounds.input)?).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = started.spawn()?;
-    write(child.stdin.take(), bounds.input);
     let stdout = read(child.stdout.take(), bounds.bytes);
     let stderr = read(child.stderr.take(), COMPLAINTS_MAX);
     let ended = wait(&mut child, (&stdout, &stderr), bounds.bytes, deadline);
@@ -55,11 +56,16 @@ pub(super) fn run(program: &str, arguments: &[impl AsRef<OsStr>], bounds: Bounds
     ended
 }
 
-/// Writes on another thread. A command that ends before it has read all tells by its status what it thinks of it.
-fn write(to: Option<impl Write + Send + 'static>, input: &[u8]) {
-    let Some(mut to) = to else { return };
-    let input = input.to_vec();
-    thread::spawn(move || drop(to.write_all(&input)));
+/// An input that is all there before the command starts. Out of a pipe, a command would take for the end what is only ours:
+/// it would carry out the half of a transaction that it got before we were killed.
+fn whole(input: &[u8]) -> io::Result<Stdio> {
+    if input.is_empty() {
+        return Ok(Stdio::null());
+    }
+    let mut file = File::from(memfd_create("callgate-input", MemfdFlags::CLOEXEC)?);
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// Reads on another thread, a byte further than the bound, so that more is noticed.

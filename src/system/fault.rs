@@ -2,8 +2,13 @@
 //!
 //! With the cargo feature `fault-points`, `CALLGATE_FAULT=name` ends the program with SIGKILL where the point of that
 //! name is reached, as a lost machine would: no destructor runs, nothing is flushed. `name:error` makes the step fail
-//! there instead, and `name:stop` holds the program until it is sent SIGCONT. Without the feature nothing of this is
+//! there instead, and `name:stop` holds the program until it is sent SIGCONT. `name@2` means the second time that the
+//! point is reached. Without the feature nothing of this is
 //! compiled in.
+
+#[cfg(feature = "fault-points")]
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// All points, in the order in which an apply with `--confirm` reaches them; those of files more than once.
 pub const POINTS: [&str; 18] = [
@@ -27,6 +32,20 @@ pub const POINTS: [&str; 18] = [
     "restore-done",
 ];
 
+/// How long a tool may take: so long, or less where a test asks for it by `CALLGATE_TOOL_SECONDS`.
+#[cfg(feature = "fault-points")]
+pub fn tool_time(most: Duration) -> Duration {
+    let asked = std::env::var("CALLGATE_TOOL_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    asked.map_or(most, |seconds| most.min(Duration::from_secs(seconds)))
+}
+
+/// How long a tool may take.
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub fn tool_time(most: Duration) -> Duration {
+    most
+}
+
 /// A step that failed because a test wanted it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the fault point `{0}` was asked to fail")]
@@ -39,6 +58,10 @@ pub fn point(_name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// How often the point that is asked for was reached, and this once more.
+#[cfg(feature = "fault-points")]
+static REACHED: AtomicUsize = AtomicUsize::new(1);
+
 /// Ends the program here, or fails, where `CALLGATE_FAULT` asks for it.
 #[cfg(feature = "fault-points")]
 pub fn point(name: &str) -> Result<(), Fault> {
@@ -46,7 +69,8 @@ pub fn point(name: &str) -> Result<(), Fault> {
 
     let Ok(wanted) = std::env::var("CALLGATE_FAULT") else { return Ok(()) };
     let (wanted, what) = wanted.split_once(':').unwrap_or((wanted.as_str(), "kill"));
-    if wanted != name {
+    let (wanted, time) = wanted.split_once('@').unwrap_or((wanted, "1"));
+    if wanted != name || REACHED.fetch_add(1, Ordering::Relaxed).to_string() != time {
         return Ok(());
     }
     let signal = match what {

@@ -12,6 +12,8 @@
 )]
 
 mod admitted;
+#[cfg(feature = "netns-tests")]
+mod apply;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod apply_nginx;
 mod bad_configurations;
@@ -31,6 +33,8 @@ mod moto;
 mod nginx_judge;
 mod nginx_reading;
 mod path;
+#[cfg(feature = "netns-tests")]
+mod persist;
 mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]

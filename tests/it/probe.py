@@ -1,7 +1,9 @@
-"""What the namespace tests send: probe.py serve PORT... | connect PORT TARGET4 TARGET6 SOURCE... | get PORT PATH TARGET4 TARGET6 SOURCE... | call PORT PATH TARGET SOURCE STOP TOLD
+"""What the namespace tests send: probe.py serve PORT... | connect PORT TARGET4 TARGET6 SOURCE... | loop PORT TARGET SOURCE SECONDS | get PORT PATH TARGET4 TARGET6 SOURCE... | call PORT PATH TARGET SOURCE STOP TOLD
 
 serve    accepts connections on every port, both families, until killed; prints "ready".
 connect  tries one TCP connection from each source at the same time and prints the sources that got in.
+loop     connects from one source again and again until its input ends; prints how often, how often in vain, and how often a
+         packet had to be sent again.
 get      asks for PATH over HTTP from each source and prints "SOURCE STATUS" lines.
 call     asks for PATH from one source again and again until there is a file STOP, and writes into TOLD how many calls it made
          and how many of them were not answered with status 200.
@@ -9,6 +11,7 @@ call     asks for PATH from one source again and again until there is a file STO
 import os
 import selectors
 import socket
+import struct
 import sys
 import time
 
@@ -70,6 +73,28 @@ def get(port, path, targets, sources):
         client.close()
 
 
+def loop(port, target, source, seconds):
+    tried, vain, again = 0, 0, 0
+    asked = selectors.DefaultSelector()
+    asked.register(sys.stdin, selectors.EVENT_READ)
+    while not asked.select(0):
+        client = socket.socket(family(source))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.settimeout(float(seconds))
+        client.bind((source, 0))
+        tried += 1
+        try:
+            client.connect((target, int(port)))
+            # tcpi_total_retrans: a SYN that was dropped is sent again after a second.
+            told = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+            again += struct.unpack_from("I", told, 100)[0] > 0
+        except OSError:
+            vain += 1
+        client.close()
+        time.sleep(0.001)
+    print(tried, vain, again)
+
+
 def call(port, path, target, source, stop, told):
     calls, lost = 0, 0
     while not os.path.exists(stop):
@@ -100,6 +125,8 @@ elif what == "call":
 elif what == "connect":
     port, target4, target6, *sources = rest
     connect(port, {socket.AF_INET: target4, socket.AF_INET6: target6}, sources)
+elif what == "loop":
+    loop(*rest)
 else:
     port, path, target4, target6, *sources = rest
     get(port, path, {socket.AF_INET: target4, socket.AF_INET6: target6}, sources)

@@ -166,6 +166,14 @@ impl World {
         Running(Self::within(&self.host, command).spawn().unwrap())
     }
 
+    /// Starts a caller that connects from one source again and again, each time for so many seconds at most.
+    pub(crate) fn dial(&self, port: &str, source: &str, seconds: &str) -> Dialling {
+        let target = if source.contains(':') { HOST6 } else { HOST4 };
+        let command =
+            Self::within(&self.caller, &["python3", &probe(), "loop", port, target, source, seconds]);
+        Dialling(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
     /// Lets a source ask for a path again and again until there is a file `stop`; then it writes how many calls it made, and how
     /// many were not answered with status 200, into a file.
     pub(crate) fn calling(&self, source: &str, port: &str, path: &str, [stop, told]: [&Path; 2]) -> Running {
@@ -199,6 +207,20 @@ impl World {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let lines = done(Self::within(&self.caller, &words));
         lines.lines().filter_map(|line| line.strip_suffix(" 200")).map(str::to_owned).collect()
+    }
+}
+
+/// A caller that goes on calling.
+pub(crate) struct Dialling(Child);
+
+impl Dialling {
+    /// Ends it: how often it called, how often in vain, and how often a packet had to be sent again.
+    pub(crate) fn end(mut self) -> [u32; 3] {
+        drop(self.0.stdin.take());
+        let output = self.0.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let numbers: Vec<u32> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        numbers.try_into().unwrap()
     }
 }
 
