@@ -97,9 +97,19 @@ impl Shop {
 
     /// Runs `callgate` on the host.
     fn callgate(&self, arguments: &str) -> Run {
+        self.callgate_with("CALLGATE_FAULT=", arguments)
+    }
+
+    /// Runs `callgate`, which is killed where it reaches a point.
+    #[track_caller]
+    fn killed_at(&self, point: &str, arguments: &str) {
+        self.callgate_with(&format!("CALLGATE_FAULT={point}"), arguments).expect(137);
+    }
+
+    fn callgate_with(&self, setting: &str, arguments: &str) -> Run {
         let program = env!("CARGO_BIN_EXE_callgate");
         let script = format!(
-            "cd {}; s=0; {program} --at {AT} {arguments} --state state >out 2>err </dev/null || s=$?; echo $s",
+            "cd {}; s=0; {setting} {program} --at {AT} {arguments} --state state >out 2>err </dev/null || s=$?; echo $s",
             self.folder()
         );
         let status = self.world.on_host(&script).trim().parse().unwrap();
@@ -330,5 +340,36 @@ fn an_unconfirmed_list_is_taken_back() {
     assert!(matches!(back.status, 0 | 4), "{}", back.stderr);
     assert_eq!(fs::read(shop.list()).unwrap(), old);
     shop.check_served(&[REGULAR, CASUAL]);
+    drop(nginx);
+}
+
+/// Ended at every point on the way there and on the way back: what is on disk is what nginx has loaded, once the next command
+/// is through.
+#[cfg(feature = "netns-tests")]
+#[test]
+fn a_run_that_is_killed_leaves_nothing_that_is_not_loaded() {
+    if !cfg!(feature = "fault-points") {
+        eprintln!("SKIPPED: without the feature fault-points nothing can be killed");
+        return;
+    }
+    let Some(shop) = Shop::open() else { return };
+    let nginx = shop.start();
+    shop.callgate("apply").expect(0);
+    let old = fs::read(shop.list()).unwrap();
+    shop.admit(&[REGULAR]);
+    for point in ["installed-written", "installed-renamed", "nginx-written", "nginx-tested", "nginx-reloaded"]
+    {
+        shop.killed_at(point, "apply");
+        shop.callgate("rollback").expect(0);
+        assert_eq!(fs::read(shop.list()).unwrap(), old, "{point}");
+        shop.check_served(&[REGULAR, CASUAL]);
+    }
+    for point in ["installed-renamed", "nginx-written", "nginx-tested", "nginx-reloaded"] {
+        shop.callgate("apply --confirm 60s --no-wait").expect(0);
+        shop.killed_at(point, "rollback");
+        shop.callgate("rollback").expect(0);
+        assert_eq!(fs::read(shop.list()).unwrap(), old, "{point}");
+        shop.check_served(&[REGULAR, CASUAL]);
+    }
     drop(nginx);
 }

@@ -107,8 +107,8 @@ impl Master {
         if title.as_ref().is_some_and(|title| title.starts_with(MASTER)) {
             return Ok(Some(Self { pid }));
         }
-        // A number that was given again is somebody else's; without a master nginx has another title.
-        if title.is_some_and(|title| title.contains("nginx")) {
+        // A number that was given again is somebody else's; without a master nginx leaves its command line as it was.
+        if title.is_some_and(|title| !title.starts_with("nginx: ")) && is_nginx(pid) {
             return Err(ReloadError::Unseen { why: format!("process {pid} runs without a master") });
         }
         Ok(None)
@@ -222,6 +222,16 @@ fn read(path: &str) -> Option<String> {
 /// What a process calls itself.
 fn title(pid: u32) -> Option<String> {
     Some(read(&format!("/proc/{pid}/cmdline"))?.replace('\0', " ").trim().to_owned())
+}
+
+/// Whether a process runs the program nginx.
+fn is_nginx(pid: u32) -> bool {
+    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    // ` (deleted)` follows where it was replaced meanwhile.
+    program
+        .file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.split(' ').next() == Some("nginx"))
 }
 
 /// When a process began.
