@@ -10,6 +10,9 @@ use crate::netfilter::{
 };
 use crate::prefix::{Family, PrefixSet};
 
+/// The chains that the table filter has by itself.
+const BUILT_IN: [&str; 3] = ["INPUT", "FORWARD", "OUTPUT"];
+
 /// A place in iptables.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -113,7 +116,9 @@ impl Place<'_> {
 
     /// A content as a whole table, which is what the reader wants: with the chain that jumps.
     pub(super) fn whole_table(&self, text: &str) -> String {
-        text.replacen("*filter\n", &format!("*filter\n:{} ACCEPT [0:0]\n", self.parent), 1)
+        // Only built-in chains have a policy.
+        let policy = if BUILT_IN.contains(&self.parent) { "ACCEPT" } else { "-" };
+        text.replacen("*filter\n", &format!("*filter\n:{} {policy} [0:0]\n", self.parent), 1)
     }
 
     fn table(&self, text: &str) -> Result<Table, HoldingError> {
