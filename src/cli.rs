@@ -197,11 +197,19 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Prefixes(prefixes) => prefixes.run(),
         Subcommands::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "callgate", &mut text);
+            clap_complete::generate(shell, &mut offered(), "callgate", &mut text);
             print_bytes(&text)
         }
         Subcommands::Man { out } => man(out),
     }
+}
+
+/// The commands that people call: a shell offers no others.
+fn offered() -> clap::Command {
+    let all = Arguments::command();
+    let shown: Vec<_> = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
+    let options: Vec<_> = all.get_arguments().cloned().collect();
+    clap::Command::new("callgate").version(env!("CARGO_PKG_VERSION")).args(options).subcommands(shown)
 }
 
 fn man(out: Option<PathBuf>) -> Outcome {

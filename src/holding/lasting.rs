@@ -17,6 +17,8 @@ use crate::prefix::Family;
 
 /// What stands in every file that is ours whole.
 const MARK: &str = "callgate";
+/// Chains of iptables that are there whether a file declares them or not.
+const BUILT_IN: [&str; 3] = ["INPUT", "FORWARD", "OUTPUT"];
 /// The file that the service of nftables loads.
 const NFTABLES_CONF: &str = "/etc/nftables.conf";
 
@@ -248,11 +250,12 @@ impl Lasting {
 
     /// What is done to it, in words.
     pub fn does(&self) -> String {
+        let path = self.shown();
         match &self.part {
-            Part::Whole { .. } => "write this file".to_owned(),
-            Part::Rules { place, .. } => format!("replace the lines of {place} in this file"),
-            Part::Set { name, .. } => format!("replace the lines of ipset {name} in this file"),
-            Part::Link { to } => format!("make this a link to {}", to.display()),
+            Part::Whole { .. } => format!("write {path}"),
+            Part::Rules { place, .. } => format!("replace the lines of {place} in {path}"),
+            Part::Set { name, .. } => format!("replace the lines of ipset {name} in {path}"),
+            Part::Link { to } => format!("make {path} a link to {}", to.display()),
         }
     }
 }
@@ -316,7 +319,7 @@ mod tests {
         assert!(!whole(&unit[0]).contains("jump callgate") && !whole(&unit[0]).contains("add table"));
         let service = whole(&unit[1]);
         assert!(service.contains(
-            "| grep -qx \"[[:space:]]*jump callgate\" || nft insert rule inet filter input jump callgate'\n"
+            "bytes [0-9]+ )?jump callgate\" || nft insert rule inet filter input jump callgate'\n"
         ));
         let theirs = files("host", Means::Unit, &permit(super::super::Jump::Theirs));
         assert!(!whole(&theirs[1]).contains("/bin/sh"), "{}", whole(&theirs[1]));

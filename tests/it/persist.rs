@@ -251,7 +251,11 @@ fn what_is_not_kept_is_not_written_and_what_a_crash_left_out_the_next_apply_writ
     ));
     assert_eq!(machine.scene.read("etc/callgate/persist/host.nft"), kept);
     let plan = machine.callgate("plan --state state").expect(1);
-    assert!(plan.stdout.contains("once it is kept, for the next reboot: write this file"), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("once it is kept, for the next reboot: write /etc/callgate/persist/host.nft"),
+        "{}",
+        plan.stdout
+    );
     let counters = machine.shell("nft -a list ruleset");
     machine.apply("").expect(0);
     assert!(machine.scene.read("etc/callgate/persist/host.nft").contains("20.3.0.0/24"));

@@ -2,6 +2,7 @@
 
 use super::super::iptables::Place;
 use super::super::{Jump, ipset};
+use super::BUILT_IN;
 
 /// Why a file of rules can't take ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,9 +12,6 @@ pub(super) enum Fault {
     /// It has no chain that could jump to ours.
     NoParent,
 }
-
-/// Chains that are there whether a file declares them or not.
-const BUILT_IN: [&str; 3] = ["INPUT", "FORWARD", "OUTPUT"];
 
 /// Table filter of a file, line by line.
 struct Filter<'f> {

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use super::super::{Content, Holding, Jump, Place, ipset, iptables, nft};
-use super::{Lasting, Part};
+use super::{BUILT_IN, Lasting, Part};
 use crate::prefix::Family;
 
 const FILES: &str = "/etc/callgate/persist";
 const UNITS: &str = "/etc/systemd/system";
-/// Chains that iptables has by itself.
-const BUILT_IN: [&str; 3] = ["INPUT", "FORWARD", "OUTPUT"];
+/// What may stand before a rule that nft lists.
+const COUNTED: &str = "[[:space:]]*(counter packets [0-9]+ bytes [0-9]+ )?";
 
 /// Files of a unit, and the commands that load them.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Loads {
         if let Some((parent, Jump::Ours)) = place.parent {
             let chain = format!("{} {} {parent}", place.family, place.table);
             self.unless(
-                &format!("nft list chain {chain} | grep -qx \"[[:space:]]*jump {}\"", nft::CHAIN),
+                &format!("nft list chain {chain} | grep -qxE \"{COUNTED}jump {}\"", nft::CHAIN),
                 &format!("nft insert rule {chain} jump {}", nft::CHAIN),
             );
         }
