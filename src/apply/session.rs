@@ -311,15 +311,25 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     drop(noted);
     fault::point("restore-done").ok();
     lock.remove_journal()?;
+    stand_down(lock, &journal);
     let last = Last { outcome: Ending::RolledBack, at: now, id: journal.id, message: why.to_owned() };
     let unremembered =
         |cause| SessionError::Unremembered { done: "what was there before is there again", cause };
     lock.write_last(&last).map_err(unremembered)
 }
 
+/// Ends the timer of a change that is settled. One that looked too late to see the journal come and go would stay until its
+/// time is over; it would do nothing then, so it is no failure where it can't be told.
+fn stand_down(lock: &Lock, journal: &Journal) {
+    if journal.deadline.is_some() {
+        let _ = timer::stand_down(lock, &journal.id);
+    }
+}
+
 /// Keeps a change. The journal goes first: from then on nobody undoes it.
 fn keep(lock: &Lock, journal: Journal, ending: Ending, now: Timestamp) -> Result<(), SessionError> {
     lock.remove_journal()?;
+    stand_down(lock, &journal);
     fault::point("keep-removed").ok();
     let message = match ending {
         Ending::Confirmed => "confirmed",
