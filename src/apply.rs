@@ -15,6 +15,7 @@
 pub mod configuration;
 pub mod job;
 pub mod journal;
+pub mod lasting;
 pub mod nginx;
 pub mod restore;
 mod seal;

@@ -12,6 +12,7 @@ mod explain;
 mod fmt;
 mod init;
 mod inputs;
+mod lasting;
 mod layers;
 mod listings;
 mod plan;

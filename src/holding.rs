@@ -9,6 +9,7 @@
 
 mod ipset;
 mod iptables;
+pub mod lasting;
 mod nft;
 
 use std::fmt;

@@ -18,6 +18,7 @@ use schemars::{Schema, SchemaGenerator};
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
@@ -131,6 +132,12 @@ pub trait Target {
     ) -> Result<Vec<(Holding, Content)>, RenderError> {
         let _ = (allowlist, templates);
         Ok(Vec::new())
+    }
+    /// The files from which the host loads these places when it starts; none where they don't outlive a reboot, or do by
+    /// themselves.
+    fn lasting(&self, held: &[(Holding, Content)]) -> Vec<Lasting> {
+        let _ = held;
+        Vec::new()
     }
     /// Where on a caller's way it stands.
     fn layer(&self) -> LayerKind;

@@ -13,24 +13,26 @@ use crate::nginx::{self, Config, Files, ReadError, Request};
 use crate::path::Entered;
 use crate::plain::line;
 use crate::plan::Change;
-use crate::system::nginx::{self as tool, Planned};
+use crate::system::nginx::{self as tool, Defaults, Planned};
 use crate::target::{Level, Location, Target};
 
 /// A configuration with all that it includes. What is made of the files borrows from them, so they are kept until the
 /// program ends: a run reads a handful of configurations, and is over.
 #[derive(Debug)]
 struct Configuration {
+    main: PathBuf,
+    defaults: Defaults,
     files: &'static Files,
     config: Config<'static>,
 }
 
 impl Configuration {
-    fn read(main: &Path, planned: &Planned) -> Result<Self, ReadError> {
+    fn read(main: &Path, defaults: &Defaults, planned: &Planned) -> Result<Self, ReadError> {
         let files: &'static Files = Box::leak(Box::new(tool::with(main, planned)?));
         let config = nginx::read(files)?;
         // What nginx would not load is told at once, and not once it is asked.
         Asked::new(&config, files, &Request::default())?;
-        Ok(Self { files, config })
+        Ok(Self { main: main.to_path_buf(), defaults: defaults.clone(), files, config })
     }
 }
 
@@ -83,7 +85,8 @@ pub(super) fn read(targets: &[&dyn Target], planned: &Planned) -> Result<Vec<Gua
         let configuration = match known.get(main) {
             Some(configuration) => Rc::clone(configuration),
             None => Rc::new(
-                Configuration::read(main, planned).map_err(|error| too_early(error, location, planned))?,
+                Configuration::read(main, &defaults, planned)
+                    .map_err(|error| too_early(error, location, planned))?,
             ),
         };
         known.insert(main.to_path_buf(), Rc::clone(&configuration));
@@ -174,9 +177,8 @@ impl Guarded {
                  `path: /…` and `server_name:` in the target, or a layer `nginx` in the site's `path:`"
             ));
         }
-        let missing = || FileError::Missing { path: line(&self.location.file.display().to_string()) };
-        let defaults = tool::defaults().map_err(FileError::Broken)?.ok_or_else(missing)?;
-        if running(self.location.config.as_deref(), &defaults)?.is_none() {
+        let Configuration { main, defaults, config, .. } = self.configuration.as_ref();
+        if running(main, defaults, config)?.is_none() {
             notes.push(format!("target `{target}`: nginx is not running: its next start has the file"));
         }
         Ok(notes)

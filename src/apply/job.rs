@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::configuration::{self, Gap, Guarded};
+use super::lasting::{self, Looked};
 use super::tools::{self, Seen, ToolError};
 use crate::admission::{Layer, LayerKind, Question};
 use crate::allowlist::Allowlist;
+use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
 use crate::netfilter;
 use crate::plan::{self, Asked, Change, Wish};
@@ -23,6 +25,8 @@ pub struct Job<'a> {
     pub allowlist: &'a Allowlist,
     /// Each place, whose it is, and what should be in it.
     wanted: Vec<(String, Holding, Content)>,
+    /// The files from which the host loads them when it starts.
+    lasting: Vec<Lasting>,
 }
 
 /// How things stand, and what would be done.
@@ -40,6 +44,8 @@ pub struct Survey {
     pub gaps: Vec<Gap>,
     /// What somebody should know that is no fault.
     pub notes: Vec<String>,
+    /// The files from which the host loads our places when it starts, and how they stand.
+    pub lasting: Vec<Looked>,
     /// Names what was read: the places of ours, and who gets in.
     pub observed: Digest,
     /// Names all of it: what was read, what is wanted, and every step.
@@ -74,13 +80,23 @@ impl<'a> Job<'a> {
         allowlist: &'a Allowlist,
         templates: &Templates,
     ) -> Result<Self, RenderError> {
-        let mut job = Self { targets: Vec::new(), allowlist, wanted: Vec::new() };
+        let mut job = Self { targets: Vec::new(), allowlist, wanted: Vec::new(), lasting: Vec::new() };
         for target in targets {
             let held = target.holdings(allowlist, templates)?;
             if !held.is_empty() {
                 job.targets.push(target);
             }
+            job.lasting.extend(target.lasting(&held));
             let name = &target.common().name;
+            let taken = held.iter().find_map(|(holding, _)| {
+                let other = job.wanted.iter().find(|(_, taken, _)| is_same_place(taken, holding))?;
+                Some((&other.0, holding))
+            });
+            if let Some((other, holding)) = taken {
+                let what = format!("targets `{other}` and `{name}` have the same place, {holding}");
+                let advice = "give each a place of its own, or apply one of them: `--target NAME`";
+                return Err(RenderError::Cannot { what, help: advice.to_owned() });
+            }
             job.wanted.extend(held.into_iter().map(|(holding, content)| (name.clone(), holding, content)));
         }
         Ok(job)
@@ -117,9 +133,10 @@ impl<'a> Job<'a> {
         for guarded in &after.nginx {
             notes.extend(guarded.notes()?);
         }
+        let lasting = lasting::look(&self.lasting);
         let observed = self.observed(&seen, &wishes);
-        let digest = self.digest(&observed, &changes);
-        Ok(Survey { seen, after, wishes, changes, gaps, notes, observed, digest })
+        let digest = self.digest(&observed, &changes, &lasting);
+        Ok(Survey { seen, after, wishes, changes, gaps, notes, lasting, observed, digest })
     }
 
     fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
@@ -163,7 +180,7 @@ impl<'a> Job<'a> {
 
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
     /// the same plan a minute later.
-    fn digest(&self, observed: &Digest, changes: &[Change]) -> Digest {
+    fn digest(&self, observed: &Digest, changes: &[Change], lasting: &[Looked]) -> Digest {
         let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), observed.to_string()];
         for stamp in &self.allowlist.policies {
             parts.push(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
@@ -172,6 +189,10 @@ impl<'a> Job<'a> {
         for change in changes {
             parts.push(change.step.holding.to_string());
             parts.push(change.step.input.clone().unwrap_or_default());
+        }
+        for looked in lasting.iter().filter(|looked| looked.is_stale()) {
+            parts.push(looked.file.path.display().to_string());
+            parts.push(format!("{:?}", looked.standing));
         }
         plan::digest(parts.iter().map(String::as_str))
     }
@@ -197,6 +218,11 @@ impl Seen {
         }
         self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
     }
+}
+
+/// Whether two places are one, so that each would undo what the other holds.
+fn is_same_place(one: &Holding, other: &Holding) -> bool {
+    one.to_string() == other.to_string()
 }
 
 /// Handles are new after each load.

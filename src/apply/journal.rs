@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
 use crate::prefix::Prefix;
 use crate::system::boot::Uptime;
@@ -173,6 +174,9 @@ pub struct Baseline {
     pub entries: Vec<BaselineEntry>,
     /// What our places held.
     pub held: Vec<Held>,
+    /// The files from which the host loads them when it starts.
+    #[serde(default)]
+    pub lasting: Vec<Lasting>,
 }
 
 /// One prefix of the allowlist from one source.
@@ -299,6 +303,7 @@ pub(super) mod tests {
                     state: "active".to_owned(),
                 }],
                 held: vec![Held { target: "edge".to_owned(), holding: table, content: after }],
+                lasting: Vec::new(),
             },
         }
     }

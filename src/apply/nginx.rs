@@ -1,9 +1,9 @@
 //! A file that nginx includes: put in place, tested and loaded, or put back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::holding::Content;
-use crate::nginx::{self, ReadError};
+use crate::nginx::{self, Config, ReadError};
 use crate::plain::line;
 use crate::system::durable::DurableError;
 use crate::system::fault::{self, Fault};
@@ -47,8 +47,10 @@ pub enum FileError {
     /// It refuses its configuration already.
     #[error("nginx refuses its configuration as it is, before anything is changed: {0}")]
     Broken(CommandError),
-    /// It refuses its configuration with the file, which is as it was again.
-    #[error("nginx refuses its configuration with the new file, and the old one is back: {0}")]
+    /// It refuses its configuration with what was put there, and what was there before is there again.
+    #[error(
+        "nginx refuses its configuration with what was put there, and what was there before is back: {0}"
+    )]
     Refused(CommandError),
     /// It is not known which process it is.
     #[error("nginx runs as process {pid}, and `{pid_file}` does not say so")]
@@ -137,9 +139,10 @@ impl Place<'_> {
         if read(self.path)?.as_ref().is_some_and(is_foreign) {
             return Err(FileError::Foreign { path: self.shown() });
         }
-        let Some(defaults) = defaults()? else { return Err(FileError::Missing { path: self.shown() }) };
+        let missing = || FileError::Missing { path: self.shown() };
+        let defaults = tool::defaults().map_err(FileError::Broken)?.ok_or_else(missing)?;
         tool::test(self.config).map_err(FileError::Broken)?;
-        running(self.config, &defaults).map(drop)
+        self.master(&defaults).map(drop)
     }
 
     /// Puts a file in place and has it loaded; `None` takes it away. What nginx refuses is not left behind.
@@ -151,19 +154,29 @@ impl Place<'_> {
             return Err(self.back(&before, FileError::Refused(cause)));
         }
         fault::point("nginx-tested")?;
-        let Some(defaults) = defaults()? else { return Ok(()) };
-        let loaded = match running(self.config, &defaults)? {
-            Some(master) => master.reload(),
-            // Its next start has it.
-            None => Ok(()),
-        };
-        fault::point("nginx-reloaded")?;
-        match loaded {
-            Ok(()) => Ok(()),
+        match self.load() {
             // It goes on with what it had, and nothing has seen the new file.
-            Err(refused @ ReloadError::Refused { .. }) => Err(self.back(&before, refused.into())),
-            Err(error) => Err(error.into()),
+            Err(refused @ FileError::Reload(ReloadError::Refused { .. })) => Err(self.back(&before, refused)),
+            loaded => loaded,
         }
+    }
+
+    /// Has nginx load what is there, where it runs: its next start has it anyway.
+    pub(super) fn load(self) -> Result<(), FileError> {
+        let master = match tool::defaults().map_err(FileError::Broken)? {
+            Some(defaults) => self.master(&defaults)?,
+            None => None,
+        };
+        if let Some(master) = master {
+            master.reload()?;
+        }
+        Ok(fault::point("nginx-reloaded")?)
+    }
+
+    fn master(self, defaults: &Defaults) -> Result<Option<Master>, FileError> {
+        let main = main_file(self.config, defaults);
+        let files = tool::with(main, &Planned::new())?;
+        running(main, defaults, &nginx::read(&files)?)
     }
 
     fn write(self, content: &Content) -> Result<(), DurableError> {
@@ -181,43 +194,35 @@ impl Place<'_> {
     }
 }
 
-/// What nginx was built with; `None` where there is none.
-fn defaults() -> Result<Option<Defaults>, FileError> {
-    tool::defaults().map_err(FileError::Broken)
-}
-
 /// The main file of a configuration.
 pub(super) fn main_file<'a>(config: Option<&'a Path>, defaults: &'a Defaults) -> &'a Path {
     config.unwrap_or(&defaults.main)
 }
 
 /// The master that runs with a configuration; `None` where none does.
-pub(super) fn running(config: Option<&Path>, defaults: &Defaults) -> Result<Option<Master>, FileError> {
-    let main = main_file(config, defaults);
-    let pid_file = pid_file(main, defaults)?;
+pub(super) fn running(
+    main: &Path,
+    defaults: &Defaults,
+    config: &Config<'_>,
+) -> Result<Option<Master>, FileError> {
+    let named = config.directives.iter().find(|directive| directive.name() == "pid");
+    let named = named.and_then(|directive| directive.arguments().first());
+    let pid_file = named.map_or_else(|| defaults.pid_file.clone(), |path| defaults.prefix.join(&**path));
     if let Some(master) = Master::of(&pid_file)? {
         return Ok(Some(master));
     }
     let is_default = if main == defaults.main { Default::Yes } else { Default::No };
     match Master::stray(main, is_default) {
-        Some(pid) => Err(FileError::Stray { pid, pid_file: pid_file.display().to_string() }),
+        Some(pid) => Err(FileError::Stray { pid, pid_file: line(&pid_file.display().to_string()) }),
         None => Ok(None),
     }
-}
-
-/// Where a configuration has its master's number written.
-fn pid_file(main: &Path, defaults: &Defaults) -> Result<PathBuf, FileError> {
-    let files = tool::with(main, &Planned::new())?;
-    let config = nginx::read(&files)?;
-    let named = config.directives.iter().find(|directive| directive.name() == "pid");
-    let named = named.and_then(|directive| directive.arguments().first());
-    Ok(named.map_or_else(|| defaults.pid_file.clone(), |path| defaults.prefix.join(&**path)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::system::{replace_file, run};
@@ -257,8 +262,8 @@ mod tests {
             // What it warns of before its log is open is of no use here.
             let said = self.folder.path().join("error.log").display().to_string();
             run("nginx", &["-e", &said, "-c", self.config().to_str().unwrap()]).unwrap();
-            let defaults = tool::defaults().unwrap().unwrap();
-            running(Some(&self.config()), &defaults).unwrap().unwrap()
+            let place = Place { path: &self.file(), config: Some(&self.config()) };
+            place.master(&tool::defaults().unwrap().unwrap()).unwrap().unwrap()
         }
 
         fn config(&self) -> PathBuf {

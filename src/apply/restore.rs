@@ -49,6 +49,12 @@ pub fn restore(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
     }
 }
 
+/// The same once more, after a rollback that was interrupted: it may have put back what nobody has loaded since.
+pub fn restore_again(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
+    restore(snapshots)?;
+    Ok(snapshots.iter().rev().try_for_each(|snapshot| tools::load(&snapshot.holding))?)
+}
+
 /// From what is there now to what was.
 fn wishes(snapshots: &[Snapshot]) -> Result<Vec<Wish>, ToolError> {
     let holdings: Vec<Holding> = snapshots.iter().map(|snapshot| snapshot.holding.clone()).collect();

@@ -12,6 +12,7 @@ use super::job::{Job, Survey, TargetDrift};
 use super::journal::{
     Baseline, BaselineEntry, Deadline, Ending, Held, Journal, Last, Phase, RunId, Snapshot,
 };
+use super::lasting::{self, Fault as Unwritten};
 use super::restore::{self, RestoreError};
 use super::state::{Holder, Lock, StateError, StateFolder};
 use super::timer::{self, TimerError};
@@ -93,8 +94,10 @@ pub struct Settled {
 pub enum Outcome {
     /// All is as it should be: nothing was done.
     Nothing,
-    /// The change is in force, and kept.
-    Kept(RunId),
+    /// All is in force, and files that load it when the host starts were written, but for these.
+    Lasting(Vec<Unwritten>),
+    /// The change is in force, and kept; and which files that load it when the host starts could not be written.
+    Kept(RunId, Vec<Unwritten>),
     /// The change is in force, and undone at the deadline unless somebody confirms it.
     Waiting(RunId, Deadline),
     /// What was there before is there again.
@@ -142,7 +145,7 @@ impl Session {
     pub fn carry_out(&self, job: &Job<'_>, survey: &Survey, orders: Orders) -> Result<Outcome, SessionError> {
         if survey.changes.is_empty() {
             self.remember(job, survey)?;
-            return Ok(Outcome::Nothing);
+            return Ok(last(survey));
         }
         tools::check_all(survey.changes.iter().map(|change| &change.step))?;
         fault::point("apply-checked")?;
@@ -165,8 +168,8 @@ impl Session {
         match journal.deadline {
             None => {
                 let id = journal.id.clone();
-                keep(&self.lock, journal, Ending::Kept, orders.now)?;
-                Ok(Outcome::Kept(id))
+                let unwritten = keep(&self.lock, journal, Ending::Kept, orders.now)?;
+                Ok(Outcome::Kept(id, unwritten))
             }
             Some(deadline) => {
                 journal.phase = Phase::Waiting;
@@ -220,8 +223,8 @@ impl Session {
 pub enum Pending {
     /// There is nothing.
     Nothing,
-    /// It is kept.
-    Confirmed(RunId),
+    /// It is kept; and which files that load it when the host starts could not be written.
+    Confirmed(RunId, Vec<Unwritten>),
     /// What was there before is there again.
     RolledBack(RunId, String),
     /// There is time left to confirm it, so it was left alone.
@@ -235,8 +238,8 @@ pub fn confirm(state: &StateFolder, who: &Holder) -> Result<Pending, SessionErro
     let uptime = Uptime::now()?;
     let id = journal.id.clone();
     if journal.phase == Phase::Waiting && !journal.is_due(&uptime) {
-        keep(&lock, journal, Ending::Confirmed, who.since)?;
-        return Ok(Pending::Confirmed(id));
+        let unwritten = keep(&lock, journal, Ending::Confirmed, who.since)?;
+        return Ok(Pending::Confirmed(id, unwritten));
     }
     let settled = settle(&lock, journal, who.since)?;
     Ok(Pending::RolledBack(id, settled.why.to_owned()))
@@ -297,12 +300,15 @@ pub fn settle(lock: &Lock, journal: Journal, now: Timestamp) -> Result<Settled, 
 
 /// Brings back what was there. The journal stays until that is seen to be so.
 fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> Result<(), SessionError> {
-    journal.phase = Phase::Restoring;
+    let restore = match std::mem::replace(&mut journal.phase, Phase::Restoring) {
+        Phase::Restoring => restore::restore_again,
+        Phase::Applying | Phase::Waiting => restore::restore,
+    };
     // What is on disk is enough to go back: where the disk is full, that is no reason not to.
     let noted = lock.write_journal(&journal);
     fault::point("restore-noted").ok();
     lock.share_with_tools()?;
-    if let Err(error) = restore::restore(&journal.snapshots) {
+    if let Err(error) = restore(&journal.snapshots) {
         let message = format!("{why}; and it could not be undone: {error}");
         // The journal tells it all the same.
         let _ = lock.write_last(&Last { outcome: Ending::Failed, at: now, id: journal.id, message });
@@ -326,18 +332,38 @@ fn stand_down(lock: &Lock, journal: &Journal) {
     }
 }
 
-/// Keeps a change. The journal goes first: from then on nobody undoes it.
-fn keep(lock: &Lock, journal: Journal, ending: Ending, now: Timestamp) -> Result<(), SessionError> {
+/// Keeps a change. The journal goes first: from then on nobody undoes it. Only what is kept is written into files that
+/// outlive a reboot; where the program ends before that, the next apply finds them stale.
+fn keep(
+    lock: &Lock,
+    journal: Journal,
+    ending: Ending,
+    now: Timestamp,
+) -> Result<Vec<Unwritten>, SessionError> {
     lock.remove_journal()?;
     stand_down(lock, &journal);
     fault::point("keep-removed").ok();
-    let message = match ending {
+    let unremembered = |cause| SessionError::Unremembered { done: "the change is in force and stays", cause };
+    lock.write_baseline(&journal.baseline).map_err(unremembered)?;
+    let unwritten = lasting::write(&journal.baseline.lasting);
+    let mut message = match ending {
         Ending::Confirmed => "confirmed",
         Ending::Kept | Ending::RolledBack | Ending::Failed => "nobody had to confirm it",
-    };
-    let last = Last { outcome: ending, at: now, id: journal.id, message: message.to_owned() };
-    let unremembered = |cause| SessionError::Unremembered { done: "the change is in force and stays", cause };
-    lock.write_baseline(&journal.baseline).and_then(|()| lock.write_last(&last)).map_err(unremembered)
+    }
+    .to_owned();
+    for fault in &unwritten {
+        message.push_str(&format!("; a reboot loses it: {}", fault.message));
+    }
+    let last = Last { outcome: ending, at: now, id: journal.id, message };
+    lock.write_last(&last).map_err(unremembered)?;
+    Ok(unwritten)
+}
+
+/// All is in force already: what is left is that it outlives a reboot.
+fn last(survey: &Survey) -> Outcome {
+    let stale = survey.lasting.iter().filter(|looked| looked.is_stale());
+    let stale: Vec<_> = stale.map(|looked| looked.file.clone()).collect();
+    if stale.is_empty() { Outcome::Nothing } else { Outcome::Lasting(lasting::write(&stale)) }
 }
 
 fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> Journal {
@@ -382,6 +408,7 @@ fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         entries,
         held: held.collect(),
+        lasting: survey.lasting.iter().map(|looked| looked.file.clone()).collect(),
     }
 }
 

@@ -169,6 +169,11 @@ pub fn run(step: &Step) -> Result<(), ToolError> {
     }
 }
 
+/// Makes sure that what a place holds is in force, where that is another thing: nginx loads files once.
+pub fn load(holding: &Holding) -> Result<(), ToolError> {
+    Ok(file(holding).map_or(Ok(()), nginx::Place::load)?)
+}
+
 /// A file of nginx's.
 fn file(holding: &Holding) -> Option<nginx::Place<'_>> {
     match holding {

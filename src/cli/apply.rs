@@ -10,6 +10,7 @@ use super::enforced::{Enforced, Planned, Prepared, State};
 use super::{Exit, Global, Outcome, complain, print};
 use crate::apply::job::{Job, Survey};
 use crate::apply::journal::{Ending, Journal, Phase, RunId};
+use crate::apply::lasting::Fault;
 use crate::apply::session::{self, Orders, Outcome as Came, Pending, Session, SessionError, Which};
 use crate::apply::state::{Holder, Lock, StateFolder};
 use crate::apply::timer::{self, Ended, Watch};
@@ -117,7 +118,7 @@ impl Apply {
         drop(session);
         let exit = tell(&outcome, &state, if no_wait { Patience::None } else { Patience::UntilTheEnd })?;
         Ok(match exit {
-            // What is in place is not in force.
+            // What is in place is not in force, or is lost by a reboot.
             Exit::Ok if planned.gaps > 0 => Exit::Findings,
             Exit::Ok if is_open(&job, &survey) => Exit::Undetermined,
             exit => exit,
@@ -136,7 +137,14 @@ enum Patience {
 fn tell(outcome: &Came, state: &StateFolder, patience: Patience) -> Outcome {
     match outcome {
         Came::Nothing => print("nothing to do: all is as wanted\n"),
-        Came::Kept(id) => print(&format!("in force and kept: {id}\n")),
+        Came::Lasting(unwritten) => {
+            print("all is in force already: what a reboot needs was written\n")?;
+            Ok(tell_unwritten(unwritten))
+        }
+        Came::Kept(id, unwritten) => {
+            print(&format!("in force and kept: {id}\n"))?;
+            Ok(tell_unwritten(unwritten))
+        }
         Came::RolledBack(id, why) => {
             complain(&format!("rolled back: {id}: {why}\nwhat was there before is there again\n"));
             Ok(Exit::RolledBack)
@@ -152,6 +160,14 @@ fn tell(outcome: &Came, state: &StateFolder, patience: Patience) -> Outcome {
             }
         }
     }
+}
+
+/// Says what a reboot would lose, for want of a file.
+fn tell_unwritten(unwritten: &[Fault]) -> Exit {
+    for fault in unwritten {
+        complain(&format!("a reboot loses it: {}\n  help: {}\n", fault.message, fault.help));
+    }
+    if unwritten.is_empty() { Exit::Ok } else { Exit::Findings }
 }
 
 /// Whether something stays undecided once all is in force.
@@ -173,7 +189,14 @@ fn wait(state: &StateFolder, id: &RunId) -> Outcome {
         std::thread::sleep(PAUSE);
     };
     match last {
-        Some(last) if last.outcome == Ending::Confirmed => print("confirmed: it stays\n"),
+        Some(last) if last.outcome == Ending::Confirmed => match last.message.strip_prefix("confirmed; ") {
+            None => print("confirmed: it stays\n"),
+            // Whoever confirmed it was told how to mend that.
+            Some(besides) => {
+                complain(&format!("confirmed: it stays; {besides}\n"));
+                Ok(Exit::Findings)
+            }
+        },
         Some(last) if last.outcome == Ending::Failed => {
             bail!("{}\n  help: see `callgate status`; `callgate rollback` tries again", last.message)
         }
@@ -247,7 +270,10 @@ impl Confirm {
         let who = Holder { command: "callgate confirm", since: super::instant(global) };
         match session::confirm(&state, &who).map_err(|error| told(&error))? {
             Pending::Nothing | Pending::Left(..) => Ok(nothing_waits()),
-            Pending::Confirmed(id) => print(&format!("confirmed: {id} stays\n")),
+            Pending::Confirmed(id, unwritten) => {
+                print(&format!("confirmed: {id} stays\n"))?;
+                Ok(tell_unwritten(&unwritten))
+            }
             Pending::RolledBack(id, why) => {
                 complain(&format!("too late: {id} was rolled back: {why}\n"));
                 Ok(Exit::RolledBack)
@@ -287,7 +313,7 @@ impl Rollback {
         let Some(state) = self.state.find()? else { return nothing() };
         let who = Holder { command: "callgate rollback", since: super::instant(global) };
         match session::rollback(&state, &who, which).map_err(|error| told(&error))? {
-            Pending::Nothing | Pending::Confirmed(_) => nothing(),
+            Pending::Nothing | Pending::Confirmed(..) => nothing(),
             Pending::Left(id, deadline) => {
                 print(&format!("{id} waits to be confirmed until {}: left alone\n", deadline.at))
             }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::comparison::Comparison;
 use super::inputs::{self, Inputs};
+use super::lasting;
 use super::render::resolved;
 use super::{Exit, Global, complain, show};
 use crate::admission::{Layer, LayerKind};
@@ -190,7 +191,7 @@ pub(super) struct Planned {
     pub(super) report: PlanReport,
     /// What is in the way.
     pub(super) refused: bool,
-    /// How much is missing for it to be in force.
+    /// How much is missing for it to be in force, or to outlive a reboot.
     pub(super) gaps: usize,
 }
 
@@ -230,7 +231,8 @@ impl Planned {
             notes: telling.notes(),
             skipped: enforced.skipped(prepared, job),
         };
-        Ok(Self { refused: !refusals.is_empty(), gaps: survey.gaps.len(), report })
+        let lost = survey.lasting.iter().map(|looked| looked.faults().count()).sum();
+        Ok(Self { refused: !refusals.is_empty(), gaps: survey.gaps.len().saturating_add(lost), report })
     }
 
     /// How it ends where nothing is done about it.
@@ -291,7 +293,8 @@ impl Telling<'_> {
             does: change.step.does.clone(),
             input: change.step.input.clone(),
         };
-        self.survey.changes.iter().map(step).collect()
+        let changes = self.survey.changes.iter().map(step);
+        changes.chain(lasting::steps(&self.survey.lasting)).collect()
     }
 
     /// The layers that are changed, with the targets in each.
@@ -367,6 +370,7 @@ impl Telling<'_> {
             let comparison = self.comparison(&after, &targets, Mode::Permit);
             all.extend(comparison.findings(&comparison.asked()));
         }
+        all.extend(lasting::findings(&self.survey.lasting));
         let gaps = self.survey.gaps.iter().cloned();
         all.extend(gaps.map(|gap| FindingReport::alone(gap.code, gap.message, gap.help)));
         all.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
@@ -407,6 +411,7 @@ impl Telling<'_> {
     /// What follows from who else keeps rules here.
     fn notes(&self) -> Vec<String> {
         let mut notes = self.survey.notes.clone();
+        notes.extend(lasting::notes(self.job, self.survey));
         notes.extend(self.keepers());
         notes
     }

@@ -22,6 +22,17 @@ pub(super) struct Place<'a> {
     pub(super) jump: Jump,
 }
 
+/// The lines of a content.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// Those that declare our chains.
+    pub(super) declared: String,
+    /// Those with their rules.
+    pub(super) rules: String,
+    /// The one that jumps to the first chain.
+    pub(super) jump: Option<String>,
+}
+
 /// A rule as its line, and as what it means.
 struct Line<'t> {
     text: &'t str,
@@ -57,8 +68,32 @@ impl Place<'_> {
         }
     }
 
-    fn jump_line(&self) -> String {
+    pub(super) fn jump_line(&self) -> String {
         format!("-A {} -j {}", self.parent, self.chain)
+    }
+
+    /// Whether a line declares one of our chains, or is a rule of one.
+    pub(super) fn is_chain_line(&self, line: &str) -> bool {
+        let rest = line.strip_prefix(':').or_else(|| line.strip_prefix("-A "));
+        let name = rest.and_then(|rest| rest.split(' ').next());
+        name.is_some_and(|name| name == self.chain || name == self.allow())
+    }
+
+    /// A content in its parts.
+    pub(super) fn parts(&self, text: &str) -> Parts {
+        let mut parts = Parts::default();
+        let jump = self.jump_line();
+        for line in text.lines().filter(|line| *line != "*filter" && *line != "COMMIT") {
+            let line = format!("{line}\n");
+            if line.trim_end() == jump {
+                parts.jump = Some(line);
+            } else if line.starts_with(':') {
+                parts.declared.push_str(&line);
+            } else {
+                parts.rules.push_str(&line);
+            }
+        }
+        parts
     }
 
     /// What is ours of `iptables-save`.

@@ -136,6 +136,35 @@ impl Place<'_> {
         text
     }
 
+    /// Commands that make what is wanted, whatever is there of ours; the jump is apart.
+    pub(super) fn anew(&self, want: &str) -> String {
+        let table = self.named();
+        if self.parent.is_none() {
+            return format!("add table {table}\ndelete table {table}\n{want}");
+        }
+        let mut text = format!("add chain {table} {CHAIN}\nflush chain {table} {CHAIN}\n");
+        for (set, kind) in SETS.into_iter().zip(["ipv4_addr", "ipv6_addr"]) {
+            if has(want, &format!("set {set} {{")) {
+                text.push_str(&format!("add set {table} {set} {{ type {kind}; flags interval; }}\n"));
+                text.push_str(&format!("flush set {table} {set}\n"));
+            }
+        }
+        text + &self.loaded(want, want)
+    }
+
+    /// The same for a file that is loaded after all was flushed, with the jump. Where the table or the chain is not there
+    /// yet, they are made: else nothing of what includes this would be loaded, and the host would have no rules.
+    pub(super) fn anew_after_flush(&self, want: &str) -> String {
+        let (table, anew) = (self.named(), self.anew(want));
+        match self.parent {
+            None => anew,
+            Some((parent, _)) => {
+                let jump = if self.has_jump(want) { self.jump() } else { String::new() };
+                format!("add table {table}\nadd chain {table} {parent}\n{anew}{jump}")
+            }
+        }
+    }
+
     /// The command that puts the jump at the head of its chain.
     fn jump(&self) -> String {
         self.parent.map_or_else(String::new, |(parent, _)| {

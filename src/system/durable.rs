@@ -6,7 +6,9 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink,
+};
 use std::path::{Path, PathBuf};
 
 use super::fault::{self, Fault};
@@ -46,6 +48,12 @@ pub enum DurableError {
     /// Something else than a file is there.
     #[error("`{path}` is not a regular file")]
     NotAFile {
+        /// The path.
+        path: String,
+    },
+    /// Something else than a link is there.
+    #[error("`{path}` is not a link")]
+    NotALink {
         /// The path.
         path: String,
     },
@@ -95,7 +103,7 @@ impl DurableError {
             DurableError::MountPoint { path } => {
                 format!("mount the folder in which `{path}` lies instead of the file alone")
             }
-            DurableError::NotAFile { path } => {
+            DurableError::NotAFile { path } | DurableError::NotALink { path } => {
                 format!("move what is there away (`ls -ld {path}`), or name another path")
             }
             DurableError::NoFolder { folder, cause } => match cause.kind() {
@@ -147,6 +155,30 @@ pub fn remove_durably(path: &Path) -> Result<bool, DurableError> {
     }
     flush_folder(path)?;
     Ok(true)
+}
+
+/// Where the link at a path leads; `None` where there is nothing. What is no link is in the way.
+pub fn link(path: &Path) -> Result<Option<PathBuf>, DurableError> {
+    match fs::read_link(path) {
+        Ok(to) => Ok(Some(to)),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) if cause.kind() == ErrorKind::InvalidInput => {
+            Err(DurableError::NotALink { path: path.display().to_string() })
+        }
+        Err(cause) => Err(refused(path, cause)),
+    }
+}
+
+/// Makes a link, in place of one that leads elsewhere, so that it outlives a crash.
+pub fn link_durably(path: &Path, to: &Path) -> Result<(), DurableError> {
+    make_folder(folder_of(path), 0o755)?;
+    let beside = beside(path);
+    let made = match fs::remove_file(&beside) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
+        Ok(()) | Err(_) => symlink(to, &beside).and_then(|()| fs::rename(&beside, path)),
+    };
+    made.map_err(|cause| refused(path, cause))?;
+    flush_folder(path)
 }
 
 /// Which file is at a path, and in which state: it differs once the file is replaced or changed.

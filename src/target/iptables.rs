@@ -12,6 +12,7 @@ use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, Tar
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
+use crate::holding::lasting::{self, Lasting, Means};
 use crate::holding::{self, Content, Holding, Listed};
 use crate::prefix::Family;
 use crate::site::Service;
@@ -42,6 +43,18 @@ choices! {
     }
 }
 
+choices! {
+    /// What keeps the rules that were applied over a reboot.
+    pub(crate) enum Persist {
+        /// Nothing does.
+        None = "none",
+        /// The files of iptables-persistent.
+        IptablesPersistent = "iptables-persistent",
+        /// A systemd unit of their own.
+        Unit = "unit",
+    }
+}
+
 record! {
     /// iptables-restore input.
     pub(crate) struct RawSettings {
@@ -60,6 +73,8 @@ record! {
         jump: optional Jump,
         /// How addresses are matched; `rules` where it is left out.
         matching: optional Matching,
+        /// What keeps the rules that `callgate apply` put in force over a reboot; `none` where it is left out.
+        persist: optional Persist,
     }
 }
 
@@ -71,6 +86,7 @@ pub(super) struct Iptables {
     chain: String,
     jump: Jump,
     matching: Matching,
+    persist: Persist,
 }
 
 impl Iptables {
@@ -83,6 +99,7 @@ impl Iptables {
             chain,
             jump: raw.jump.unwrap_or(Jump::Insert),
             matching: raw.matching.unwrap_or(Matching::Rules),
+            persist: raw.persist.unwrap_or(Persist::None),
         }
     }
 
@@ -329,6 +346,15 @@ impl Target for Iptables {
             all.push((holding, Some(content.ok_or_else(|| no_chain(chain))?)));
         }
         Ok(all)
+    }
+
+    fn lasting(&self, held: &[(Holding, Content)]) -> Vec<Lasting> {
+        let means = match self.persist {
+            Persist::None => return Vec::new(),
+            Persist::IptablesPersistent => Means::IptablesPersistent,
+            Persist::Unit => Means::Unit,
+        };
+        lasting::files(&self.common.name, means, held)
     }
 
     fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

@@ -9,6 +9,7 @@ use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, Tar
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
+use crate::holding::lasting::{self, Lasting, Means};
 use crate::holding::{self, Content, Holding, Listed};
 use crate::prefix::Family;
 use crate::site::Service;
@@ -23,6 +24,18 @@ choices! {
         Input = "input",
         /// Packets to the host's addresses before translation: also those that go on to containers.
         Prerouting = "prerouting",
+    }
+}
+
+choices! {
+    /// What keeps the rules that were applied over a reboot.
+    pub(crate) enum Persist {
+        /// Nothing does.
+        None = "none",
+        /// A file in `/etc/nftables.d`, which `/etc/nftables.conf` has to include.
+        NftablesD = "nftables.d",
+        /// A systemd unit of their own.
+        Unit = "unit",
     }
 }
 
@@ -45,6 +58,8 @@ record! {
         chain: optional At<String>,
         /// `permit`: whether the file inserts the jump into that chain; `insert` where it is left out.
         jump: optional At<Jump>,
+        /// What keeps the rules that `callgate apply` put in force over a reboot; `none` where it is left out.
+        persist: optional Persist,
     }
 }
 
@@ -56,6 +71,7 @@ pub(super) struct Nftables {
     hook: Hook,
     chain: Option<Chain>,
     jump: Jump,
+    persist: Persist,
 }
 
 /// A base chain of the user's.
@@ -129,6 +145,7 @@ impl Nftables {
             hook: raw.hook.map_or(Hook::Input, |hook| hook.value),
             chain: raw.chain.as_ref().and_then(|chain| parse_chain(chain, decoder)),
             jump: raw.jump.map_or(Jump::Insert, |jump| jump.value),
+            persist: raw.persist.unwrap_or(Persist::None),
         }
     }
 
@@ -424,6 +441,15 @@ impl Target for Nftables {
                 vec![(holding, Some(self.block(chain, &allowlist)))]
             }
         })
+    }
+
+    fn lasting(&self, held: &[(Holding, Content)]) -> Vec<Lasting> {
+        let means = match self.persist {
+            Persist::None => return Vec::new(),
+            Persist::NftablesD => Means::NftablesD,
+            Persist::Unit => Means::Unit,
+        };
+        lasting::files(&self.common.name, means, held)
     }
 
     fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

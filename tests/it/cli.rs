@@ -18,12 +18,17 @@ use crate::golden::{files, policy};
 use crate::support::{AT, Run, Scene, root};
 
 /// Every command of the program.
-pub(crate) const COMMANDS: [&str; 12] = [
+pub(crate) const COMMANDS: [&str; 17] = [
     "check",
     "render",
     "explain",
     "admitted",
     "diff",
+    "plan",
+    "apply",
+    "confirm",
+    "rollback",
+    "status",
     "timeline",
     "init",
     "fmt",

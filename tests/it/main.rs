@@ -33,6 +33,8 @@ mod moto;
 mod nginx_judge;
 mod nginx_reading;
 mod path;
+#[cfg(feature = "netns-tests")]
+mod persist;
 mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]

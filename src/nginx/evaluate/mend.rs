@@ -36,9 +36,9 @@ impl Asked<'_> {
             }
             (Role::EndOfList, _, Wanted::Refuse) => {
                 let (_, list) = self.program.list(self.program.opened(number)?)?;
-                let end = self.program.directive(list.last)?.place;
-                let listing = self.files.listings().get(usize::try_from(end.file).ok()?)?;
-                Some(format!("add `deny all;` after {}:{}, {RELOAD}", line(&listing.name), end.line))
+                let end = self.program.directive(list.last)?;
+                let listing = self.files.listings().get(usize::try_from(end.place.file).ok()?)?;
+                Some(format!("add `deny all;` after {}:{}, {RELOAD}", line(&listing.name), end.place.line))
             }
             _ => None,
         }
