@@ -118,7 +118,7 @@ enum Subcommands {
     Rollback(apply::Rollback),
     /// Say what is pending, how the last change ended, and what it put in force
     Status(apply::Status),
-    #[command(name = "_timer", hide = true)]
+    #[command(hide = true)]
     Timer(apply::Timer),
     /// List what opened, became legacy, will close or fall due
     Timeline(timeline::Timeline),

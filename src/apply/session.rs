@@ -317,10 +317,19 @@ fn bring_back(lock: &Lock, mut journal: Journal, why: &str, now: Timestamp) -> R
     drop(noted);
     fault::point("restore-done").ok();
     lock.remove_journal()?;
+    stand_down(lock, &journal);
     let last = Last { outcome: Ending::RolledBack, at: now, id: journal.id, message: why.to_owned() };
     let unremembered =
         |cause| SessionError::Unremembered { done: "what was there before is there again", cause };
     lock.write_last(&last).map_err(unremembered)
+}
+
+/// Ends the timer of a change that is settled. One that looked too late to see the journal come and go would stay until its
+/// time is over; it would do nothing then, so it is no failure where it can't be told.
+fn stand_down(lock: &Lock, journal: &Journal) {
+    if journal.deadline.is_some() {
+        let _ = timer::stand_down(lock, &journal.id);
+    }
 }
 
 /// Keeps a change. The journal goes first: from then on nobody undoes it. Only what is kept is written into files that
@@ -332,7 +341,10 @@ fn keep(
     now: Timestamp,
 ) -> Result<Vec<Unwritten>, SessionError> {
     lock.remove_journal()?;
+    stand_down(lock, &journal);
     fault::point("keep-removed").ok();
+    let unremembered = |cause| SessionError::Unremembered { done: "the change is in force and stays", cause };
+    lock.write_baseline(&journal.baseline).map_err(unremembered)?;
     let unwritten = lasting::write(&journal.baseline.lasting);
     let mut message = match ending {
         Ending::Confirmed => "confirmed",
@@ -343,8 +355,7 @@ fn keep(
         message.push_str(&format!("; a reboot loses it: {}", fault.message));
     }
     let last = Last { outcome: ending, at: now, id: journal.id, message };
-    let unremembered = |cause| SessionError::Unremembered { done: "the change is in force and stays", cause };
-    lock.write_baseline(&journal.baseline).and_then(|()| lock.write_last(&last)).map_err(unremembered)?;
+    lock.write_last(&last).map_err(unremembered)?;
     Ok(unwritten)
 }
 

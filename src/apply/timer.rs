@@ -135,7 +135,7 @@ pub fn arm(lock: &Lock, id: &RunId, wait: Duration) -> Result<Armed, TimerError>
     let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).to_string();
     let state = lock.folder().path().as_os_str();
     let arguments = vec![
-        "_timer".into(),
+        "timer".into(),
         "--state".into(),
         state.to_owned(),
         "--id".into(),

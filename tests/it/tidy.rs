@@ -35,7 +35,7 @@ const ORDER: [&str; 22] = [
 ];
 
 /// Who may reach the outside.
-const OUTSIDE: [&str; 4] = ["policy/load", "apply", "cli", "system"];
+const OUTSIDE: [&str; 3] = ["policy/load", "apply", "cli"];
 
 /// A file of Rust: its path below its folder, and its text.
 struct Source {

@@ -27,11 +27,13 @@ const NFT_REFUSES: &str = "nft 'table inet filter { chain input { type filter ho
      ct state established,related counter accept; meta l4proto ipv6-icmp accept\n } \n }'\n";
 const IPTABLES_REFUSES: &str = "for t in iptables ip6tables; do $t -P INPUT DROP; $t -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT; done\n\
      ip6tables -A INPUT -p ipv6-icmp -j ACCEPT\n";
-/// What Docker sets up for a container that publishes 443 on its port 8443, and nothing of IPv6.
+/// What Docker sets up for a container that publishes 443 on its port 8443, by both families.
 const DOCKER: &str = "for t in iptables ip6tables; do $t -N DOCKER-USER; $t -P FORWARD DROP; $t -A FORWARD -j DOCKER-USER; $t -A DOCKER-USER -j RETURN; done\n\
-     iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
+     for t in iptables ip6tables; do $t -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; done\n\
      iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -p tcp --dport 443 -j DNAT --to-destination 172.17.0.2:8443\n\
+     ip6tables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -p tcp --dport 443 -j DNAT --to-destination [fd00::2]:8443\n\
      iptables -A FORWARD -d 172.17.0.2 -p tcp --dport 8443 -j ACCEPT\n\
+     ip6tables -A FORWARD -d fd00::2 -p tcp --dport 8443 -j ACCEPT\n\
      iptables -t nat -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE\n";
 const OWN_JUMP: &str = "nft 'table inet filter { chain callgate { }; chain input { type filter hook input priority filter; policy drop; \
      jump callgate\n } \n }'\n";

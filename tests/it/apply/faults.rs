@@ -9,17 +9,22 @@ use callgate::system::fault::POINTS;
 
 use super::bench::{Bench, FIRST, policy, shape};
 
+/// What each of our places holds, by its name.
+type Places = BTreeMap<&'static str, String>;
+
 /// What each of our places holds, without what changes by itself.
-fn places(bench: &Bench) -> BTreeMap<&'static str, String> {
+fn places(bench: &Bench) -> Places {
     let parts = [
         ("nft", "nft -s list table inet callgate 2>/dev/null || true"),
         ("v4", "iptables-save -t filter | grep CALLGATE | sed 's/\\[.*//' | sort"),
         ("v6", "ip6tables-save -t filter | grep CALLGATE | sed 's/\\[.*//' | sort"),
-        ("set4", "ipset save callgate-v4 2>/dev/null | grep ^add | sort || true"),
-        ("set6", "ipset save callgate-v6 2>/dev/null | grep ^add | sort || true"),
+        ("set4", "ipset save callgate-v4 2>/dev/null | grep ^add | sort"),
+        ("set6", "ipset save callgate-v6 2>/dev/null | grep ^add | sort"),
         ("left", "ipset list -n | grep -- -new || true"),
     ];
-    parts.into_iter().map(|(name, script)| (name, bench.on(script))).collect()
+    let script: String = parts.iter().map(|(_, part)| format!("{part}\necho ==\n")).collect();
+    let said = bench.on(&script);
+    parts.iter().map(|(name, _)| *name).zip(said.split("==\n").map(str::to_owned)).collect()
 }
 
 const SECOND: &[(&str, &str)] = &[
@@ -29,8 +34,8 @@ const SECOND: &[(&str, &str)] = &[
 
 struct Duel {
     bench: Bench,
-    old: BTreeMap<&'static str, String>,
-    new: BTreeMap<&'static str, String>,
+    old: Places,
+    new: Places,
 }
 
 impl Duel {
@@ -50,15 +55,17 @@ impl Duel {
 
     /// Each place is old or new, and nothing else.
     #[track_caller]
-    fn whole(&self, what: &str) {
-        for (place, now) in places(&self.bench) {
-            let (old, new) = (&self.old[place], &self.new[place]);
-            let half_made = place == "left";
+    fn whole(&self, what: &str) -> Places {
+        let all = places(&self.bench);
+        for (place, now) in &all {
+            let (old, new) = (&self.old[*place], &self.new[*place]);
+            let half_made = *place == "left";
             assert!(
-                half_made || now == *old || now == *new,
+                half_made || now == old || now == new,
                 "{what}: {place} is neither old nor new:\n{now}\n{old}\n{new}"
             );
         }
+        all
     }
 
     /// Goes back to the first policy.
@@ -89,8 +96,7 @@ fn check_apply(name: &str, arguments: &[&str]) {
             let fault = format!("CALLGATE_FAULT={point}:{what}");
             let case = format!("{name} {arguments:?} {fault}");
             let run = bench.run_with(&[&fault], &[arguments, &["--at", crate::support::AT]].concat());
-            duel.whole(&case);
-            let now = places(bench);
+            let now = duel.whole(&case);
             let owed = bench.state().contains("journal.json");
             if run.status == 4 || run.status == 2 && !owed {
                 assert!(run.status == 2 || now == duel.old, "{case}: {}{}", run.stdout, run.stderr);
@@ -202,12 +208,13 @@ fn check_kills(name: &str) {
     let whole = u64::try_from(begun.elapsed().as_micros()).unwrap();
     let (mut settled, mut kept, mut done) = (0, 0, 0);
     let policies = [policy(1, FIRST), policy(2, SECOND)];
+    let mut now = places(bench);
     for turn in 0..kills {
         if begun.elapsed() > TIME && std::env::var_os("APPLY_KILLS").is_none() {
             break;
         }
         done += 1;
-        bench.policy(&policies[usize::from(places(bench) == duel.old)]);
+        bench.policy(&policies[usize::from(now == duel.old)]);
         let mut command = bench.command(&[], &["apply", "--at", crate::support::AT]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(dice.below(whole)));
@@ -220,8 +227,7 @@ fn check_kills(name: &str) {
             run = bench.run(&["rollback", "--pending"]);
         }
         let run = run.expect(0);
-        duel.whole(&case);
-        let now = places(bench);
+        now = duel.whole(&case);
         assert!(now == duel.old || now == duel.new, "{case}: half done after it was settled: {}", run.stdout);
         if run.stdout.contains("rolled back") {
             settled += 1;
@@ -231,6 +237,7 @@ fn check_kills(name: &str) {
         // From there on all is as ever.
         if turn % 8 == 7 {
             bench.at(&["apply"]).expect(0);
+            now = places(bench);
         }
     }
     eprintln!("{name}: {done} killed in {whole} microseconds, {settled} undone, {kept} new");

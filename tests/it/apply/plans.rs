@@ -27,6 +27,8 @@ fn a_saved_plan_is_carried_out() {
     }
 }
 
+type Spoil<'a> = &'a dyn Fn(&Bench);
+
 #[test]
 fn a_plan_that_does_not_fit_any_more_changes_nothing() {
     let edit = |bench: &Bench, from: &str, to: &str| {
@@ -35,7 +37,6 @@ fn a_plan_that_does_not_fit_any_more_changes_nothing() {
         assert_ne!(text, edited, "{from}");
         bench.scene.write("plan.json", edited);
     };
-    type Spoil<'a> = &'a dyn Fn(&Bench);
     let cases: &[(&str, Spoil<'_>, &str)] = &[
         (
             "rules",
