@@ -282,7 +282,7 @@ mod tests {
         }
 
         /// The number of its youngest worker.
-        fn worker(&self, master: Master) -> u32 {
+        fn worker(master: Master) -> u32 {
             let path = format!("/proc/{0}/task/{0}/children", master.pid());
             let text = fs::read_to_string(path).unwrap();
             text.split_whitespace().map(|pid| pid.parse().unwrap()).max().unwrap()
@@ -303,10 +303,10 @@ mod tests {
         let master = served.start();
         fs::set_permissions(served.file(), fs::Permissions::from_mode(0o640)).unwrap();
         for content in [NEW, "# callgate\ndeny all;\n", NEW] {
-            let before = served.worker(master);
+            let before = Served::worker(master);
             served.put(Some(content)).unwrap();
             assert_eq!(fs::read_to_string(served.file()).unwrap(), content);
-            assert!(served.worker(master) > before, "nothing was loaded");
+            assert!(Served::worker(master) > before, "nothing was loaded");
         }
         assert_eq!(fs::metadata(served.file()).unwrap().permissions().mode() & 0o7777, 0o640);
     }
@@ -315,7 +315,7 @@ mod tests {
     fn a_file_that_nginx_refuses_is_not_left_behind() {
         let Some(served) = Served::laid_out() else { return };
         let master = served.start();
-        let (old, worker) = (fs::read(served.file()).unwrap(), served.worker(master));
+        let (old, worker) = (fs::read(served.file()).unwrap(), Served::worker(master));
         let error = served.put(Some("# callgate\nallow 192.0.2.999;\n")).unwrap_err();
         assert!(
             matches!(&error, FileError::Refused(_)) && error.to_string().contains("192.0.2.999"),
@@ -323,23 +323,23 @@ mod tests {
         );
         // It is included: without it nginx would not start.
         assert!(matches!(served.put(None).unwrap_err(), FileError::Refused(_)));
-        assert_eq!((fs::read(served.file()).unwrap(), served.worker(master)), (old, worker));
+        assert_eq!((fs::read(served.file()).unwrap(), Served::worker(master)), (old, worker));
     }
 
     #[test]
     fn a_reload_that_nginx_refuses_is_noticed() {
         let Some(served) = Served::laid_out() else { return };
         let master = served.start();
-        let (old, worker) = (fs::read(served.file()).unwrap(), served.worker(master));
+        let (old, worker) = (fs::read(served.file()).unwrap(), Served::worker(master));
         // `nginx -t` knows nothing of the zone that runs.
         served.configure("limit_req_zone $server_name zone=a:1m rate=9r/s;");
         let error = served.put(Some(NEW)).unwrap_err();
         assert!(matches!(error, FileError::Reload(ReloadError::Refused { .. })), "{error}");
         assert!(error.to_string().contains("limit_req \"a\" uses the \"$server_name\" key"), "{error}");
-        assert_eq!((fs::read(served.file()).unwrap(), served.worker(master)), (old, worker));
+        assert_eq!((fs::read(served.file()).unwrap(), Served::worker(master)), (old, worker));
         served.configure(ZONE);
         served.put(Some(NEW)).unwrap();
-        assert!(served.worker(master) > worker);
+        assert!(Served::worker(master) > worker);
     }
 
     #[test]

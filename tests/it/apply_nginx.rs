@@ -197,8 +197,8 @@ fn no_caller_is_lost_over_thirty_reloads() {
     let Some(shop) = Shop::open() else { return };
     let nginx = shop.start();
     shop.callgate("apply").expect(0);
-    let (stop, told) = (shop.scene.path().join("stop"), shop.scene.path().join("told"));
-    let caller = shop.world.calling(REGULAR, "443", PATH, [&stop, &told]);
+    let (end, told) = (shop.scene.path().join("stop"), shop.scene.path().join("told"));
+    let caller = shop.world.calling(REGULAR, "443", PATH, [&end, &told]);
     for round in 0..30 {
         let (admitted, wanted): (&[&str], &[&str]) = match round % 2 {
             0 => (&[REGULAR], &[REGULAR]),

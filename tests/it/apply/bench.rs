@@ -11,7 +11,7 @@ use crate::world::{can_make_namespaces, done, have, tool};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Longest that something may take which ends by itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How a target is put in force, and on what host.
 pub(super) struct Shape {

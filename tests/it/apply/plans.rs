@@ -46,7 +46,7 @@ fn a_plan_that_does_not_fit_any_more_changes_nothing() {
         (
             "other rules that decide",
             &|bench| {
-                drop(bench.on("nft 'table inet mine { chain c { type filter hook input priority -5; ip saddr 20.91.170.120 drop\n } \n }'"))
+                drop(bench.on("nft 'table inet mine { chain c { type filter hook input priority -5; ip saddr 20.91.170.120 drop\n } \n }'"));
             },
             "the rules of this host are others",
         ),
