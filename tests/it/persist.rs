@@ -98,9 +98,11 @@ const DOCKER: &str = "{ kind: iptables, mode: exclusive, parent: DOCKER-USER, pe
 
 /// The table into which mode `permit` goes.
 const OWN: &str = "nft 'table inet filter { chain input { type filter hook input priority filter; policy drop; ct state established accept; }; }'";
-/// The chain that Docker has.
+/// The chain that Docker has, and the port that it publishes: callers of the port are all forwarded.
 const DOCKER_USER: &str =
-    "for t in iptables ip6tables; do $t -N DOCKER-USER; $t -A FORWARD -j DOCKER-USER; done";
+    "for t in iptables ip6tables; do $t -N DOCKER-USER; $t -A FORWARD -j DOCKER-USER; done
+iptables -t nat -A PREROUTING -p tcp --dport 443 -j DNAT --to-destination 172.17.0.2:443
+ip6tables -t nat -A PREROUTING -p tcp --dport 443 -j DNAT --to-destination [fd00::2]:443";
 
 #[test]
 fn a_unit_loads_what_was_applied_and_once_more_changes_nothing() {
