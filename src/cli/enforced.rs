@@ -205,9 +205,14 @@ impl Planned {
         baseline: Option<&Baseline>,
     ) -> anyhow::Result<Self> {
         let applied = baseline.map(|baseline| baseline.entries.iter().map(|entry| entry.prefix).collect());
-        let moved = moves::moves(&survey.wishes, &prepared.allowlist, applied.as_ref())?;
         let telling = Telling { prepared, job, survey };
-        let guardrails = telling.guardrails()?;
+        // What is in force already neither moves anything nor can be refused.
+        let (moved, guardrails) = if survey.changes.is_empty() {
+            (Vec::new(), Vec::new())
+        } else {
+            let moved = moves::moves(&survey.wishes, &prepared.allowlist, applied.as_ref())?;
+            (moved, telling.guardrails()?)
+        };
         let lifted = enforced.lifts.lifted();
         let refusals = guardrail::refused(&guardrails, &lifted, &survey.digest);
         let told = guardrails.iter().map(|one| {
@@ -392,9 +397,6 @@ impl Telling<'_> {
                 true
             }
         });
-        if self.survey.changes.is_empty() {
-            return Ok(all);
-        }
         let at = self.prepared.allowlist.instant;
         let peers = peers::peers(std::env::var("SSH_CONNECTION").ok().as_deref());
         for (kind, _) in self.kinds() {
