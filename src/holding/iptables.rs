@@ -149,11 +149,19 @@ impl Place<'_> {
             return Ok(false);
         }
         let (have, want) = (self.lines(have, &self.allow())?, self.lines(want, &self.allow())?);
-        Ok(have.len() == want.len() && changes(&have, &want).is_some_and(|changes| changes.is_empty()))
+        Ok(alike(&have, &want)
+            || have.len() == want.len() && changes(&have, &want).is_some_and(|changes| changes.is_empty()))
     }
 
     fn has_both(&self, text: &str) -> bool {
         is_declared(text, self.chain) && is_declared(text, &self.allow())
+    }
+
+    /// Commands that take out every jump that is there: somebody may have put in a second one.
+    fn unjumped(&self, have: &str) -> String {
+        let jump = self.jump_line();
+        let jumps = have.lines().filter(|line| *line == jump);
+        jumps.flat_map(|line| ["-D", line.get(2..).unwrap_or_default(), "\n"]).collect()
     }
 
     fn has_jump(&self, text: &str) -> bool {
@@ -171,10 +179,7 @@ impl Place<'_> {
             },
             (None, Some(want)) => (self.whole("", want), format!("make chain {chain} ({tool})")),
             (Some(have), None) => {
-                let jump = self.jump_line();
-                let jumps = have.lines().filter(|line| *line == jump);
-                let mut body: String =
-                    jumps.flat_map(|line| ["-D", line.get(2..).unwrap_or_default(), "\n"]).collect();
+                let mut body = self.unjumped(have);
                 let names: Vec<&str> =
                     [chain, &allow].into_iter().filter(|name| is_declared(have, name)).collect();
                 for (verb, name) in
@@ -194,8 +199,8 @@ impl Place<'_> {
         let jump = self.jump_line();
         let mut body = String::new();
         let (had, wanted) = (self.has_jump(have), self.has_jump(want));
-        if had && !wanted {
-            body.push_str(&format!("-D {} -j {}\n", self.parent, self.chain));
+        if !wanted {
+            body.push_str(&self.unjumped(have));
         }
         for line in want.lines().filter(|line| *line != "*filter" && *line != "COMMIT" && *line != jump) {
             body.push_str(line);
@@ -231,7 +236,7 @@ impl Place<'_> {
         }
         match (had, wanted) {
             (false, true) => body.push_str(&format!("-I {} 1 -j {}\n", self.parent, self.chain)),
-            (true, false) => body.push_str(&format!("-D {} -j {}\n", self.parent, self.chain)),
+            (true, false) => body.push_str(&self.unjumped(have)),
             (true, true) | (false, false) => {}
         }
         let jump = (wanted && !had).then(|| format!("put the jump into {} ({})", self.parent, self.tool()));
@@ -380,4 +385,109 @@ fn changes<'l, 't>(have: &[Line<'_>], want: &'l [Line<'t>]) -> Option<Changes<'l
     let wanted: Vec<&Line<'_>> = want.iter().collect();
     let fits = come.iter().all(|line| line.accepts()) && closing(&stay)? == closing(&wanted)?;
     fits.then_some(Changes { come, gone })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLACE: Place<'_> =
+        Place { family: Family::V4, chain: "CALLGATE", parent: "INPUT", jump: Jump::Ours };
+
+    /// What iptables keeps of a holding: its rules in order, and whether there is a jump.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Kernel {
+        entry: Vec<String>,
+        allow: Vec<String>,
+        jumps: usize,
+    }
+
+    impl Kernel {
+        /// As `iptables-save` prints it.
+        fn saved(&self) -> String {
+            let mut text = "*filter\n:CALLGATE - [0:0]\n:CALLGATE-ALLOW - [0:0]\n".to_owned();
+            text.extend(std::iter::repeat_n("-A INPUT -j CALLGATE\n", self.jumps));
+            text.extend(self.entry.iter().map(|rule| format!("-A CALLGATE {rule}\n")));
+            text.extend(self.allow.iter().map(|rule| format!("-A CALLGATE-ALLOW {rule}\n")));
+            text + "COMMIT\n"
+        }
+
+        /// What `iptables-restore --noflush` makes of it.
+        fn restored(mut self, input: &str) -> Self {
+            for line in input.lines().filter(|line| !["*filter", "COMMIT"].contains(line)) {
+                let words: Vec<&str> = line.splitn(3, ' ').collect();
+                let chain = match words[1] {
+                    "CALLGATE" => &mut self.entry,
+                    "CALLGATE-ALLOW" => &mut self.allow,
+                    "INPUT" if words[0] == "-I" => {
+                        self.jumps += 1;
+                        continue;
+                    }
+                    "INPUT" if words[0] == "-D" => {
+                        self.jumps -= 1;
+                        continue;
+                    }
+                    _ if line.starts_with(":CALLGATE ") => {
+                        self.entry.clear();
+                        continue;
+                    }
+                    _ if line.starts_with(":CALLGATE-ALLOW ") => {
+                        self.allow.clear();
+                        continue;
+                    }
+                    other => panic!("{other} is not ours: {line}"),
+                };
+                match words[0] {
+                    "-A" => chain.push(words[2].to_owned()),
+                    "-I" => chain.insert(0, words[2].strip_prefix("1 ").unwrap().to_owned()),
+                    "-D" => drop(chain.remove(words[2].parse::<usize>().unwrap() - 1)),
+                    other => panic!("{other}: {line}"),
+                }
+            }
+            self
+        }
+    }
+
+    fn accepts(source: u8) -> String {
+        format!("-s 20.0.0.{source}/32 -m comment --comment \"example/{source} active\" -j ACCEPT")
+    }
+
+    fn kernel(sources: &[u8], port: u16, closing: bool) -> Kernel {
+        let mut allow: Vec<String> = sources.iter().map(|source| accepts(*source)).collect();
+        allow.extend(closing.then(|| "-j DROP".to_owned()));
+        let entry = vec![format!("-p tcp -m tcp --dport {port} -j CALLGATE-ALLOW")];
+        Kernel { entry, allow, jumps: 1 }
+    }
+
+    proptest! {
+        #[test]
+        fn the_commands_bring_about_what_is_wanted_and_then_none_are_left(
+            have in prop::collection::vec(0_u8..12, 0..10), want in prop::collection::btree_set(0_u8..12, 0..10),
+            stray in prop::option::of((0_usize..10, prop::bool::ANY)), port in prop::bool::ANY, jumps in 0_usize..3,
+            modes in (prop::bool::ANY, prop::bool::ANY),
+        ) {
+            let wanted = kernel(&want.iter().copied().collect::<Vec<_>>(), 443, modes.0);
+            let mut there = kernel(&have, if port { 443 } else { 8443 }, modes.1);
+            there.jumps = jumps;
+            if let Some((at, drops)) = stray {
+                let rule = if drops { "-s 20.0.0.3/32 -j DROP".to_owned() } else { accepts(99) };
+                there.allow.insert(at.min(there.allow.len()), rule);
+            }
+            let (old, new) = (there.saved(), wanted.saved());
+            prop_assert_eq!(PLACE.own(&old), Some(old.clone()));
+            let alike = PLACE.same(&old, &new).unwrap();
+            let (input, _) = PLACE.commands(&Some(old), &Some(new.clone())).unwrap();
+            let after = there.clone().restored(&input);
+            prop_assert!(PLACE.same(&after.saved(), &new).unwrap(), "{}\n{}", input, after.saved());
+            if alike {
+                prop_assert_eq!(&after, &there, "{}", input);
+            }
+            // And back again: a snapshot is restored in the same way.
+            let (input, _) = PLACE.commands(&Some(after.saved()), &Some(there.saved())).unwrap();
+            let back = after.restored(&input);
+            prop_assert!(PLACE.same(&back.saved(), &there.saved()).unwrap(), "{}\n{}", input, back.saved());
+        }
+    }
 }
