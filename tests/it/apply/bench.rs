@@ -265,6 +265,8 @@ impl Waiting {
     pub(super) fn hang_up(mut self) {
         let group = format!("-{}", self.child.id());
         done(tool("kill").args(["-HUP", "--", &group]));
+        // Under nohup, whoever is started ignores that a terminal goes.
+        self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 

@@ -84,8 +84,8 @@ fn the_timer_outlives_whoever_made_the_change() {
         let Some(killed) = applied(shape(name)) else { return };
         let Some(hung_up) = applied(shape(name)) else { return };
         let before = (held(&killed), held(&hung_up));
-        killed.waiting(&["--confirm", "12s"]).kill();
-        hung_up.waiting(&["--confirm", "12s"]).hang_up();
+        killed.waiting(&["--confirm", "8s"]).kill();
+        hung_up.waiting(&["--confirm", "8s"]).hang_up();
         assert_ne!((held(&killed), held(&hung_up)), before);
         killed.settled();
         hung_up.settled();
