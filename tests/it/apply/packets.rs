@@ -9,6 +9,8 @@ use crate::world::{Place, World, can_make_namespaces, have};
 const ALLOWED: [&str; 2] = ["20.91.170.121", "2a10:a200::7"];
 const STRANGERS: [&str; 2] = ["8.8.8.8", "2001:4860::8888"];
 const APPLIES: u32 = 30;
+/// Most connections whose first packet may be sent twice.
+const STRAY_MAX: u32 = 1;
 
 /// Two policies that differ, both with the allowed.
 fn sources(turn: u32) -> Vec<(&'static str, &'static str)> {
@@ -39,7 +41,9 @@ fn check(name: &str) {
         let [tried, vain, again] = calling.end();
         eprintln!("{name}: {source} called {tried} times");
         assert!(tried > APPLIES, "{name}: {source} called {tried} times");
-        assert_eq!((vain, again), (0, 0), "{name}: {source}, of {tried}");
+        assert_eq!(vain, 0, "{name}: {source}, of {tried}");
+        // A machine at its limits drops a packet by itself now and then; rules that did would drop more of them.
+        assert!(again <= STRAY_MAX, "{name}: {source}: {again} of {tried} had to be sent again");
     }
     for (source, calling) in STRANGERS.iter().zip(strangers) {
         let [tried, vain, _] = calling.end();
