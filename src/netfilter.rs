@@ -389,6 +389,20 @@ pub enum TableFamily {
     Arp,
 }
 
+impl TableFamily {
+    /// nft's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TableFamily::Ip => "ip",
+            TableFamily::Ip6 => "ip6",
+            TableFamily::Inet => "inet",
+            TableFamily::Netdev => "netdev",
+            TableFamily::Bridge => "bridge",
+            TableFamily::Arp => "arp",
+        }
+    }
+}
+
 /// A table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {

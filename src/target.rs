@@ -19,7 +19,7 @@ use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::holding::lasting::Lasting;
-use crate::holding::{Content, Holding};
+use crate::holding::{self, Content, Holding};
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
 use crate::yaml::decode::{Decode, Decoder, choices};
@@ -195,6 +195,16 @@ choices! {
         Insert = "insert",
         /// The user has put it in.
         None = "none",
+    }
+}
+
+impl Jump {
+    /// Whose the jump is on the host.
+    fn owner(self) -> holding::Jump {
+        match self {
+            Jump::Insert => holding::Jump::Ours,
+            Jump::None => holding::Jump::Theirs,
+        }
     }
 }
 

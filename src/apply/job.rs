@@ -46,6 +46,8 @@ pub struct Survey {
     pub notes: Vec<String>,
     /// The files from which the host loads our places when it starts, and how they stand.
     pub lasting: Vec<Looked>,
+    /// How the rules that are there differ from what is wanted.
+    pub drifts: Vec<TargetDrift>,
     /// Names what was read: the places of ours, and who gets in.
     pub observed: Digest,
     /// Names all of it: what was read, what is wanted, and every step.
@@ -65,11 +67,6 @@ impl TargetDrift {
     /// Whether something is certainly wrong.
     pub fn is_certain(&self) -> bool {
         self.asked.iter().any(|asked| asked.drift.is_certain())
-    }
-
-    /// Whether anything differs, or may.
-    pub fn is_any(&self) -> bool {
-        self.asked.iter().any(|asked| !asked.drift.differences.is_empty())
     }
 }
 
@@ -134,9 +131,10 @@ impl<'a> Job<'a> {
             notes.extend(guarded.notes()?);
         }
         let lasting = lasting::look(&self.lasting);
-        let observed = self.observed(&seen, &wishes);
+        let drifts = self.drifts(&seen);
+        let observed = observed(&drifts, &wishes);
         let digest = self.digest(&observed, &changes, &lasting);
-        Ok(Survey { seen, after, wishes, changes, gaps, notes, lasting, observed, digest })
+        Ok(Survey { seen, after, wishes, changes, gaps, notes, lasting, drifts, observed, digest })
     }
 
     fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
@@ -151,7 +149,7 @@ impl<'a> Job<'a> {
     }
 
     /// How each target's rules differ from what is wanted.
-    pub fn drifts(&self, seen: &Seen) -> Vec<TargetDrift> {
+    fn drifts(&self, seen: &Seen) -> Vec<TargetDrift> {
         let mut all = Vec::with_capacity(self.targets.len());
         for target in &self.targets {
             let common = target.common();
@@ -161,21 +159,6 @@ impl<'a> Job<'a> {
             }
         }
         all
-    }
-
-    /// What was read: our places without what changes by itself, and who gets in.
-    fn observed(&self, seen: &Seen, wishes: &[Wish]) -> Digest {
-        let mut parts: Vec<String> = Vec::new();
-        for wish in wishes {
-            parts.push(wish.holding.to_string());
-            parts.push(wish.have.as_deref().map_or_else(|| "-".to_owned(), without_handles));
-        }
-        for asked in self.drifts(seen).into_iter().flat_map(|drift| drift.asked) {
-            parts.push(asked.port.to_string());
-            parts.push(ranges(&asked.admission.surely));
-            parts.push(ranges(&asked.admission.possibly));
-        }
-        plan::digest(parts.iter().map(String::as_str))
     }
 
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
@@ -218,6 +201,21 @@ impl Seen {
         }
         self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
     }
+}
+
+/// What was read: our places without what changes by itself, and who gets in.
+fn observed(drifts: &[TargetDrift], wishes: &[Wish]) -> Digest {
+    let mut parts: Vec<String> = Vec::new();
+    for wish in wishes {
+        parts.push(wish.holding.to_string());
+        parts.push(wish.have.as_deref().map_or_else(|| "-".to_owned(), without_handles));
+    }
+    for asked in drifts.iter().flat_map(|drift| &drift.asked) {
+        parts.push(asked.port.to_string());
+        parts.push(ranges(&asked.admission.surely));
+        parts.push(ranges(&asked.admission.possibly));
+    }
+    plan::digest(parts.iter().map(String::as_str))
 }
 
 /// Whether two places are one, so that each would undo what the other holds.

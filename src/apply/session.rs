@@ -204,7 +204,7 @@ impl Session {
             let place = &change.wish.holding;
             return Err(format!("{place} does not hold what it was given"));
         }
-        let wrong = job.drifts(&now.seen).into_iter().find(TargetDrift::is_certain);
+        let wrong = now.drifts.into_iter().find(TargetDrift::is_certain);
         if let Some(drift) = wrong {
             return Err(format!("the rules of {} do not let in what was planned", drift.target));
         }

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use super::enforced::{Enforced, Planned, Prepared, State};
 use super::{Exit, Global, Outcome, complain, print};
-use crate::apply::job::{Job, Survey};
 use crate::apply::journal::{Ending, Journal, Phase, RunId};
 use crate::apply::lasting::Fault;
 use crate::apply::session::{self, Orders, Outcome as Came, Pending, Session, SessionError, Which};
@@ -120,7 +119,7 @@ impl Apply {
         Ok(match exit {
             // What is in place is not in force, or is lost by a reboot.
             Exit::Ok if planned.gaps > 0 => Exit::Findings,
-            Exit::Ok if is_open(&job, &survey) => Exit::Undetermined,
+            Exit::Ok if planned.is_open() => Exit::Undetermined,
             exit => exit,
         })
     }
@@ -168,11 +167,6 @@ fn tell_unwritten(unwritten: &[Fault]) -> Exit {
         complain(&format!("a reboot loses it: {}\n  help: {}\n", fault.message, fault.help));
     }
     if unwritten.is_empty() { Exit::Ok } else { Exit::Findings }
-}
-
-/// Whether something stays undecided once all is in force.
-fn is_open(job: &Job<'_>, survey: &Survey) -> bool {
-    job.drifts(&survey.after).iter().any(crate::apply::job::TargetDrift::is_any)
 }
 
 /// Waits until the change is kept or undone.

@@ -240,14 +240,18 @@ impl Planned {
         Ok(Self { refused: !refusals.is_empty(), gaps: survey.gaps.len().saturating_add(lost), report })
     }
 
+    /// Whether anything comes out so.
+    fn comes_out(&self, outcome: Outcome) -> bool {
+        self.report.afterwards.iter().any(|one| one.outcome == outcome)
+    }
+
     /// How it ends where nothing is done about it.
     pub(super) fn exit(&self) -> Exit {
-        let after = |outcome: Outcome| self.report.afterwards.iter().any(|one| one.outcome == outcome);
         if self.refused {
             Exit::Refused
-        } else if after(Outcome::Drift) || !self.report.steps.is_empty() || self.gaps > 0 {
+        } else if self.is_futile() || !self.report.steps.is_empty() || self.gaps > 0 {
             Exit::Findings
-        } else if after(Outcome::Undetermined) {
+        } else if self.is_open() {
             Exit::Undetermined
         } else {
             Exit::Ok
@@ -256,7 +260,12 @@ impl Planned {
 
     /// Whether what is planned would not bring about what is wanted.
     pub(super) fn is_futile(&self) -> bool {
-        self.report.afterwards.iter().any(|one| one.outcome == Outcome::Drift)
+        self.comes_out(Outcome::Drift)
+    }
+
+    /// Whether something stays undecided once all is in force.
+    pub(super) fn is_open(&self) -> bool {
+        self.comes_out(Outcome::Undetermined)
     }
 }
 

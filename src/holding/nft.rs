@@ -249,7 +249,8 @@ impl Place<'_> {
 
     /// Puts what is wanted into somebody's tables, in place of what is there, as loading it would.
     pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>) {
-        let is_here = |table: &Table| table.name.as_ref() == self.table && family_word(table) == self.family;
+        let is_here =
+            |table: &Table| table.name.as_ref() == self.table && table.family.as_str() == self.family;
         let Some((parent, jump)) = self.parent else {
             tables.retain(|table| !is_here(table));
             tables.extend(want);
@@ -306,18 +307,6 @@ pub(super) fn rejump(base: &mut Chain, to: &str, wanted: Option<Rule>) {
         base.rules.retain(|rule| !is_ours(rule));
     } else if !base.rules.iter().any(is_ours) {
         base.rules.splice(0..0, wanted);
-    }
-}
-
-fn family_word(table: &Table) -> &'static str {
-    use crate::netfilter::TableFamily;
-    match table.family {
-        TableFamily::Ip => "ip",
-        TableFamily::Ip6 => "ip6",
-        TableFamily::Inet => "inet",
-        TableFamily::Netdev => "netdev",
-        TableFamily::Bridge => "bridge",
-        TableFamily::Arp => "arp",
     }
 }
 

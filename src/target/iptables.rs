@@ -13,7 +13,7 @@ use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::holding::lasting::{self, Lasting, Means};
-use crate::holding::{self, Content, Holding, Listed};
+use crate::holding::{Content, Holding, Listed};
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -332,10 +332,7 @@ impl Target for Iptables {
             let text = self.rules(&allowlist, family, templates)?;
             let text =
                 text.replace(&format!("\n-I {parent} -j {chain}\n"), &format!("\n-A {parent} -j {chain}\n"));
-            let jump = match self.jump {
-                Jump::Insert => holding::Jump::Ours,
-                Jump::None => holding::Jump::Theirs,
-            };
+            let jump = self.jump.owner();
             let holding =
                 Holding::Iptables { family, chain: chain.to_owned(), parent: parent.to_owned(), jump };
             let text = Some(Arc::from(text));

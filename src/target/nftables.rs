@@ -10,7 +10,7 @@ use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::holding::lasting::{self, Lasting, Means};
-use crate::holding::{self, Content, Holding, Listed};
+use crate::holding::{Content, Holding, Listed};
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -428,10 +428,7 @@ impl Target for Nftables {
                 vec![(holding, Some(content))]
             }
             Some(chain) => {
-                let jump = match self.jump {
-                    Jump::Insert => holding::Jump::Ours,
-                    Jump::None => holding::Jump::Theirs,
-                };
+                let jump = self.jump.owner();
                 let holding = Holding::NftChain {
                     family: chain.family.as_str().to_owned(),
                     table: chain.table.clone(),

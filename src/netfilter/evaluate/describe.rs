@@ -18,7 +18,7 @@ impl Asked<'_> {
         let what = number.map_or_else(|| "the policy".to_owned(), |number| format!("rule {number}"));
         let mut facts = BTreeMap::from([
             ("backend", backend(table.backend).to_owned()),
-            ("family", family(table.family).to_owned()),
+            ("family", table.family.as_str().to_owned()),
             ("table", table.name.to_string()),
             ("chain", chain.name.to_string()),
         ]);
@@ -64,21 +64,10 @@ fn backend(backend: Backend) -> &'static str {
     }
 }
 
-pub(super) fn family(family: TableFamily) -> &'static str {
-    match family {
-        TableFamily::Ip => "ip",
-        TableFamily::Ip6 => "ip6",
-        TableFamily::Inet => "inet",
-        TableFamily::Netdev => "netdev",
-        TableFamily::Bridge => "bridge",
-        TableFamily::Arp => "arp",
-    }
-}
-
 fn shown(table: &Table) -> String {
     match (table.backend, table.family) {
         (Backend::Legacy, TableFamily::Ip6) => format!("table {} of ip6tables-legacy", table.name),
         (Backend::Legacy, _) => format!("table {} of iptables-legacy", table.name),
-        (Backend::Nft, _) => format!("table {} {}", family(table.family), table.name),
+        (Backend::Nft, _) => format!("table {} {}", table.family.as_str(), table.name),
     }
 }

@@ -163,8 +163,7 @@ fn by_nft(
     wanted: Wanted,
 ) -> String {
     let Spot { place, index, .. } = spot;
-    let chain =
-        format!("{} {} {}", super::describe::family(place.table.family), place.table.name, place.chain.name);
+    let chain = format!("{} {} {}", place.table.family.as_str(), place.table.name, place.chain.name);
     let handle = index.and_then(|index| place.chain.rules.get(index)).map_or(0, |rule| rule.handle);
     let at = match (index, handle) {
         (None, _) => format!("add rule {chain}"),
