@@ -48,4 +48,5 @@ pub mod site;
 pub mod system;
 pub mod target;
 pub mod timeline;
+pub mod upstream;
 pub mod yaml;

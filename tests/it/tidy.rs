@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "diagnostic",
     "plain",
     "json",
@@ -30,12 +30,13 @@ const ORDER: [&str; 22] = [
     "plan",
     "apply",
     "timeline",
+    "upstream",
     "report",
     "cli",
 ];
 
 /// Who may reach the outside.
-const OUTSIDE: [&str; 3] = ["policy/load", "apply", "cli"];
+const OUTSIDE: [&str; 4] = ["policy/load", "apply", "upstream/fetch", "cli"];
 
 /// A file of Rust: its path below its folder, and its text.
 struct Source {
