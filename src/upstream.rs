@@ -5,6 +5,7 @@
 //! whole is [`Reading::Unreadable`], never a shorter list. Nothing here changes a rule or a policy; a change is proposed as text.
 
 pub mod compare;
+pub mod propose;
 
 use std::collections::BTreeSet;
 

@@ -359,7 +359,8 @@ impl Checker<'_> {
     }
 }
 
-fn is_digest(text: &str) -> bool {
+/// Whether a text is `sha256:` and 64 hexadecimal digits.
+pub fn is_digest(text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or_default();
     digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
