@@ -16,9 +16,11 @@ use crate::apply::job::{Job, Survey};
 use crate::apply::journal::Baseline;
 use crate::apply::session::default_folder;
 use crate::apply::state::StateFolder;
+use crate::apply::tools::Seen;
 use crate::diagnostic::Diagnostics;
 use crate::drift::Mode;
 use crate::holding::Holding;
+use crate::holding::aws::Adopt;
 use crate::path;
 use crate::plan;
 use crate::plan::guardrail::cut::{Sides, cut_flows, cut_peers};
@@ -40,6 +42,9 @@ pub(super) struct Enforced {
     /// Put these targets in force only; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(super) target: Vec<String>,
+    /// In AWS, take over rules of others that name exactly what is wanted, by giving them our description
+    #[arg(long)]
+    adopt: bool,
     #[command(flatten)]
     pub(super) state: State,
     #[command(flatten)]
@@ -138,7 +143,10 @@ impl Enforced {
             Some(_) if !self.target.is_empty() => {
                 bail!("a plan has its own targets\n  help: leave out `--target`")
             }
-            Some(stamp) => Ok(Self { target: stamp.targets.clone(), ..self }),
+            Some(_) if self.adopt => {
+                bail!("a plan says by itself what it adopts\n  help: leave out `--adopt`")
+            }
+            Some(stamp) => Ok(Self { target: stamp.targets.clone(), adopt: stamp.adopt, ..self }),
         }
     }
 
@@ -160,11 +168,11 @@ impl Enforced {
             .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
         if job.targets.is_empty() {
             bail!(
-                "no target of the site is put in force on a host\n  \
-                 help: name one of kind nftables or iptables, or an nginx target with `install:`"
+                "no target of the site is put in force by callgate\n  \
+                 help: name one of kind nftables or iptables, an nginx target with `install:`, or one of AWS with `apply:`"
             );
         }
-        Ok(job)
+        Ok(job.adopting(if self.adopt { Adopt::Exact } else { Adopt::Nothing }))
     }
 
     /// Targets that are not put in force here, with why.
@@ -174,7 +182,8 @@ impl Enforced {
             |target: &dyn Target| job.targets.iter().any(|one| one.common().name == target.common().name);
         let why = |kind: TargetKind| match kind {
             TargetKind::Nginx => "it has no `install:`, so it is rendered only",
-            TargetKind::AwsSecurityGroup | TargetKind::Terraform => "it is rendered only",
+            TargetKind::AwsSecurityGroup => "it has no `apply:`, so it is rendered only",
+            TargetKind::Terraform => "it is rendered only",
             TargetKind::Iptables | TargetKind::Nftables => "it has no place here",
         };
         all.filter(|target| !here(*target))
@@ -191,6 +200,8 @@ pub(super) struct Planned {
     pub(super) report: PlanReport,
     /// What is in the way.
     pub(super) refused: bool,
+    /// Whether the steps can't be done at all.
+    pub(super) blocked: bool,
     /// How much is missing for it to be in force, or to outlive a reboot.
     pub(super) gaps: usize,
 }
@@ -205,7 +216,7 @@ impl Planned {
         baseline: Option<&Baseline>,
     ) -> anyhow::Result<Self> {
         let applied = baseline.map(|baseline| baseline.entries.iter().map(|entry| entry.prefix).collect());
-        let telling = Telling { prepared, job, survey };
+        let telling = Telling { prepared, job, survey, adopt: enforced.adopt };
         // What is in force already neither moves anything nor can be refused.
         let (moved, guardrails) = if survey.changes.is_empty() {
             (Vec::new(), Vec::new())
@@ -237,7 +248,12 @@ impl Planned {
             skipped: enforced.skipped(prepared, job),
         };
         let lost = survey.lasting.iter().map(|looked| looked.faults().count()).sum();
-        Ok(Self { refused: !refusals.is_empty(), gaps: survey.gaps.len().saturating_add(lost), report })
+        Ok(Self {
+            refused: !refusals.is_empty(),
+            blocked: !survey.blocked.is_empty(),
+            gaps: survey.gaps.len().saturating_add(lost),
+            report,
+        })
     }
 
     /// Whether anything comes out so.
@@ -274,6 +290,7 @@ struct Telling<'a> {
     prepared: &'a Prepared,
     job: &'a Job<'a>,
     survey: &'a Survey,
+    adopt: bool,
 }
 
 impl Telling<'_> {
@@ -295,6 +312,7 @@ impl Telling<'_> {
                 .collect(),
             site: plan::digest([site]).to_string(),
             targets: self.job.targets.iter().map(|target| target.common().name.clone()).collect(),
+            adopt: self.adopt,
             observed: self.survey.observed.to_string(),
             digest: self.survey.digest.to_string(),
         }
@@ -311,13 +329,30 @@ impl Telling<'_> {
         changes.chain(lasting::steps(&self.survey.lasting)).collect()
     }
 
-    /// The layers that are changed, with the targets in each.
+    /// The layers that are changed, with the targets in each. In AWS each target has a layer of its own.
     fn kinds(&self) -> Vec<(LayerKind, Vec<&dyn Target>)> {
-        let here = |kind: LayerKind| {
-            let all = self.job.targets.iter().copied();
-            (kind, all.filter(|target| target.layer() == kind).collect::<Vec<_>>())
-        };
-        LayerKind::ALL.into_iter().map(here).filter(|(_, targets)| !targets.is_empty()).collect()
+        let mut all = Vec::new();
+        for kind in LayerKind::ALL {
+            let here: Vec<&dyn Target> =
+                self.job.targets.iter().copied().filter(|target| target.layer() == kind).collect();
+            match kind {
+                LayerKind::SecurityGroup => all.extend(here.into_iter().map(|target| (kind, vec![target]))),
+                LayerKind::Host | LayerKind::Nginx if here.is_empty() => {}
+                LayerKind::Host | LayerKind::Nginx => all.push((kind, here)),
+            }
+        }
+        all
+    }
+
+    /// The rules of a layer that these targets are in.
+    fn layer_of<'s>(
+        seen: &'s Seen,
+        (kind, targets): &(LayerKind, Vec<&dyn Target>),
+    ) -> Option<Box<dyn Layer + 's>> {
+        match kind {
+            LayerKind::SecurityGroup => seen.layer_of(*targets.first()?),
+            LayerKind::Host | LayerKind::Nginx => seen.layer(*kind),
+        }
     }
 
     fn comparison<'c>(
@@ -339,9 +374,10 @@ impl Telling<'_> {
     /// Who gets in afterwards and did not before, by all rules.
     fn changes(&self) -> Vec<LayerChange> {
         let mut all = Vec::new();
-        for (kind, targets) in self.kinds() {
-            let before: Vec<_> = self.survey.seen.layer(kind).into_iter().collect();
-            let after: Vec<_> = self.survey.after.layer(kind).into_iter().collect();
+        for place in self.kinds() {
+            let before: Vec<_> = Self::layer_of(&self.survey.seen, &place).into_iter().collect();
+            let after: Vec<_> = Self::layer_of(&self.survey.after, &place).into_iter().collect();
+            let (kind, targets) = place;
             if self.survey.changes.is_empty() || before.is_empty() || after.is_empty() {
                 continue;
             }
@@ -376,16 +412,16 @@ impl Telling<'_> {
 
     fn findings(&self) -> Vec<FindingReport> {
         let mut all = Vec::new();
-        for (kind, targets) in self.kinds() {
-            let after: Vec<_> = self.survey.after.layer(kind).into_iter().collect();
+        for place in self.kinds() {
+            let after: Vec<_> = Self::layer_of(&self.survey.after, &place).into_iter().collect();
             if after.is_empty() {
                 continue;
             }
-            let comparison = self.comparison(&after, &targets, Mode::Permit);
+            let comparison = self.comparison(&after, &place.1, Mode::Permit);
             all.extend(comparison.findings(&comparison.asked()));
         }
         all.extend(lasting::findings(&self.survey.lasting));
-        let gaps = self.survey.gaps.iter().cloned();
+        let gaps = self.survey.gaps.iter().chain(&self.survey.blocked).cloned();
         all.extend(gaps.map(|gap| FindingReport::alone(gap.code, gap.message, gap.help)));
         all.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
         all.dedup();
@@ -408,12 +444,17 @@ impl Telling<'_> {
         });
         let at = self.prepared.allowlist.instant;
         let peers = peers::peers(std::env::var("SSH_CONNECTION").ok().as_deref());
-        for (kind, _) in self.kinds() {
-            let (before, after) = (self.survey.seen.layer(kind), self.survey.after.layer(kind));
+        for place in self.kinds() {
+            let before = Self::layer_of(&self.survey.seen, &place);
+            let after = Self::layer_of(&self.survey.after, &place);
             if let (Some(before), Some(after)) = (before, after) {
                 let sides = Sides { before: before.as_ref(), after: after.as_ref() };
                 all.extend(cut_peers(sides, &peers, at));
-                all.extend(cut_flows(sides, &site.guardrails.must_stay_open, at));
+                let flows = cut_flows(sides, &site.guardrails.must_stay_open, at);
+                // What a group does not admit may be admitted by another one beside it.
+                all.extend(
+                    flows.into_iter().filter(|cut| place.0 != LayerKind::SecurityGroup || cut.is_new()),
+                );
             }
         }
         Ok(all)
