@@ -16,6 +16,7 @@ mod lasting;
 mod layers;
 mod listings;
 mod plan;
+mod planned;
 mod prefixes;
 mod render;
 mod schema;
