@@ -193,12 +193,33 @@ pub struct Page {
     pub kind: PageKind,
     /// The heading under which the addresses stand.
     pub section: Option<String>,
+    /// The place of the list within JSON.
+    pub pointer: Option<String>,
+    /// What objects of JSON and rows of CSV must have to be read.
+    pub filter: Vec<(String, String)>,
+    /// The column or key that holds the addresses.
+    pub column: Option<String>,
+    /// The fewest and the most callback entries that it may list.
+    pub entries: (usize, usize),
+    /// The widest prefixes that it may list: lengths for IPv4 and IPv6.
+    pub widest: (u8, u8),
     /// Whether it decides where pages disagree.
     pub primary: bool,
     /// Whether it is expected to list addresses now.
     pub watched: bool,
     /// When it was last held against the policy.
     pub verified: Option<Moment>,
+}
+
+/// The most entries that a page may list.
+pub const ENTRIES_MAX: usize = 20_000;
+
+/// Reads a condition of a filter, `key=value`; `None` where it is none.
+pub fn parse_filter(text: &str) -> Option<(String, String)> {
+    let (key, value) = text.split_once('=')?;
+    let (key, value) = (key.trim(), value.trim());
+    let whole = !key.is_empty() && !value.is_empty() && !value.contains('=');
+    whole.then(|| (key.to_owned(), value.to_owned()))
 }
 
 /// One published entry.

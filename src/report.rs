@@ -5,6 +5,8 @@ pub mod admission_v1;
 pub mod change_v1;
 pub mod drift_text;
 pub mod drift_v1;
+pub mod extract_text;
+pub mod extract_v1;
 pub mod json_v1;
 pub mod markdown;
 pub mod plan_text;

@@ -4,8 +4,20 @@
 //! pages of a provider are compared with its policy as sets of addresses. Reading is all or nothing: a list that can't be read
 //! whole is [`Reading::Unreadable`], never a shorter list. Nothing here changes a rule or a policy; a change is proposed as text.
 
+mod collect;
 pub mod compare;
+mod data;
+mod dates;
+pub mod extract;
+mod html;
+mod markdown;
+mod page;
 pub mod propose;
+mod section;
+mod table;
+mod text;
+mod token;
+mod words;
 
 use std::collections::BTreeSet;
 
