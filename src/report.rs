@@ -13,3 +13,6 @@ pub mod plan_text;
 pub mod plan_v1;
 pub mod source_v1;
 pub mod text;
+pub mod upstream_markdown;
+pub mod upstream_text;
+pub mod upstream_v1;

@@ -37,6 +37,8 @@ pub struct Observed {
     pub digest: Option<String>,
     /// What came of it.
     pub seen: Seen,
+    /// What to do about it, where there is no list.
+    pub help: Option<String>,
 }
 
 /// What came of asking for a page.
@@ -63,6 +65,8 @@ pub enum Outcome {
     Unreachable,
     /// The page can't be read whole.
     Unreadable,
+    /// Two readings of the page, some time apart, say different things.
+    Unsettled,
     /// The page stands somewhere else.
     Moved,
     /// The page publishes no address, and is expected to.
@@ -75,11 +79,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, the worst last.
-    pub const ALL: [Outcome; 8] = [
+    pub const ALL: [Outcome; 9] = [
         Outcome::NotWatched,
         Outcome::Agrees,
         Outcome::Unreachable,
         Outcome::Unreadable,
+        Outcome::Unsettled,
         Outcome::Moved,
         Outcome::Empty,
         Outcome::PagesDisagree,
@@ -93,6 +98,7 @@ impl Outcome {
             Outcome::Agrees => "agrees",
             Outcome::Unreachable => "unreachable",
             Outcome::Unreadable => "unreadable",
+            Outcome::Unsettled => "unsettled",
             Outcome::Moved => "moved",
             Outcome::Empty => "empty",
             Outcome::PagesDisagree => "pages-disagree",
@@ -104,7 +110,7 @@ impl Outcome {
     pub fn verdict(self) -> Verdict {
         match self {
             Outcome::NotWatched | Outcome::Agrees => Verdict::AsWanted,
-            Outcome::Unreachable | Outcome::Unreadable => Verdict::Undetermined,
+            Outcome::Unreachable | Outcome::Unreadable | Outcome::Unsettled => Verdict::Undetermined,
             Outcome::Moved | Outcome::Empty | Outcome::PagesDisagree | Outcome::Drift => Verdict::Differs,
         }
     }
@@ -163,6 +169,8 @@ pub struct PageComparison {
     pub outcome: Outcome,
     /// Why, in words, where there is no list.
     pub reason: Option<String>,
+    /// What to do about that, where it is known.
+    pub help: Option<String>,
     /// Where it stands now, where that is said.
     pub moved_to: Option<String>,
     /// When it was asked for.
@@ -335,7 +343,7 @@ sources:
 
     fn observed(page: &str, seen: Seen) -> Observed {
         let (url, at) = (format!("https://example.com/{page}"), AT.parse().unwrap());
-        Observed { page: page.to_owned(), url, at, digest: None, seen }
+        Observed { page: page.to_owned(), url, at, digest: None, seen, help: None }
     }
 
     /// What the policy's pages publish where all is as the policy says.
@@ -505,7 +513,7 @@ sources:
             all.map(Outcome::as_str).collect::<Vec<_>>()
         };
         assert_eq!(of(Verdict::AsWanted), ["not-watched", "agrees"]);
-        assert_eq!(of(Verdict::Undetermined), ["unreachable", "unreadable"]);
+        assert_eq!(of(Verdict::Undetermined), ["unreachable", "unreadable", "unsettled"]);
         assert_eq!(of(Verdict::Differs), ["moved", "empty", "pages-disagree", "drift"]);
     }
 
