@@ -191,6 +191,8 @@ pub struct Page {
     pub kind: PageKind,
     /// The heading under which the addresses stand.
     pub section: Option<String>,
+    /// The host names whose addresses are the list; for a page of kind `dns`, and only there.
+    pub names: Vec<String>,
     /// Whether it decides where pages disagree.
     pub primary: bool,
     /// Whether it is expected to list addresses now.

@@ -5,6 +5,7 @@
 //! whole is [`Reading::Unreadable`], never a shorter list. Nothing here changes a rule or a policy; a change is proposed as text.
 
 pub mod document;
+pub mod fetch;
 
 use std::collections::BTreeSet;
 

@@ -78,6 +78,9 @@ record! {
         kind: required PageKind,
         /// The heading under which the addresses stand.
         section: optional String,
+        /// Host names whose addresses are the list; for kind `dns`, where `url` is the page that states the names.
+        #[schemars(default)]
+        names: list At<String>,
         /// Whether this page decides where pages disagree.
         primary: optional bool,
         /// Whether the page is expected to list addresses now; `false` keeps it as evidence only.

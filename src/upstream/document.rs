@@ -49,6 +49,17 @@ impl BodyDigest {
     }
 }
 
+impl BodyDigest {
+    /// Takes 64 hexadecimal digits, as they are written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let pairs = text.as_bytes().chunks(2);
+        let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        let digest = Self(bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()?);
+        // No signs, no capitals: there is one way to write it.
+        (digest.to_string() == text).then_some(digest)
+    }
+}
+
 impl fmt::Display for BodyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -223,6 +234,18 @@ pub(crate) mod tests {
     fn a_pdf_is_no_page_whatever_its_type_says() {
         assert_eq!(why("text/html", b"%PDF-1.7", PageKind::Html), "the page is a PDF, not HTML");
         assert!(why("text/plain", b"\x1f\x8b\x08", PageKind::Text).contains("compressed"));
+    }
+
+    #[test]
+    fn a_digest_is_written_one_way() {
+        let digest = BodyDigest::of(b"abc");
+        let text = digest.to_string();
+        assert!(text.starts_with("ba7816bf8f01cfea"));
+        assert_eq!(BodyDigest::parse(&text), Some(digest));
+        for wrong in [&text[1..], &text.to_uppercase(), "", &format!("+{}", &text[1..]), &format!("{text}00")]
+        {
+            assert_eq!(BodyDigest::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
