@@ -161,6 +161,9 @@ impl Request<'_> {
             let condition =
                 held.map(|held| Condition { etag: &held.etag, last_modified: &held.last_modified });
             let answer = self.client.get(at, self.page.kind, condition, self.deadline)?;
+            if let Some(fault) = fault::of_challenge(&answer, at) {
+                return Err(fault);
+            }
             match answer.status() {
                 200 => return self.document(answer, at),
                 304 => return unchanged(held, at, self.clock),

@@ -65,16 +65,19 @@ pub(super) fn too_slow(url: &Url) -> Fault {
         .again(Again::Soon)
 }
 
+/// An answer that holds a riddle for browsers in place of the page; its status may well be 200.
+pub(super) fn of_challenge(answer: &Answer, url: &Url) -> Option<Fault> {
+    let (who, status) = (challenge(answer)?, answer.status());
+    Some(unreachable(
+        format!("`{url}` answers {status} with a riddle for browsers ({who}) in place of the page"),
+        "the provider lets no program read the page from here: watch another page of it, such as its documentation's \
+         repository, or ask for an exception; `callgate upstream extract FILE` reads a page that a browser saved",
+    ))
+}
+
 /// An answer that is no page.
 pub(super) fn of_status(answer: &Answer, url: &Url, now: Timestamp) -> Fault {
     let status = answer.status();
-    if let Some(who) = challenge(answer) {
-        return unreachable(
-            format!("`{url}` answers {status} with a riddle for browsers ({who}) in place of the page"),
-            "the provider lets no program read the page from here: watch another page of it, such as its documentation's \
-             repository, or ask for an exception; `callgate upstream extract FILE` reads a page that a browser saved",
-        );
-    }
     match status {
         404 | 410 => gone(url, status),
         401 | 403 | 451 => unreachable(
@@ -231,11 +234,11 @@ fn of_certificate(why: &CertificateError, host: &str) -> Fault {
     let (words, help): (String, &str) = match why {
         CertificateError::Expired => ("has expired".to_owned(), expired),
         CertificateError::ExpiredContext { not_after, .. } => {
-            (format!("expired {}", day(not_after.as_secs())), expired)
+            (format!("expired at {}", instant(not_after.as_secs())), expired)
         }
         CertificateError::NotValidYet => ("is not valid yet".to_owned(), expired),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            (format!("is not valid before {}", day(not_before.as_secs())), expired)
+            (format!("is not valid before {}", instant(not_before.as_secs())), expired)
         }
         CertificateError::NotValidForName => ("is for another name".to_owned(), OTHER_NAME),
         CertificateError::NotValidForNameContext { presented, .. } => {
@@ -263,9 +266,9 @@ fn plain_name(name: &str) -> String {
     name.split('"').nth(1).unwrap_or(name).to_owned()
 }
 
-fn day(seconds: u64) -> String {
+fn instant(seconds: u64) -> String {
     let at = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    at.map_or_else(|| "long ago".to_owned(), |at| format!("at {at}"))
+    at.map_or_else(|| "an instant out of range".to_owned(), |at| at.to_string())
 }
 
 /// The host with its port, where that is another than 443.
