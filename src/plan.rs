@@ -8,6 +8,8 @@
 pub mod guardrail;
 pub mod moves;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -80,13 +82,17 @@ pub struct Asked {
     /// The port.
     pub port: u16,
     /// Who gets in.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     /// How that differs from the allowlist.
     pub drift: Drift,
 }
 
-/// Who gets in at the ports of the service, and how that differs from what is wanted.
-pub fn ask(layer: &dyn Layer, allowlist: &Allowlist, mode: Mode, at: Timestamp) -> Vec<Asked> {
+/// Who gets in at the ports of the service.
+#[derive(Debug, Clone)]
+pub struct Answers(Vec<(u16, Arc<Admission>)>);
+
+/// Asks rules who gets in at the ports of the service.
+pub fn ask(layer: &dyn Layer, allowlist: &Allowlist, at: Timestamp) -> Answers {
     let service = &allowlist.service;
     let ask = |port: &u16| {
         let admission = layer.admit(&Question {
@@ -95,10 +101,20 @@ pub fn ask(layer: &dyn Layer, allowlist: &Allowlist, mode: Mode, at: Timestamp) 
             addresses: service.addresses.clone(),
             at,
         });
-        let drift = compare(allowlist, &admission, mode, &PrefixSet::empty());
-        Asked { port: *port, admission, drift }
+        (*port, Arc::new(admission))
     };
-    service.ports.iter().map(ask).collect()
+    Answers(service.ports.iter().map(ask).collect())
+}
+
+impl Answers {
+    /// How they differ from what is wanted.
+    pub fn compared(self, allowlist: &Allowlist, mode: Mode) -> Vec<Asked> {
+        let compared = |(port, admission): (u16, Arc<Admission>)| {
+            let drift = compare(allowlist, &admission, mode, &PrefixSet::empty());
+            Asked { port, admission, drift }
+        };
+        self.0.into_iter().map(compared).collect()
+    }
 }
 
 /// A digest of texts, each set off from the next.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::configuration::{self, Gap, Guarded};
 use super::lasting::{self, Looked};
@@ -117,7 +118,10 @@ impl<'a> Job<'a> {
             })
             .collect();
         let changes = plan::changes(&wishes)?;
-        let host = seen.host.as_ref().map(|host| plan::predicted(host, &changes)).transpose()?;
+        let host = match &seen.host {
+            Some(host) if !changes.is_empty() => Some(Arc::new(plan::predicted(host, &changes)?)),
+            unchanged => unchanged.clone(),
+        };
         let planned = configuration::planned(&changes);
         let nginx = if planned.is_empty() {
             seen.nginx.clone()
@@ -151,12 +155,23 @@ impl<'a> Job<'a> {
     /// How each target's rules differ from what is wanted.
     fn drifts(&self, seen: &Seen) -> Vec<TargetDrift> {
         let mut all = Vec::with_capacity(self.targets.len());
+        // All places of a host are among the same rules.
+        let mut of_host: Option<plan::Answers> = None;
         for target in &self.targets {
             let common = target.common();
-            if let Some(layer) = seen.layer_of(*target) {
-                let asked = plan::ask(layer.as_ref(), self.allowlist, common.mode, self.allowlist.instant);
-                all.push(TargetDrift { target: common.name.clone(), asked });
+            let known = of_host.clone().filter(|_| target.layer() == LayerKind::Host);
+            let answers = match known {
+                Some(answers) => answers,
+                None => match seen.layer_of(*target) {
+                    Some(layer) => plan::ask(layer.as_ref(), self.allowlist, self.allowlist.instant),
+                    None => continue,
+                },
+            };
+            if target.layer() == LayerKind::Host {
+                of_host = Some(answers.clone());
             }
+            let asked = answers.compared(self.allowlist, common.mode);
+            all.push(TargetDrift { target: common.name.clone(), asked });
         }
         all
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 
-use super::comparison::Comparison;
+use super::comparison::{Asked, Comparison};
 use super::inputs::{self, Inputs};
 use super::lasting;
 use super::render::resolved;
@@ -16,6 +16,7 @@ use crate::apply::job::{Job, Survey};
 use crate::apply::journal::Baseline;
 use crate::apply::session::default_folder;
 use crate::apply::state::StateFolder;
+use crate::apply::tools::Seen;
 use crate::diagnostic::Diagnostics;
 use crate::drift::Mode;
 use crate::holding::Holding;
@@ -202,14 +203,17 @@ impl Planned {
         prepared: &Prepared,
         job: &Job<'_>,
         survey: &Survey,
-        baseline: Option<&Baseline>,
+        state: Option<&StateFolder>,
     ) -> anyhow::Result<Self> {
-        let applied = baseline.map(|baseline| baseline.entries.iter().map(|entry| entry.prefix).collect());
-        let telling = Telling { prepared, job, survey };
+        let after = After::all(job, &survey.after);
+        let telling = Telling::new(prepared, job, survey, &after);
         // What is in force already neither moves anything nor can be refused.
         let (moved, guardrails) = if survey.changes.is_empty() {
             (Vec::new(), Vec::new())
         } else {
+            let baseline = state.map(StateFolder::baseline).transpose();
+            let baseline = baseline.map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?.flatten();
+            let applied = baseline.as_ref().map(Baseline::prefixes);
             let moved = moves::moves(&survey.wishes, &prepared.allowlist, applied.as_ref())?;
             (moved, telling.guardrails()?)
         };
@@ -269,11 +273,65 @@ impl Planned {
     }
 }
 
+/// Rules that are asked as one, as they will be: the host's for all that is on it, and a location of nginx for its target.
+struct After<'a> {
+    kind: LayerKind,
+    /// The targets whose places are among them.
+    targets: Vec<&'a dyn Target>,
+    /// The one layer.
+    layers: [Box<dyn Layer + 'a>; 1],
+}
+
+impl<'a> After<'a> {
+    fn all(job: &'a Job<'_>, seen: &'a Seen) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for target in &job.targets {
+            let kind = target.layer();
+            let known = all.iter_mut().find(|one| one.kind == kind && kind != LayerKind::Nginx);
+            if let Some(known) = known {
+                known.targets.push(*target);
+            } else if let Some(layer) = seen.layer_of(*target) {
+                all.push(Self { kind, targets: vec![*target], layers: [layer] });
+            }
+        }
+        all
+    }
+}
+
 /// What a survey is told from.
 struct Telling<'a> {
     prepared: &'a Prepared,
     job: &'a Job<'a>,
     survey: &'a Survey,
+    /// The rules as they will be, with their answers.
+    after: Vec<(&'a After<'a>, Comparison<'a>, Vec<Asked>)>,
+}
+
+impl<'a> Telling<'a> {
+    fn new(prepared: &'a Prepared, job: &'a Job<'a>, survey: &'a Survey, after: &'a [After<'a>]) -> Self {
+        let ask = |one: &'a After<'a>| {
+            let comparison = comparison(prepared, &one.layers, &one.targets, Mode::Permit);
+            let asked = comparison.asked();
+            (one, comparison, asked)
+        };
+        Self { prepared, job, survey, after: after.iter().map(ask).collect() }
+    }
+}
+
+fn comparison<'a>(
+    prepared: &'a Prepared,
+    layers: &'a [Box<dyn Layer + 'a>],
+    targets: &'a [&'a dyn Target],
+    mode: Mode,
+) -> Comparison<'a> {
+    Comparison {
+        inputs: &prepared.inputs,
+        allowlist: &prepared.allowlist,
+        path: path::Path::new(layers),
+        targets,
+        mode,
+        own: PrefixSet::empty(),
+    }
 }
 
 impl Telling<'_> {
@@ -311,59 +369,39 @@ impl Telling<'_> {
         changes.chain(lasting::steps(&self.survey.lasting)).collect()
     }
 
-    /// The layers that are changed, with the targets in each.
-    fn kinds(&self) -> Vec<(LayerKind, Vec<&dyn Target>)> {
-        let here = |kind: LayerKind| {
-            let all = self.job.targets.iter().copied();
-            (kind, all.filter(|target| target.layer() == kind).collect::<Vec<_>>())
-        };
-        LayerKind::ALL.into_iter().map(here).filter(|(_, targets)| !targets.is_empty()).collect()
-    }
-
-    fn comparison<'c>(
-        &'c self,
-        layers: &'c [Box<dyn Layer + 'c>],
-        targets: &'c [&'c dyn Target],
-        mode: Mode,
-    ) -> Comparison<'c> {
-        Comparison {
-            inputs: &self.prepared.inputs,
-            allowlist: &self.prepared.allowlist,
-            path: path::Path::new(layers),
-            targets,
-            mode,
-            own: PrefixSet::empty(),
-        }
-    }
-
     /// Who gets in afterwards and did not before, by all rules.
     fn changes(&self) -> Vec<LayerChange> {
+        if self.survey.changes.is_empty() {
+            return Vec::new();
+        }
         let mut all = Vec::new();
-        for (kind, targets) in self.kinds() {
-            let before: Vec<_> = self.survey.seen.layer(kind).into_iter().collect();
-            let after: Vec<_> = self.survey.after.layer(kind).into_iter().collect();
-            if self.survey.changes.is_empty() || before.is_empty() || after.is_empty() {
-                continue;
-            }
-            let now = self.comparison(&after, &targets, Mode::Permit);
-            let old = self.comparison(&before, &targets, Mode::Permit);
-            let found = now.changes(&now.asked(), &old);
-            all.extend(found.into_iter().map(|change| LayerChange { layer: kind.as_str(), change }));
+        for (after, now, asked) in &self.after {
+            let Some(before) = self.before(after) else { continue };
+            let before = [before];
+            let old = comparison(self.prepared, &before, &after.targets, Mode::Permit);
+            let found = now.changes(asked, &old);
+            all.extend(found.into_iter().map(|change| LayerChange { layer: after.kind.as_str(), change }));
         }
         all
+    }
+
+    /// The same rules as they are.
+    fn before(&self, after: &After<'_>) -> Option<Box<dyn Layer + '_>> {
+        self.survey.seen.layer_of(*after.targets.first()?)
     }
 
     fn afterwards(&self) -> Vec<AfterReport> {
         let mut all = Vec::new();
         for target in &self.job.targets {
             let common = target.common();
-            let after: Vec<_> = self.survey.after.layer_of(*target).into_iter().collect();
-            if after.is_empty() {
+            let is_its = |target: &&dyn Target| target.common().name == common.name;
+            let Some((after, _, asked)) = self.after.iter().find(|(one, ..)| one.targets.iter().any(is_its))
+            else {
                 continue;
-            }
+            };
             let targets = [*target];
-            let comparison = self.comparison(&after, &targets, common.mode);
-            let asked = comparison.asked();
+            let comparison = comparison(self.prepared, &after.layers, &targets, common.mode);
+            let asked = comparison.again(asked);
             all.push(AfterReport {
                 target: common.name.clone(),
                 mode: common.mode.as_str(),
@@ -375,14 +413,9 @@ impl Telling<'_> {
     }
 
     fn findings(&self) -> Vec<FindingReport> {
-        let mut all = Vec::new();
-        for (kind, targets) in self.kinds() {
-            let after: Vec<_> = self.survey.after.layer(kind).into_iter().collect();
-            if after.is_empty() {
-                continue;
-            }
-            let comparison = self.comparison(&after, &targets, Mode::Permit);
-            all.extend(comparison.findings(&comparison.asked()));
+        let mut all: Vec<FindingReport> = Vec::new();
+        for (_, comparison, asked) in &self.after {
+            all.extend(comparison.findings(asked));
         }
         all.extend(lasting::findings(&self.survey.lasting));
         let gaps = self.survey.gaps.iter().cloned();
@@ -408,9 +441,9 @@ impl Telling<'_> {
         });
         let at = self.prepared.allowlist.instant;
         let peers = peers::peers(std::env::var("SSH_CONNECTION").ok().as_deref());
-        for (kind, _) in self.kinds() {
-            let (before, after) = (self.survey.seen.layer(kind), self.survey.after.layer(kind));
-            if let (Some(before), Some(after)) = (before, after) {
+        for (one, ..) in &self.after {
+            let [after] = &one.layers;
+            if let Some(before) = self.before(one) {
                 let sides = Sides { before: before.as_ref(), after: after.as_ref() };
                 all.extend(cut_peers(sides, &peers, at));
                 all.extend(cut_flows(sides, &site.guardrails.must_stay_open, at));
