@@ -310,8 +310,13 @@ pub enum End {
 impl End {
     /// The published end.
     pub fn moment(&self) -> Option<&Moment> {
+        self.dated().map(|dated| &dated.moment)
+    }
+
+    /// The published end with what is known of it.
+    pub fn dated(&self) -> Option<&Dated> {
         match self {
-            End::At(dated) => Some(&dated.moment),
+            End::At(dated) => Some(dated),
             End::Open | End::Unknown => None,
         }
     }

@@ -4,6 +4,7 @@
 //! pages of a provider are compared with its policy as sets of addresses. Reading is all or nothing: a list that can't be read
 //! whole is [`Reading::Unreadable`], never a shorter list. Nothing here changes a rule or a policy; a change is proposed as text.
 
+pub mod compare;
 pub mod document;
 pub mod fetch;
 
