@@ -5,8 +5,10 @@
 //! whole is [`Reading::Unreadable`], never a shorter list. Nothing here changes a rule or a policy; a change is proposed as text.
 
 pub mod compare;
+pub mod dns;
 pub mod document;
 pub mod fetch;
+pub mod settle;
 
 use std::collections::BTreeSet;
 

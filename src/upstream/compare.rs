@@ -63,6 +63,8 @@ pub enum Outcome {
     Unreachable,
     /// The page can't be read whole.
     Unreadable,
+    /// Two readings of the page, some time apart, say different things.
+    Unsettled,
     /// The page stands somewhere else.
     Moved,
     /// The page publishes no address, and is expected to.
@@ -75,11 +77,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, the worst last.
-    pub const ALL: [Outcome; 8] = [
+    pub const ALL: [Outcome; 9] = [
         Outcome::NotWatched,
         Outcome::Agrees,
         Outcome::Unreachable,
         Outcome::Unreadable,
+        Outcome::Unsettled,
         Outcome::Moved,
         Outcome::Empty,
         Outcome::PagesDisagree,
@@ -93,6 +96,7 @@ impl Outcome {
             Outcome::Agrees => "agrees",
             Outcome::Unreachable => "unreachable",
             Outcome::Unreadable => "unreadable",
+            Outcome::Unsettled => "unsettled",
             Outcome::Moved => "moved",
             Outcome::Empty => "empty",
             Outcome::PagesDisagree => "pages-disagree",
@@ -104,7 +108,7 @@ impl Outcome {
     pub fn verdict(self) -> Verdict {
         match self {
             Outcome::NotWatched | Outcome::Agrees => Verdict::AsWanted,
-            Outcome::Unreachable | Outcome::Unreadable => Verdict::Undetermined,
+            Outcome::Unreachable | Outcome::Unreadable | Outcome::Unsettled => Verdict::Undetermined,
             Outcome::Moved | Outcome::Empty | Outcome::PagesDisagree | Outcome::Drift => Verdict::Differs,
         }
     }
@@ -505,7 +509,7 @@ sources:
             all.map(Outcome::as_str).collect::<Vec<_>>()
         };
         assert_eq!(of(Verdict::AsWanted), ["not-watched", "agrees"]);
-        assert_eq!(of(Verdict::Undetermined), ["unreachable", "unreadable"]);
+        assert_eq!(of(Verdict::Undetermined), ["unreachable", "unreadable", "unsettled"]);
         assert_eq!(of(Verdict::Differs), ["moved", "empty", "pages-disagree", "drift"]);
     }
 
