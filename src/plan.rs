@@ -8,6 +8,7 @@
 pub mod guardrail;
 pub mod moves;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -117,12 +118,45 @@ impl Answers {
     }
 }
 
-/// A digest of texts, each set off from the next.
-pub fn digest<'t>(parts: impl IntoIterator<Item = &'t str>) -> Digest {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part.as_bytes());
+/// What a digest names: parts, each set off from the next.
+#[derive(Default)]
+pub struct Names(Sha256);
+
+impl Names {
+    /// Names nothing yet.
+    pub fn new() -> Self {
+        Self::default()
     }
-    Digest(hash.finalize().into())
+
+    /// Adds a part.
+    pub fn add(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.update(part.len().to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Adds the addresses of a set, however they were written.
+    pub fn add_set(&mut self, set: &PrefixSet) {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for end in set.ranges().flat_map(|(first, last)| [first, last]) {
+            match end {
+                IpAddr::V4(end) => v4.extend(end.octets()),
+                IpAddr::V6(end) => v6.extend(end.octets()),
+            }
+        }
+        self.add(v4);
+        self.add(v6);
+    }
+
+    /// The digest of all of it.
+    pub fn digest(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+/// The digest of one text.
+pub fn digest(text: &str) -> Digest {
+    let mut names = Names::new();
+    names.add(text);
+    names.digest()
 }

@@ -1,7 +1,7 @@
 //! What is to be put in force, and how things stand: read, planned, asked beforehand.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::configuration::{self, Gap, Guarded};
@@ -12,9 +12,8 @@ use crate::allowlist::Allowlist;
 use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
 use crate::netfilter;
-use crate::plan::{self, Asked, Change, Wish};
+use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
-use crate::prefix::PrefixSet;
 use crate::target::template::Templates;
 use crate::target::{RenderError, Target};
 
@@ -179,20 +178,22 @@ impl<'a> Job<'a> {
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
     /// the same plan a minute later.
     fn digest(&self, observed: &Digest, changes: &[Change], lasting: &[Looked]) -> Digest {
-        let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), observed.to_string()];
+        let mut names = Names::new();
+        names.add(env!("CARGO_PKG_VERSION"));
+        names.add(observed.to_string());
         for stamp in &self.allowlist.policies {
-            parts.push(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
+            names.add(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
         }
-        parts.extend(self.allowlist.entries().iter().map(|entry| entry.prefix.to_string()));
+        names.add_set(&self.allowlist.to_set());
         for change in changes {
-            parts.push(change.step.holding.to_string());
-            parts.push(change.step.input.clone().unwrap_or_default());
+            names.add(change.step.holding.to_string());
+            names.add(change.step.input.as_deref().unwrap_or_default());
         }
         for looked in lasting.iter().filter(|looked| looked.is_stale()) {
-            parts.push(looked.file.path.display().to_string());
-            parts.push(format!("{:?}", looked.standing));
+            names.add(looked.file.path.display().to_string());
+            names.add(format!("{:?}", looked.standing));
         }
-        plan::digest(parts.iter().map(String::as_str))
+        names.digest()
     }
 }
 
@@ -220,17 +221,17 @@ impl Seen {
 
 /// What was read: our places without what changes by itself, and who gets in.
 fn observed(drifts: &[TargetDrift], wishes: &[Wish]) -> Digest {
-    let mut parts: Vec<String> = Vec::new();
+    let mut names = Names::new();
     for wish in wishes {
-        parts.push(wish.holding.to_string());
-        parts.push(wish.have.as_deref().map_or_else(|| "-".to_owned(), without_handles));
+        names.add(wish.holding.to_string());
+        names.add(wish.have.as_deref().map_or(Cow::Borrowed("-"), without_handles).as_ref());
     }
     for asked in drifts.iter().flat_map(|drift| &drift.asked) {
-        parts.push(asked.port.to_string());
-        parts.push(ranges(&asked.admission.surely));
-        parts.push(ranges(&asked.admission.possibly));
+        names.add(asked.port.to_string());
+        names.add_set(&asked.admission.surely);
+        names.add_set(&asked.admission.possibly);
     }
-    plan::digest(parts.iter().map(String::as_str))
+    names.digest()
 }
 
 /// Whether two places are one, so that each would undo what the other holds.
@@ -239,16 +240,11 @@ fn is_same_place(one: &Holding, other: &Holding) -> bool {
 }
 
 /// Handles are new after each load.
-fn without_handles(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split(" # handle ").next().unwrap_or_default());
-    lines.flat_map(|line| [line, "\n"]).collect()
-}
-
-fn ranges(set: &PrefixSet) -> String {
-    let mut text = String::new();
-    for (first, last) in set.ranges() {
-        // Writing into a String can't fail.
-        let _ = write!(text, "{first}-{last} ");
+fn without_handles(text: &str) -> Cow<'_, str> {
+    const HANDLE: &str = " # handle ";
+    if !text.contains(HANDLE) {
+        return Cow::Borrowed(text);
     }
-    text
+    let lines = text.lines().map(|line| line.split(HANDLE).next().unwrap_or_default());
+    Cow::Owned(lines.flat_map(|line| [line, "\n"]).collect())
 }

@@ -405,7 +405,7 @@ fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
     let held = survey.wishes.iter().map(|wish| Held {
         target: wish.target.clone(),
         holding: wish.holding.clone(),
-        digest: wish.want.as_deref().map(|text| plan::digest([text]).to_string()),
+        digest: wish.want.as_deref().map(|text| plan::digest(text).to_string()),
     });
     Baseline {
         at: allowlist.instant,

@@ -351,7 +351,7 @@ impl Telling<'_> {
                     digest: stamp.digest.to_string(),
                 })
                 .collect(),
-            site: plan::digest([site]).to_string(),
+            site: plan::digest(site).to_string(),
             targets: self.job.targets.iter().map(|target| target.common().name.clone()).collect(),
             observed: self.survey.observed.to_string(),
             digest: self.survey.digest.to_string(),
