@@ -201,6 +201,8 @@ pub struct Page {
     pub entries: (usize, usize),
     /// The widest prefixes that it may list: lengths for IPv4 and IPv6.
     pub widest: (u8, u8),
+    /// The host names whose addresses are the list; for a page of kind `dns`, and only there.
+    pub names: Vec<String>,
     /// Whether it decides where pages disagree.
     pub primary: bool,
     /// Whether it is expected to list addresses now.
@@ -329,8 +331,13 @@ pub enum End {
 impl End {
     /// The published end.
     pub fn moment(&self) -> Option<&Moment> {
+        self.dated().map(|dated| &dated.moment)
+    }
+
+    /// The published end with what is known of it.
+    pub fn dated(&self) -> Option<&Dated> {
         match self {
-            End::At(dated) => Some(&dated.moment),
+            End::At(dated) => Some(dated),
             End::Open | End::Unknown => None,
         }
     }
