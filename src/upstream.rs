@@ -15,6 +15,7 @@ pub mod fetch;
 mod html;
 mod markdown;
 mod page;
+pub mod propose;
 mod section;
 pub mod settle;
 mod table;
