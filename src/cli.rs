@@ -4,6 +4,7 @@
 
 mod admitted;
 mod apply;
+mod base;
 mod check;
 mod comparison;
 mod diff;
