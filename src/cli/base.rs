@@ -132,7 +132,9 @@ fn read_commit(given: &str, global: &Global, at: Timestamp, sink: &mut Diagnosti
     }
     let mut templates = BTreeMap::new();
     let listed = beside.files("templates/")?;
-    for path in listed.iter().filter(|path| path.ends_with(".tera")).take(TEMPLATES_MAX) {
+    for path in
+        listed.iter().filter(|path| matches!(path.rsplit_once('.'), Some((_, "tera")))).take(TEMPLATES_MAX)
+    {
         let shown = commit.shown(&from.join("templates").join(path).display().to_string());
         match beside.read(&format!("templates/{path}"), TEMPLATE_BYTES_MAX, shown) {
             Ok(found) => drop(templates.insert(path.clone(), found.text.clone())),
