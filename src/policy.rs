@@ -180,7 +180,8 @@ pub struct Policy {
 impl Policy {
     /// The source of this id.
     pub fn source(&self, id: &SourceId) -> Option<&Source> {
-        self.sources.iter().find(|source| source.id == *id)
+        let place = self.sources.binary_search_by(|source| source.id.cmp(id)).ok()?;
+        self.sources.get(place)
     }
 }
 
