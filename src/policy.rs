@@ -201,6 +201,21 @@ pub struct Page {
     pub verified: Option<Moment>,
 }
 
+impl Page {
+    /// A watched page, of which all is read.
+    pub fn new(url: &str, kind: PageKind) -> Self {
+        Self {
+            url: url.to_owned(),
+            kind,
+            section: None,
+            names: Vec::new(),
+            primary: false,
+            watched: true,
+            verified: None,
+        }
+    }
+}
+
 /// One published entry.
 #[derive(Debug, Clone)]
 pub struct Source {
