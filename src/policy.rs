@@ -44,6 +44,8 @@ choices! {
         Shared = "shared",
         /// Registered to the provider itself.
         Owner = "owner",
+        /// Nobody has found out yet.
+        Unknown = "unknown",
     }
 }
 
@@ -395,6 +397,8 @@ pub struct Evidence {
     pub read: Moment,
     /// The page's version.
     pub version: Option<String>,
+    /// SHA-256 of the page as it was read: `sha256:` and hexadecimal digits.
+    pub digest: Option<String>,
     /// Our own words.
     pub note: Option<String>,
 }

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod dns;
 pub mod document;
 pub mod fetch;
+pub mod propose;
 pub mod settle;
 
 use std::collections::BTreeSet;

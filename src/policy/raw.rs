@@ -271,6 +271,8 @@ record! {
         read: required At<String>,
         /// The page's version, where the provider keeps versions.
         version: optional String,
+        /// SHA-256 of the page as it was read: `sha256:` and 64 hexadecimal digits.
+        digest: optional At<String>,
         /// Our own words.
         note: optional String,
     }

@@ -303,11 +303,11 @@ sources:
     fn entry((line, text): (usize, &str)) -> Published {
         let (text, environments) = match text.split_once(" for ") {
             None => (text, Vec::new()),
-            Some((text, names)) => {
+            Some((text, stated)) => {
                 let named = |name: &str| {
                     Environment::ALL.iter().copied().find(|environment| environment.as_str() == name).unwrap()
                 };
-                (text, names.split('+').map(named).collect())
+                (text, stated.split('+').map(named).collect())
             }
         };
         let role = if text.starts_with("owned ") { Role::OwnerNetwork } else { Role::Callback };

@@ -127,6 +127,15 @@ fn of_source(known: &Known<'_>, held: &Held<'_>, kind: StatedKind, all: &[&Given
     let (environment, given) = differing?;
     let dated = has(environment);
     let is_past = given.date.moment.as_ref().is_some_and(|moment| moment.ends() <= known.at);
+    // Several dates are none that could be written down.
+    let mut others = whole
+        .iter()
+        .filter(|given| given.is_for(*environment))
+        .filter_map(|given| given.date.moment.as_ref());
+    if dated.is_none() && !others.all(|other| given.date.moment.as_ref().is_some_and(|one| agree(one, other)))
+    {
+        return Some(told(FindingCode::DateIncomplete, held, kind, (given, None)));
+    }
     // That something began, or fell due, before anybody looked changes nothing now.
     let is_idle = dated.is_none() && is_past && kind != StatedKind::ValidUntil;
     let code = if is_idle { FindingCode::DatePast } else { FindingCode::DateDiffers };
@@ -142,14 +151,15 @@ fn told(
     let id = &held.source.id;
     let field = kind.field();
     let says = crate::plain::line(&given.date.text);
-    let page = given.date.moment.as_ref().map(ToString::to_string);
+    let page = given.date.moment.as_ref().filter(|_| code != FindingCode::DateIncomplete);
+    let page = page.map(ToString::to_string);
     let policy = dated.map(|dated| dated.moment.to_string());
     let own = match (&policy, dated.and_then(|dated| dated.inferred.as_ref())) {
         (None, _) => "the policy has none".to_owned(),
         (Some(policy), None) => format!("the policy has {policy}"),
         (Some(policy), Some(_)) => format!("the policy infers {policy}"),
     };
-    let shown = page.clone().unwrap_or_else(|| format!("`{says}`, not a whole date,"));
+    let shown = page.clone().unwrap_or_else(|| format!("`{says}`, not one whole date,"));
     let message = format!("the page gives {shown} as `{field}` of `{id}`; {own}");
     let advice = match code {
         FindingCode::DateIncomplete => "read the page: infer the rest with `inferred:`, or ask the provider",

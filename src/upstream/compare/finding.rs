@@ -66,7 +66,7 @@ finding_codes! {
     AnnouncedListed = "announced-listed", Note;
     /// A date of the page, of something past, that the policy does not hold.
     DatePast = "date-past", Note;
-    /// A date of which the page leaves a part out.
+    /// A date of which the page leaves a part out, or gives several.
     DateIncomplete = "date-incomplete", Note;
     /// A source that no watched page is expected to list.
     SourceNotWatched = "source-not-watched", Note;

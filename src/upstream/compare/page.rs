@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::dispute::Disputes;
 use super::finding::{Finding, FindingCode, Weight};
-use super::listing::Listing;
+use super::listing::{Listing, Piece};
 use super::wanted::{Known, ROLES};
 use super::{Addition, Observed, Outcome, PageComparison, Reading, Seen, dates};
 use crate::policy::{Environment, Page, Policy, Role, State};
@@ -148,13 +148,25 @@ impl Unknown {
         let other_role = match role {
             Role::Callback | Role::Tombstone => unknown.intersection(&called_owned(known, listing)),
             Role::OwnerNetwork => {
-                let callbacks = &listing.listed(Role::Callback).any;
-                unknown.intersection(&known.expected(page, Role::Callback).difference(callbacks))
+                let callbacks = known.current(Role::Callback).difference(&listing.listed(Role::Callback).any);
+                let missed = known.expected(page, Role::Callback).intersection(&callbacks);
+                unknown.intersection(&missed).union(&whole(&unknown, &callbacks))
             }
+        };
+        let unknown = match role {
+            Role::Callback | Role::Tombstone => unknown,
+            // What the page lists as a callback source too is one: that role admits more.
+            Role::OwnerNetwork => unknown.difference(&whole(&unknown, &listing.listed(Role::Callback).any)),
         };
         let new = unknown.difference(&other_role);
         Self { withdrawn, expired, other_role, new }
     }
+}
+
+/// Those of the fewest prefixes of a set that another set covers.
+fn whole(set: &PrefixSet, covering: &PrefixSet) -> PrefixSet {
+    let prefixes = if set.intersection(covering).is_empty() { Vec::new() } else { set.to_prefixes() };
+    prefixes.into_iter().filter(|prefix| covering.covers(&[*prefix].into_iter().collect())).collect()
 }
 
 /// The provider's networks that are listed as callback sources, each as a whole.
@@ -402,10 +414,24 @@ pub(super) fn additions(
             earlier.flat_map(|addition| addition.piece.addresses.to_prefixes()).collect();
         let new = Unknown::of(known, read.name, listing, role).new.difference(&earlier);
         let new = new.difference(&disputes.undecided(role));
-        let owned =
-            if role == Role::Callback { known.current(Role::OwnerNetwork) } else { PrefixSet::empty() };
+        let callbacks = known.current(Role::Callback).union(&listing.listed(Role::Callback).any);
+        let owned = match role {
+            Role::Callback | Role::Tombstone => {
+                known.current(Role::OwnerNetwork).union(&listing.listed(Role::OwnerNetwork).any)
+            }
+            Role::OwnerNetwork => PrefixSet::empty(),
+        };
         for (part, is_owned) in [(new.intersection(&owned), true), (new.difference(&owned), false)] {
-            let pieces = listing.pieces(role, &part).into_iter();
+            let mut pieces = listing.pieces(role, &part);
+            if role == Role::OwnerNetwork {
+                // The same prefix can't be in both roles.
+                let kept = pieces.into_iter().map(|piece| Piece {
+                    addresses: piece.addresses.difference(&whole(&piece.addresses, &callbacks)),
+                    ..piece
+                });
+                pieces = kept.collect();
+            }
+            let pieces = pieces.into_iter().filter(|piece| !piece.addresses.is_empty());
             found.extend(pieces.map(|piece| Addition { page: read.name.to_owned(), role, piece, is_owned }));
         }
     }
