@@ -214,6 +214,26 @@ pub struct Page {
     pub verified: Option<Moment>,
 }
 
+impl Page {
+    /// A watched page, of which all is read.
+    pub fn new(url: &str, kind: PageKind) -> Self {
+        Self {
+            url: url.to_owned(),
+            kind,
+            section: None,
+            pointer: None,
+            filter: Vec::new(),
+            column: None,
+            entries: (0, ENTRIES_MAX),
+            widest: (16, 32),
+            names: Vec::new(),
+            primary: false,
+            watched: true,
+            verified: None,
+        }
+    }
+}
+
 /// The most entries that a page may list.
 pub const ENTRIES_MAX: usize = 20_000;
 

@@ -123,6 +123,11 @@ impl Fetcher {
     }
 }
 
+/// What is wrong with a PEM file of authorities.
+pub fn check_authorities(pem: &[u8]) -> Result<(), String> {
+    client::certificates(pem).map(drop)
+}
+
 /// The address of a page; https, and nothing in it that is secret.
 fn address(url: &str) -> Result<Url, Missed> {
     let help = "correct `url` of this page in the policy: `https://`, the host, and the path";

@@ -170,6 +170,7 @@ fn agrees_with(comparison: &Comparison, page: &PageComparison, added: &[Added]) 
         Outcome::Drift => whole && taken >= open,
         Outcome::NotWatched
         | Outcome::Unreachable
+        | Outcome::Unsettled
         | Outcome::Unreadable
         | Outcome::Moved
         | Outcome::Empty

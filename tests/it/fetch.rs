@@ -17,18 +17,6 @@ const BODY: &[u8] = b"<h2>Callback addresses</h2><ul><li>13.50.187.51</li></ul>"
 /// What a test waits for at most, beyond the time that a page may take.
 const SLACK: Duration = Duration::from_secs(20);
 
-fn page(url: &str, kind: PageKind) -> Page {
-    Page {
-        url: url.to_owned(),
-        kind,
-        section: None,
-        names: Vec::new(),
-        primary: true,
-        watched: true,
-        verified: None,
-    }
-}
-
 fn fetcher(server: &Server, seconds: u64) -> Fetcher {
     Fetcher::new(Settings {
         time: Duration::from_secs(seconds),
@@ -42,7 +30,7 @@ fn fetcher(server: &Server, seconds: u64) -> Fetcher {
 #[track_caller]
 fn fetch(server: &Server, path: &str, seconds: u64) -> Result<Document, Missed> {
     let begun = Instant::now();
-    let result = fetcher(server, seconds).fetch(&page(&server.url(path), PageKind::Html));
+    let result = fetcher(server, seconds).fetch(&Page::new(&server.url(path), PageKind::Html));
     assert!(begun.elapsed() < Duration::from_secs(seconds) + SLACK, "{:?}", begun.elapsed());
     result
 }
@@ -235,7 +223,7 @@ fn a_server_that_accepts_and_says_nothing_is_left_in_time() {
     let server = Server::start(|_, _| Ok(()));
     let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
     let begun = Instant::now();
-    let missed = fetcher(&server, 2).fetch(&page(&url, PageKind::Html)).unwrap_err();
+    let missed = fetcher(&server, 2).fetch(&Page::new(&url, PageKind::Html)).unwrap_err();
     assert_eq!(missed.kind, MissedKind::Unreachable);
     assert!(missed.reason.contains("was not there in time"), "{missed:?}");
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
@@ -393,7 +381,7 @@ fn an_unchanged_page_is_not_sent_again() {
     });
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("cache");
-    let page = page(&server.url("/"), PageKind::Html);
+    let page = Page::new(&server.url("/"), PageKind::Html);
     for _ in 0..3 {
         assert_eq!(cached(&server, &folder).fetch(&page).unwrap().body, BODY);
     }
@@ -429,7 +417,7 @@ fn a_page_that_redirects_elsewhere_now_is_asked_for_anew() {
     });
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("cache");
-    let page = page(&server.url("/"), PageKind::Html);
+    let page = Page::new(&server.url("/"), PageKind::Html);
     assert_eq!(cached(&server, &folder).fetch(&page).unwrap().body, b"/old");
     assert_eq!(cached(&server, &folder).fetch(&page).unwrap().body, b"/new");
     assert_eq!(cached(&server, &folder).fetch(&page).unwrap().body, b"/new");
@@ -500,7 +488,7 @@ fn a_refused_connection_is_told() {
     let server = Server::start(|_, _| Ok(()));
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("https://localhost:{closed}/");
-    let missed = fetcher(&server, 3).fetch(&page(&url, PageKind::Html)).unwrap_err();
+    let missed = fetcher(&server, 3).fetch(&Page::new(&url, PageKind::Html)).unwrap_err();
     assert_eq!(missed.kind, MissedKind::Unreachable);
     assert!(missed.reason.contains(&format!("`localhost:{closed}` refuses the connection")), "{missed:?}");
 }
@@ -508,7 +496,8 @@ fn a_refused_connection_is_told() {
 #[test]
 fn a_name_without_an_address_is_told() {
     let server = Server::start(|_, _| Ok(()));
-    let missed = fetcher(&server, 30).fetch(&page("https://pages.invalid/", PageKind::Html)).unwrap_err();
+    let missed =
+        fetcher(&server, 30).fetch(&Page::new("https://pages.invalid/", PageKind::Html)).unwrap_err();
     assert_eq!(missed.kind, MissedKind::Unreachable);
     assert!(missed.reason.contains("`pages.invalid` has no address"), "{missed:?}");
 }
@@ -538,7 +527,7 @@ fn a_certificate_that_won_t_do_is_told_and_nothing_is_read() {
 fn a_certificate_of_an_authority_that_nobody_trusts_is_told() {
     let server = Server::start(|_, out| respond(out, "200 OK", HTML, BODY));
     let other = Server::start(|_, _| Ok(()));
-    let missed = fetcher(&other, 20).fetch(&page(&server.url("/"), PageKind::Html)).unwrap_err();
+    let missed = fetcher(&other, 20).fetch(&Page::new(&server.url("/"), PageKind::Html)).unwrap_err();
     assert_eq!(missed.kind, MissedKind::Unreachable);
     assert!(missed.reason.contains("comes from nobody whom this machine trusts"), "{missed:?}");
     assert!(missed.help.contains("--ca-file"), "{missed:?}");
@@ -557,7 +546,7 @@ fn a_port_without_tls_is_told() {
     });
     let server = Server::start(|_, _| Ok(()));
     let url = format!("https://localhost:{port}/");
-    let missed = fetcher(&server, 3).fetch(&page(&url, PageKind::Html)).unwrap_err();
+    let missed = fetcher(&server, 3).fetch(&Page::new(&url, PageKind::Html)).unwrap_err();
     assert_eq!(missed.kind, MissedKind::Unreachable);
     assert!(missed.reason.contains("no encrypted connection"), "{missed:?}");
 }

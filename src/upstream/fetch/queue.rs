@@ -57,22 +57,11 @@ mod tests {
 
     use super::*;
 
-    fn page(url: &str) -> Page {
-        Page {
-            url: url.to_owned(),
-            kind: PageKind::Html,
-            section: None,
-            names: Vec::new(),
-            primary: false,
-            watched: true,
-            verified: None,
-        }
-    }
-
     #[test]
     fn pages_keep_their_order_and_a_host_is_asked_once_at_a_time() {
-        let pages: Vec<Page> =
-            (0..40).map(|number| page(&format!("https://{}.example/{number}", number % 5))).collect();
+        let pages: Vec<Page> = (0..40)
+            .map(|number| Page::new(&format!("https://{}.example/{number}", number % 5), PageKind::Html))
+            .collect();
         let pages: Vec<&Page> = pages.iter().collect();
         let busy: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();
         let all = AtomicUsize::new(0);

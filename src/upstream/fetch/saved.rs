@@ -334,15 +334,8 @@ mod tests {
     use crate::upstream::document::tests::document;
 
     fn page(kind: PageKind) -> Page {
-        Page {
-            url: "https://example.com/callbacks/".to_owned(),
-            kind,
-            section: None,
-            names: vec!["a.example".to_owned(), "b.example".to_owned()],
-            primary: true,
-            watched: true,
-            verified: None,
-        }
+        let names = vec!["a.example".to_owned(), "b.example".to_owned()];
+        Page { names, ..Page::new("https://example.com/callbacks/", kind) }
     }
 
     fn keep(folder: &Path, page: &Page, number: usize, result: &Result<Document, Missed>) {
