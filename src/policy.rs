@@ -180,7 +180,8 @@ pub struct Policy {
 impl Policy {
     /// The source of this id.
     pub fn source(&self, id: &SourceId) -> Option<&Source> {
-        self.sources.iter().find(|source| source.id == *id)
+        let place = self.sources.binary_search_by(|source| source.id.cmp(id)).ok()?;
+        self.sources.get(place)
     }
 }
 
@@ -203,12 +204,34 @@ pub struct Page {
     pub entries: (usize, usize),
     /// The widest prefixes that it may list: lengths for IPv4 and IPv6.
     pub widest: (u8, u8),
+    /// The host names whose addresses are the list; for a page of kind `dns`, and only there.
+    pub names: Vec<String>,
     /// Whether it decides where pages disagree.
     pub primary: bool,
     /// Whether it is expected to list addresses now.
     pub watched: bool,
     /// When it was last held against the policy.
     pub verified: Option<Moment>,
+}
+
+impl Page {
+    /// A watched page, of which all is read.
+    pub fn new(url: &str, kind: PageKind) -> Self {
+        Self {
+            url: url.to_owned(),
+            kind,
+            section: None,
+            pointer: None,
+            filter: Vec::new(),
+            column: None,
+            entries: (0, ENTRIES_MAX),
+            widest: (16, 32),
+            names: Vec::new(),
+            primary: false,
+            watched: true,
+            verified: None,
+        }
+    }
 }
 
 /// The most entries that a page may list.
