@@ -8,6 +8,7 @@
 pub mod guardrail;
 pub mod moves;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::admission::{Admission, Layer, Question};
 use crate::allowlist::Allowlist;
 use crate::drift::{Drift, Mode, compare};
+use crate::holding::aws::{self, Whom};
 use crate::holding::{Content, Holding, HoldingError, Step};
 use crate::netfilter::Host;
 use crate::policy::Digest;
@@ -53,17 +55,23 @@ pub fn changes(wishes: &[Wish]) -> Result<Vec<Change>, HoldingError> {
         let change = Change { wish: wish.clone(), step };
         if change.wish.want.is_none() { removed.push(change) } else { made.push(change) }
     }
-    made.sort_by_key(|change: &Change| rank(&change.wish.holding));
-    removed.sort_by_key(|change: &Change| std::cmp::Reverse(rank(&change.wish.holding)));
+    let arriving = aws::arriving(made.iter().map(|change: &Change| &change.step))?;
+    made.sort_by_key(|change| rank(&change.step, &arriving));
+    removed.sort_by_key(|change: &Change| std::cmp::Reverse(rank(&change.step, &arriving)));
     made.extend(removed);
     Ok(made)
 }
 
-/// What others name comes first.
-fn rank(holding: &Holding) -> u8 {
-    match holding {
-        Holding::Ipset { .. } => 0,
-        Holding::NftTable { .. } | Holding::NftChain { .. } | Holding::Iptables { .. } => 1,
+/// What others name comes first. A prefix list that only loses entries, or loses those that a group gets by rules of its own,
+/// waits for the group.
+fn rank(step: &Step, arriving: &BTreeSet<Whom>) -> u8 {
+    match step.holding {
+        Holding::AwsPrefixList { .. } if aws::waits(step, arriving) => 2,
+        Holding::Ipset { .. } | Holding::AwsPrefixList { .. } => 0,
+        Holding::NftTable { .. }
+        | Holding::NftChain { .. }
+        | Holding::Iptables { .. }
+        | Holding::AwsGroup { .. } => 1,
         Holding::NginxFile { .. } => 2,
     }
 }

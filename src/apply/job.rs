@@ -3,19 +3,27 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::aws;
 use super::configuration::{self, Gap, Guarded};
 use super::lasting::{self, Looked};
 use super::tools::{self, Seen, ToolError};
 use crate::admission::{Layer, LayerKind, Question};
 use crate::allowlist::Allowlist;
+use crate::holding::aws::Adopt;
 use crate::holding::lasting::Lasting;
-use crate::holding::{Content, Holding};
+use crate::holding::{Content, Holding, HoldingError};
 use crate::netfilter;
 use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
 use crate::target::template::Templates;
 use crate::target::{RenderError, Target};
+
+/// How often AWS is asked again what came of a change.
+const READ_BACK_MAX: u32 = 5;
+/// How long to wait before that.
+const READ_BACK_PAUSE: Duration = Duration::from_secs(2);
 
 /// What is to be put in force.
 pub struct Job<'a> {
@@ -27,6 +35,8 @@ pub struct Job<'a> {
     wanted: Vec<(String, Holding, Content)>,
     /// The files from which the host loads them when it starts.
     lasting: Vec<Lasting>,
+    /// Whether rules of others that name exactly what is wanted become ours.
+    adopt: Adopt,
 }
 
 /// How things stand, and what would be done.
@@ -42,6 +52,8 @@ pub struct Survey {
     pub changes: Vec<Change>,
     /// What is missing for a place to be in force, whatever it holds.
     pub gaps: Vec<Gap>,
+    /// What keeps the changes from being made at all.
+    pub blocked: Vec<Gap>,
     /// What somebody should know that is no fault.
     pub notes: Vec<String>,
     /// The files from which the host loads our places when it starts, and how they stand.
@@ -77,7 +89,13 @@ impl<'a> Job<'a> {
         allowlist: &'a Allowlist,
         templates: &Templates,
     ) -> Result<Self, RenderError> {
-        let mut job = Self { targets: Vec::new(), allowlist, wanted: Vec::new(), lasting: Vec::new() };
+        let mut job = Self {
+            targets: Vec::new(),
+            allowlist,
+            wanted: Vec::new(),
+            lasting: Vec::new(),
+            adopt: Adopt::Nothing,
+        };
         for target in targets {
             let held = target.holdings(allowlist, templates)?;
             if !held.is_empty() {
@@ -99,6 +117,22 @@ impl<'a> Job<'a> {
         Ok(job)
     }
 
+    /// The same, and rules of others are adopted or not.
+    #[must_use]
+    pub fn adopting(self, adopt: Adopt) -> Self {
+        Self { adopt, ..self }
+    }
+
+    /// Whether rules of others are adopted.
+    pub fn adopts(&self) -> bool {
+        self.adopt != Adopt::Nothing
+    }
+
+    /// Whether a part of it is in AWS.
+    pub fn is_in_aws(&self) -> bool {
+        aws::is_among(self.wanted.iter().map(|(_, holding, _)| holding))
+    }
+
     fn holdings(&self) -> Vec<Holding> {
         self.wanted.iter().map(|(_, holding, _)| holding.clone()).collect()
     }
@@ -108,14 +142,11 @@ impl<'a> Job<'a> {
         let mut seen = tools::read(&self.holdings())?;
         seen.nginx = configuration::read(&self.targets, &BTreeMap::new())?;
         let pairs = self.wanted.iter().zip(&seen.contents);
-        let wishes: Vec<Wish> = pairs
-            .map(|((target, holding, want), have)| Wish {
-                target: target.clone(),
-                holding: holding.clone(),
-                have: have.clone(),
-                want: want.clone(),
-            })
-            .collect();
+        let wish = |((target, holding, want), have): (&(String, Holding, Content), &Content)| {
+            let (have, want) = holding.fitted(have.clone(), want, self.adopt)?;
+            Ok(Wish { target: target.clone(), holding: holding.clone(), have, want })
+        };
+        let wishes: Vec<Wish> = pairs.map(wish).collect::<Result<_, HoldingError>>()?;
         let changes = plan::changes(&wishes)?;
         let host = match &seen.host {
             Some(host) if !changes.is_empty() => Some(Arc::new(plan::predicted(host, &changes)?)),
@@ -127,9 +158,12 @@ impl<'a> Job<'a> {
         } else {
             configuration::read(&self.targets, &planned)?
         };
-        let after = Seen { host, contents: wishes.iter().map(|wish| wish.want.clone()).collect(), nginx };
+        let clouds = aws::predicted(&seen.clouds, &changes)?;
+        let contents = wishes.iter().map(|wish| wish.want.clone()).collect();
+        let after = Seen { host, contents, nginx, clouds };
         let gaps = self.gaps(&after.nginx);
-        let mut notes = Vec::new();
+        let blocked = aws::lacking(&seen.clouds, &changes, &self.targets)?;
+        let mut notes = aws::notes(&wishes, &changes)?;
         for guarded in &after.nginx {
             notes.extend(guarded.notes()?);
         }
@@ -137,7 +171,23 @@ impl<'a> Job<'a> {
         let drifts = self.drifts(&seen);
         let observed = observed(&drifts, &wishes);
         let digest = self.digest(&observed, &changes, &lasting);
-        Ok(Survey { seen, after, wishes, changes, gaps, notes, lasting, drifts, observed, digest })
+        Ok(Survey { seen, after, wishes, changes, gaps, blocked, notes, lasting, drifts, observed, digest })
+    }
+
+    /// Reads what came of changes. AWS tells of a change everywhere only after a moment, so it is asked again where something is
+    /// not as it should be.
+    pub fn read_back(&self) -> Result<Survey, ToolError> {
+        let mut now = self.survey()?;
+        let is_open =
+            |now: &Survey| !now.changes.is_empty() || now.drifts.iter().any(TargetDrift::is_certain);
+        for _ in 0..READ_BACK_MAX {
+            if !self.is_in_aws() || !is_open(&now) {
+                break;
+            }
+            std::thread::sleep(READ_BACK_PAUSE);
+            now = self.survey()?;
+        }
+        Ok(now)
     }
 
     fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
@@ -206,16 +256,20 @@ impl Seen {
                 Some(Box::new(netfilter::evaluate::Asked::new(host)))
             }
             LayerKind::Nginx => self.nginx.iter().find_map(Guarded::layer),
+            // Each target has groups of its own.
             LayerKind::SecurityGroup => None,
         }
     }
 
-    /// The rules that a target's place is among: of nginx, each target has a location of its own.
+    /// The rules that a target's place is among: of nginx, each target has a location of its own, and of AWS a group.
     pub fn layer_of(&self, target: &dyn Target) -> Option<Box<dyn Layer + '_>> {
-        if target.layer() != LayerKind::Nginx {
-            return self.layer(target.layer());
+        match target.layer() {
+            LayerKind::Host => self.layer(LayerKind::Host),
+            LayerKind::Nginx => {
+                self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
+            }
+            LayerKind::SecurityGroup => aws::layer_of(&self.clouds, target),
         }
-        self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
     }
 }
 

@@ -4,6 +4,7 @@
 //! earlier one failed, so that one run tells all.
 
 mod lifecycle;
+mod pages;
 mod prefixes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,20 +15,16 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
-use super::raw::{RawEvidence, RawPage, RawPolicy, RawSource, RawWaiver};
-use super::{Digest, Evidence, Hosting, Page, PageKind, Policy, ProviderId, Role, Source, SourceId, Waiver};
+use super::raw::{RawEvidence, RawPolicy, RawSource, RawWaiver};
+use super::{Digest, Evidence, Hosting, Page, Policy, ProviderId, Role, Source, SourceId, Waiver};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::{Moment, parse_moment, parse_zone};
-use crate::prefix::{Prefix, PrefixError};
 use crate::yaml::decode::{At, Decode, Decoder, instead_of};
 
 pub use prefixes::{parse_list, prefix_fault};
 
 /// The format number that this version reads.
 pub const SCHEMA: u32 = 1;
-
-/// Most host names of a page.
-const NAMES_MAX: usize = 100;
 
 /// Prefix lists named by `prefixes_from`, by the path as written.
 pub type Lists = HashMap<String, Arc<SourceText>>;
@@ -112,8 +109,8 @@ impl Checker<'_> {
             self.fault(Code::InvalidValue, &revision.span, "revision 0", "start with `revision: 1`");
         }
         let ports = raw.service.and_then(|service| Some(self.ports(service.ports?, &service.span)));
-        let pages = self.pages(raw.pages.map(|pages| pages.0).unwrap_or_default());
         let bounds = self.bounds(raw.widest.as_ref());
+        let pages = self.pages(raw.pages.map(|pages| pages.0).unwrap_or_default(), bounds);
         let raw_sources = raw.sources.unwrap_or_default();
         let ids = self.source_ids(&raw_sources);
         let mut sources: Vec<Source> =
@@ -211,54 +208,6 @@ impl Checker<'_> {
                 None
             }
         }
-    }
-
-    fn pages(&mut self, raw: Vec<(At<String>, RawPage)>) -> BTreeMap<String, Page> {
-        let mut pages = BTreeMap::new();
-        for (name, page) in raw {
-            let verified = page.verified.as_ref().and_then(|verified| self.day(verified));
-            let Some((url, kind)) = page.url.zip(page.kind) else { continue };
-            if !url.value.starts_with("https://") {
-                let message = format!("page `{}` is not https", url.value.escape_debug());
-                self.fault(
-                    Code::InvalidValue,
-                    &url.span,
-                    message,
-                    "pages are only fetched over https: anybody could change the answer",
-                );
-            }
-            let names = self.page_names(&name, kind, page.names);
-            let (primary, watched) = (page.primary.unwrap_or(false), page.watched.unwrap_or(true));
-            pages.insert(
-                name.value,
-                Page { url: url.value, kind, section: page.section, names, primary, watched, verified },
-            );
-        }
-        pages
-    }
-
-    /// The host names of a page of kind `dns`: at least one there, and none anywhere else.
-    fn page_names(&mut self, page: &At<String>, kind: PageKind, names: Vec<At<String>>) -> Vec<String> {
-        if kind == PageKind::Dns && names.is_empty() {
-            let help = "list the names under `names`; `url` is the page that states them";
-            self.fault(Code::InvalidValue, &page.span, "a page of kind `dns` needs host names", help);
-        }
-        if let Some(first) = names.first().filter(|_| kind != PageKind::Dns) {
-            let help = "remove them, or make the kind `dns`";
-            self.fault(Code::InvalidValue, &first.span, "only a page of kind `dns` has host names", help);
-        }
-        if let Some(further) = names.get(NAMES_MAX) {
-            let message = format!("a page has more than {NAMES_MAX} host names");
-            self.fault(Code::InvalidValue, &further.span, message, "make several pages of them");
-        }
-        for name in &names {
-            if !matches!(name.value.parse::<Prefix>(), Err(PrefixError::HostName(_))) {
-                let message = format!("`{}` is no host name", name.value.escape_debug());
-                let help = "write the name alone, such as `callback-1.example.com`";
-                self.fault(Code::InvalidValue, &name.span, message, help);
-            }
-        }
-        names.into_iter().map(|name| name.value).collect()
     }
 
     /// Every id of the file, with faults for those written twice.

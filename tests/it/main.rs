@@ -14,6 +14,7 @@
 mod admitted;
 #[cfg(feature = "netns-tests")]
 mod apply;
+mod apply_aws;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod apply_nginx;
 mod bad_configurations;
@@ -46,4 +47,5 @@ mod support;
 mod terraform;
 mod tidy;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod upstream_pages;
 mod world;
