@@ -46,6 +46,7 @@ mod server;
 mod support;
 mod terraform;
 mod tidy;
+mod upstream;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod upstream_pages;
 mod world;
