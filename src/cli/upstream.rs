@@ -91,7 +91,7 @@ impl Upstream {
             Some(folder) => Origin::Saved(Saved::open(folder)?),
             None => Origin::Network(Box::new(self.network.fetcher()?), self.save),
         };
-        let comparisons = readings::compared(&policies, &origin, self.recheck, inputs.at)?;
+        let comparisons = readings::compared(&policies, &origin, origin.recheck(self.recheck), inputs.at)?;
         let proposals = if self.propose { proposed(&policies, &comparisons) } else { Vec::new() };
         if let Some(path) = &self.patch {
             write_patch(path, &proposals)?;

@@ -192,7 +192,9 @@ fn what_keeps_a_page_from_being_read_is_told_with_what_to_do() {
         for format in ["text", "json", "markdown"] {
             let run = run(&scene, &["--format", format]).expect(status);
             assert!(run.stdout.contains(words), "{path} {format}: {}", run.stdout);
-            assert!(run.stdout.contains(help), "{path} {format}: {}", run.stdout);
+            // Markdown quotes what others may have written.
+            let plain = run.stdout.replace('\\', "");
+            assert!(plain.contains(help), "{path} {format}: {}", run.stdout);
         }
     }
 }
@@ -342,4 +344,63 @@ fn names_are_resolved() {
     assert!(run.stdout.contains("`localhost` resolves to 127.0.0.1 here"), "{}", run.stdout);
     assert!(scene.read("evidence/example.main.txt").contains("localhost 127.0.0.1\n"));
     assert!(server.paths().is_empty());
+}
+
+// Proposals, and selectors.
+
+#[test]
+fn a_proposal_is_a_patch_and_the_text_of_a_pull_request() {
+    let server = Server::start(html(&HTML.replace("</ul>", "<li>51.21.206.32</li></ul>")));
+    let scene = scene(&server, MAIN);
+    let upstream = ["upstream", "--ca-file", "ca.pem", "--recheck", "0s"];
+    let proposing =
+        [&upstream[..], &["--propose", "--patch", "change.patch", "--format", "markdown"]].concat();
+    let run = scene.run_now(&proposing).expect(1);
+    assert!(run.stdout.contains("## New sources"), "{}", run.stdout);
+    assert!(
+        scene.read("change.patch").starts_with("--- a/policies/example.yaml\n+++ b/policies/example.yaml\n")
+    );
+    let before = scene.read("policies/example.yaml");
+    let applied =
+        Command::new("git").current_dir(scene.path()).args(["apply", "change.patch"]).output().unwrap();
+    assert!(applied.status.success(), "{applied:?}");
+    assert_ne!(scene.read("policies/example.yaml"), before);
+    let again = [&upstream[..], &["--propose", "--patch", "change.patch", "--format", "json"]].concat();
+    let run = scene.run_now(&again).expect(0);
+    assert_eq!(json(&run)["providers"][0]["outcome"], "agrees");
+    assert_eq!(scene.read("change.patch"), "");
+    scene.run_now(&[&upstream[..], &["--patch", "change.patch"]].concat()).expect(2);
+}
+
+#[test]
+fn a_selector_is_tried_on_an_address() {
+    let server = Server::start(|asked, out| match asked.path.as_str() {
+        "/latin" => {
+            let body = HTML.replace("51.21.32.255", "51.21.32.248 \u{2013} 51.21.32.255").into_bytes();
+            // The dash of Windows-1252, in place of the one of UTF-8.
+            let body = String::from_utf8(body).unwrap().replace('\u{2013}', "\u{1}");
+            let body: Vec<u8> = body.bytes().map(|byte| if byte == 1 { 0x96 } else { byte }).collect();
+            respond(out, "200 OK", &[("Content-Type", "text/html; charset=windows-1252")], &body)
+        }
+        "/moved" => respond(out, "308 Moved", &[("Location", "https://developer.example/new/")], b""),
+        "/closed" => respond(out, "403 Forbidden", &[], b""),
+        _ => respond(out, "200 OK", &[("Content-Type", "application/pdf")], b"%PDF-1.7"),
+    });
+    let scene = scene(&server, MAIN);
+    let extract = |path: &str, status: i32| {
+        let url = server.url(path);
+        let all = ["upstream", "extract", &url, "--kind", "html", "--ca-file", "ca.pem", "--format", "json"];
+        scene.run_now(&all).expect(status)
+    };
+    let found = json(&extract("/latin", 0));
+    assert_eq!(found["published"][1]["prefix"], "51.21.32.248/29", "{found:#}");
+    assert_eq!(json(&extract("/moved", 1))["moved_to"], "https://developer.example/new/");
+    assert_eq!(json(&extract("/pdf", 5))["outcome"], "unreadable");
+    let closed = extract("/closed", 5);
+    assert!(
+        closed.stdout.is_empty() && closed.stderr.contains("403: it is not shown to us"),
+        "{}",
+        closed.stderr
+    );
+    assert!(closed.stderr.contains("\n  help: "), "{}", closed.stderr);
 }

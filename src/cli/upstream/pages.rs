@@ -82,6 +82,14 @@ impl Origin {
         }
     }
 
+    /// When to read again, where `asked` is what the user said: what was saved twice is always read twice.
+    pub(super) fn recheck(&self, asked: Option<Duration>) -> Option<Duration> {
+        match self {
+            Origin::Network(..) => asked,
+            Origin::Saved(_) => Some(Duration::MAX),
+        }
+    }
+
     /// Waits before a second reading; a saved one is there already.
     pub(super) fn wait(&self, time: Duration) {
         match self {
