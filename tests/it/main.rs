@@ -48,5 +48,6 @@ mod terraform;
 mod tidy;
 mod upstream;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod upstream_extract;
 mod upstream_pages;
 mod world;
