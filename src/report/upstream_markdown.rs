@@ -112,6 +112,9 @@ fn silent(page: &PageReport, text: &mut String) {
     if let Some(to) = &page.moved_to {
         let _ = write!(text, " Now at {}.", link(to));
     }
+    if let Some(help) = &page.help {
+        let _ = write!(text, " To do: {}.", plain(help));
+    }
     text.push('\n');
 }
 

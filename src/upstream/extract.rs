@@ -18,6 +18,9 @@ use crate::prefix::Prefix;
 /// A page has at most so many bytes.
 pub const BYTES_MAX: usize = 2 << 20;
 
+/// The widest prefixes where no policy says it: providers hold IPv6 blocks of /29 and more.
+const WIDEST: (u8, u8) = (16, 20);
+
 /// What of a page is read.
 #[derive(Debug, Clone)]
 pub struct Selector {
@@ -45,7 +48,7 @@ impl Default for Selector {
             filter: Vec::new(),
             column: None,
             zone: TimeZone::UTC,
-            widest: (16, 32),
+            widest: WIDEST,
             entries: (0, collect::ENTRIES_MAX),
         }
     }

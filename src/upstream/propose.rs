@@ -171,7 +171,6 @@ fn agrees_with(comparison: &Comparison, page: &PageComparison, added: &[Added]) 
         Outcome::Drift => whole && taken >= open && page.reason.is_none(),
         Outcome::NotWatched
         | Outcome::Unreachable
-        | Outcome::Unsettled
         | Outcome::Unreadable
         | Outcome::Unsettled
         | Outcome::Moved

@@ -174,7 +174,12 @@ fn label(cells: &[Read<'_>]) -> Option<String> {
     let filled: Vec<&Read<'_>> =
         cells.iter().filter(|cell| !cell.cell.lines.is_empty() && !cell.cell.spanned).collect();
     match filled.as_slice() {
-        [only] if only.found.is_empty() && cells.len() > 1 => Some(only.cell.text()),
+        [only] if only.found.is_empty() && cells.len() > 1 => {
+            // A cell that is merely empty has lost something.
+            let whole =
+                cells.iter().all(|cell| cell.cell.spanned || cell.cell.header || !cell.cell.lines.is_empty());
+            whole.then(|| only.cell.text())
+        }
         _ => None,
     }
 }

@@ -138,6 +138,15 @@ const OTHER: &[&str] = &[
     " listens on",
     " listening on",
 ];
+/// Headings of what was once.
+const HISTORY: &[&str] = &[
+    " release note",
+    " changelog",
+    " change log",
+    " change history",
+    " version history",
+    " revision history",
+];
 /// Headings and introductions of what is shown as an example, or as history.
 const SHOWN: &[&str] = &[
     " example",
@@ -269,6 +278,11 @@ impl Wording {
             return Some(Standing::Other);
         }
         self.has(SOURCE).then_some(Standing::Source)
+    }
+
+    /// Whether what stands below it was once, whatever is said there.
+    pub(super) fn says_history(&self) -> bool {
+        self.has(HISTORY)
     }
 
     /// Whether what stands below it is an example, or history.

@@ -107,8 +107,16 @@ impl Context {
         self.intros.iter().rev().find(|intro| intro.opens).or(self.intros.last())
     }
 
+    /// Whether a heading says that all below was once.
+    pub(super) fn is_history(&self) -> bool {
+        self.above.iter().any(|above| !above.outer && above.wording.says_history())
+    }
+
     /// What introduction and headings say of addresses; `own` is what stands nearer.
     pub(crate) fn standing(&self, own: Option<&Wording>) -> Option<Standing> {
+        if self.is_history() {
+            return Some(Standing::Other);
+        }
         if let Some(standing) = own.and_then(Wording::standing) {
             return Some(standing);
         }

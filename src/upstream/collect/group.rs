@@ -128,7 +128,8 @@ pub(super) fn collect(collector: &mut Collector<'_>, group: &[Unit<'_>]) {
 
 fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, listed: bool) {
     let near = unit.own.standing().or_else(|| label.and_then(|label| label.wording.standing()));
-    let standing = near.or_else(|| collector.context.standing(None));
+    let above = collector.context.standing(None);
+    let standing = if collector.context.is_history() { above } else { near.or(above) };
     let linked = unit.line.linked && !collector.rules.chosen;
     let publics: Vec<(&Found, Span)> = unit.spans().filter(|(_, span)| special(span).is_none()).collect();
     match standing {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Place, entries, is_name, named, unreadable};
+use super::{Place, entries, named, places, unreadable};
 use crate::json::Json;
 use crate::policy::Environment;
 use crate::upstream::collect::ENTRIES_MAX;
@@ -98,7 +98,7 @@ impl Reader<'_, '_> {
             Json::List(items) => {
                 for item in items {
                     match item {
-                        Json::Text(text) => self.address(text, environments, None)?,
+                        Json::Text(text) => self.address(text, environments)?,
                         Json::Object(_) => self.object(item, environments)?,
                         other => {
                             return Err(unreadable(
@@ -125,7 +125,7 @@ impl Reader<'_, '_> {
                 let parts: Vec<&str> =
                     text.split([',', ' ', '\n', ';']).filter(|part| !part.is_empty()).collect();
                 for part in parts {
-                    self.address(part, environments, None)?;
+                    self.address(part, environments)?;
                 }
                 Ok(())
             }
@@ -154,25 +154,22 @@ impl Reader<'_, '_> {
                 own.extend(named(text));
             }
         }
+        let names: Vec<String> = keys.iter().map(|(key, _)| spaced(key)).collect();
+        let at = match &self.selector.column {
+            Some(column) => keys.iter().position(|(key, _)| key == column).into_iter().collect(),
+            None => places(&names).map_err(|why| unreadable(self.line, why))?,
+        };
         let mut found = 0;
-        for (key, value) in keys {
-            let wanted = match &self.selector.column {
-                Some(column) => key == column,
-                None => is_name(&spaced(key)),
+        let values = at.iter().filter_map(|at| keys.get(*at)).filter(|(_, value)| *value != Json::Null);
+        for item in values.flat_map(|(_, value)| value.items()) {
+            let Some(text) = item.text() else {
+                return Err(unreadable(
+                    self.line,
+                    format!("{} stands where an address is expected", item.kind()),
+                ));
             };
-            if !wanted || matches!(value, Json::Null) {
-                continue;
-            }
-            for item in value.items() {
-                let Some(text) = item.text() else {
-                    return Err(unreadable(
-                        self.line,
-                        format!("{} stands where an address is expected", item.kind()),
-                    ));
-                };
-                self.address(text, &own, None)?;
-                found += 1;
-            }
+            self.address(text, &own)?;
+            found += 1;
         }
         if found == 0 {
             let what = self
@@ -185,18 +182,17 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn address(
-        &mut self,
-        text: &str,
-        environments: &BTreeSet<Environment>,
-        label: Option<String>,
-    ) -> Result<(), Unreadable> {
+    fn address(&mut self, text: &str, environments: &BTreeSet<Environment>) -> Result<(), Unreadable> {
         self.see(text);
         if self.listed.len() > ENTRIES_MAX {
             return Err(unreadable(self.line, format!("the list has more than {ENTRIES_MAX} entries")));
         }
-        let place =
-            Place { line: self.line, environments: environments.clone(), label, text: token::shown(text) };
+        let place = Place {
+            line: self.line,
+            environments: environments.clone(),
+            label: None,
+            text: token::shown(text),
+        };
         self.listed.extend(entries(text, &place, self.selector)?);
         Ok(())
     }

@@ -12,6 +12,8 @@ const VERSIONS: &[&str] = &[
     "version", "versions", "ver", "v", "release", "releases", "released", "build", "firmware", "revision",
     "rev", "sdk",
 ];
+/// What versions end with.
+const EARLY: &[&str] = &["alpha", "beta", "rc", "snapshot", "preview", "final", "release"];
 /// Words that join the ends of a range.
 const TO: &[&str] = &["to", "through", "thru"];
 /// Words that tell a range.
@@ -77,6 +79,9 @@ fn cut<'a>(word: Word<'a>, pieces: &mut Vec<Placed<'a>>) {
         && parts.first().is_some_and(|part| part.text.is_empty());
     let only_dash = parts.iter().all(|part| part.text.is_empty());
     if !atoms.iter().any(told) && !only_number && !only_dash {
+        return pieces.push(whole(Piece::Word(word.text)));
+    }
+    if parts.last().is_some_and(|last| EARLY.iter().any(|mark| last.text.to_lowercase().starts_with(mark))) {
         return pieces.push(whole(Piece::Word(word.text)));
     }
     if glued(word.text, &parts, &atoms) {
