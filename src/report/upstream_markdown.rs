@@ -40,10 +40,11 @@ fn plain(text: &str) -> String {
     let shown = words(text, WORDS_SHOWN_MAX.saturating_mul(2));
     let parts: Vec<&str> = shown.split('`').collect();
     // A lone backtick would make code of what follows.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escaped(&shown);
     }
-    let part = |(number, part): (usize, &&str)| if number % 2 == 0 { escaped(part) } else { code(part) };
+    let part =
+        |(number, part): (usize, &&str)| if number.is_multiple_of(2) { escaped(part) } else { code(part) };
     parts.iter().enumerate().map(part).collect()
 }
 

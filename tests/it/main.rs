@@ -47,7 +47,8 @@ mod support;
 mod terraform;
 mod tidy;
 mod upstream;
-#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod upstream_extract;
 mod upstream_pages;
+mod upstream_propose;
+#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod world;
