@@ -4,6 +4,7 @@
 
 mod admitted;
 mod apply;
+mod base;
 mod check;
 mod comparison;
 mod diff;
@@ -16,8 +17,10 @@ mod lasting;
 mod layers;
 mod listings;
 mod plan;
+mod planned;
 mod prefixes;
 mod render;
+mod review;
 mod schema;
 mod timeline;
 mod upstream;
@@ -101,6 +104,8 @@ struct Global {
 enum Subcommands {
     /// Check policies, site and templates: all faults in one run
     Check(check::Check),
+    /// Review a change for a pull request: what opens and closes, and what needs a second pair of eyes
+    Review(review::Review),
     /// Render the allowlist for every target
     Render(render::Render),
     /// Say for one address whether it is admitted, since when, and how we know
@@ -183,6 +188,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
     let Arguments { global, command } = arguments;
     match command {
         Subcommands::Check(check) => check.run(&global),
+        Subcommands::Review(review) => review.run(&global),
         Subcommands::Render(render) => render.run(&global),
         Subcommands::Explain(explain) => explain.run(&global),
         Subcommands::Admitted(admitted) => admitted.run(&global),

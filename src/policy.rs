@@ -44,6 +44,8 @@ choices! {
         Shared = "shared",
         /// Registered to the provider itself.
         Owner = "owner",
+        /// Nobody has found out yet.
+        Unknown = "unknown",
     }
 }
 
@@ -178,7 +180,8 @@ pub struct Policy {
 impl Policy {
     /// The source of this id.
     pub fn source(&self, id: &SourceId) -> Option<&Source> {
-        self.sources.iter().find(|source| source.id == *id)
+        let place = self.sources.binary_search_by(|source| source.id.cmp(id)).ok()?;
+        self.sources.get(place)
     }
 }
 
@@ -201,12 +204,34 @@ pub struct Page {
     pub entries: (usize, usize),
     /// The widest prefixes that it may list: lengths for IPv4 and IPv6.
     pub widest: (u8, u8),
+    /// The host names whose addresses are the list; for a page of kind `dns`, and only there.
+    pub names: Vec<String>,
     /// Whether it decides where pages disagree.
     pub primary: bool,
     /// Whether it is expected to list addresses now.
     pub watched: bool,
     /// When it was last held against the policy.
     pub verified: Option<Moment>,
+}
+
+impl Page {
+    /// A watched page, of which all is read.
+    pub fn new(url: &str, kind: PageKind) -> Self {
+        Self {
+            url: url.to_owned(),
+            kind,
+            section: None,
+            pointer: None,
+            filter: Vec::new(),
+            column: None,
+            entries: (0, ENTRIES_MAX),
+            widest: (16, 32),
+            names: Vec::new(),
+            primary: false,
+            watched: true,
+            verified: None,
+        }
+    }
 }
 
 /// The most entries that a page may list.
@@ -329,8 +354,13 @@ pub enum End {
 impl End {
     /// The published end.
     pub fn moment(&self) -> Option<&Moment> {
+        self.dated().map(|dated| &dated.moment)
+    }
+
+    /// The published end with what is known of it.
+    pub fn dated(&self) -> Option<&Dated> {
         match self {
-            End::At(dated) => Some(&dated.moment),
+            End::At(dated) => Some(dated),
             End::Open | End::Unknown => None,
         }
     }
@@ -394,6 +424,8 @@ pub struct Evidence {
     pub read: Moment,
     /// The page's version.
     pub version: Option<String>,
+    /// SHA-256 of the page as it was read: `sha256:` and hexadecimal digits.
+    pub digest: Option<String>,
     /// Our own words.
     pub note: Option<String>,
 }

@@ -20,6 +20,7 @@ use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::holding::lasting::Lasting;
 use crate::holding::{self, Content, Holding};
+use crate::security_group::select::Selection;
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
 use crate::yaml::decode::{Decode, Decoder, choices};
@@ -58,6 +59,21 @@ pub struct Artifact {
     pub files: Vec<ArtifactFile>,
     /// What somebody should know before it is put to work.
     pub findings: Vec<Diagnostic>,
+    /// How much of each quota it takes.
+    pub quotas: Vec<Quota>,
+}
+
+/// How much of a quota an artifact takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// What is counted.
+    pub what: String,
+    /// How it is counted, such as `1 port x 7 prefixes`.
+    pub sum: String,
+    /// How many it takes.
+    pub used: u64,
+    /// How many there may be.
+    pub most: u64,
 }
 
 /// One file of an artifact.
@@ -145,6 +161,10 @@ pub trait Target {
     fn location(&self) -> Option<&Location> {
         None
     }
+    /// The security group that its rules are put into, and the quota there.
+    fn security_group(&self) -> Option<Selection> {
+        None
+    }
     /// Whether what a layer found is as it should be with this target.
     fn expects(&self, found: FindingKind) -> bool {
         let _ = found;
@@ -206,6 +226,11 @@ impl Jump {
             Jump::None => holding::Jump::Theirs,
         }
     }
+}
+
+/// `1 port`, `2 ports`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Makes a target out of its settings; `None` where they have a fault, which goes to `sink`.

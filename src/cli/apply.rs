@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
 
-use super::enforced::{Enforced, Planned, Prepared, State};
+use super::enforced::{Enforced, Prepared, State};
+use super::planned::Planned;
 use super::{Exit, Global, Outcome, complain, print};
 use crate::apply::journal::{Ending, Journal, Phase, RunId};
 use crate::apply::lasting::Fault;
@@ -26,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often it may be missing how a change ended, once its journal is gone.
 const GONE_MAX: u32 = 50;
 
-const AFTER_HELP: &str = "Needs root. What is not ours is not touched. \
+const AFTER_HELP: &str = "Needs root on a host; for AWS, the right to do it there. What is not ours is not touched. \
 Exit status: 0 in force, 1 the plan would not bring about what is wanted, 2 failure with nothing changed, \
 3 refused by a guardrail, 4 rolled back, 5 in force, but something is undetermined.";
 
@@ -95,8 +96,7 @@ impl Apply {
         let session = Session::begin(&state, &who).map_err(|error| told(&error))?;
         super::enforced::tell_settled(session.settled.as_ref());
         let survey = job.survey().map_err(|error| told(&error.into()))?;
-        let baseline = state.baseline().map_err(|error| told(&error.into()))?;
-        let planned = Planned::new(&enforced, &prepared, &job, &survey, baseline.as_ref())?;
+        let planned = Planned::new(&enforced, &prepared, &job, &survey, Some(&state))?;
         if let Some(stamp) = &saved {
             unchanged(stamp, &planned.report.stamp)?;
         }
@@ -104,6 +104,12 @@ impl Apply {
         if planned.refused {
             complain("refused: nothing was changed\n");
             return Ok(Exit::Refused);
+        }
+        if planned.blocked {
+            complain(
+                "nothing was changed: there is no room for the plan\n  help: see the findings of code `quota` above\n",
+            );
+            return Ok(Exit::Findings);
         }
         if planned.is_futile() {
             complain(
@@ -242,7 +248,7 @@ fn unchanged(then: &PlanStamp, now: &PlanStamp) -> anyhow::Result<()> {
     } else if then.targets != now.targets {
         "the targets are others"
     } else if then.observed != now.observed {
-        "the rules of this host are others"
+        "the rules are others"
     } else if then != now {
         "its steps are others"
     } else {
@@ -366,7 +372,11 @@ impl Status {
         match state.baseline().map_err(failed)? {
             None => shown.push_str("no change was kept yet\n"),
             Some(baseline) => {
-                let prefixes = text::counted(baseline.entries.len(), "source prefix").replace("xs", "xes");
+                let prefixes = text::counted(
+                    baseline.sources.iter().map(|source| source.prefixes.len()).sum(),
+                    "source prefix",
+                )
+                .replace("xs", "xes");
                 shown.push_str(&format!("in force since the plan of {}: {prefixes}\n", baseline.at));
                 for held in &baseline.held {
                     shown.push_str(&format!("  {}: {}\n", held.target, held.holding));

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
-use super::enforced::{Enforced, Planned, Prepared};
+use super::enforced::{Enforced, Prepared};
+use super::planned::Planned;
 use super::{Exit, Global, Outcome, print};
 use crate::report::{json_v1, plan_text};
 use crate::system;
 
-const AFTER_HELP: &str = "Reads this host, which needs root; nothing is changed. \
+const AFTER_HELP: &str = "Reads this host, which needs root, and asks AWS where a target is there; nothing is changed. \
 Exit status: 0 nothing to do, 1 there is something to do, 2 bad input or failure, 3 refused by a guardrail, 5 undetermined.";
 
 #[derive(Debug, clap::Args)]
@@ -43,8 +44,7 @@ impl Plan {
             None => anyhow!("{error}"),
         })?;
         let state = self.enforced.state.find()?;
-        let baseline = state.map(|state| state.baseline()).transpose()?.flatten();
-        let planned = Planned::new(&self.enforced, &prepared, &job, &survey, baseline.as_ref())?;
+        let planned = Planned::new(&self.enforced, &prepared, &job, &survey, state.as_ref())?;
         if let Some(out) = &self.out {
             system::replace_file(out, json_v1::to_text(&planned.report).as_bytes())
                 .with_context(|| format!("`{}` can't be written", out.display()))?;

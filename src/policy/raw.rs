@@ -87,6 +87,9 @@ record! {
         column: optional At<String>,
         /// How many callback entries the page may list.
         entries: optional RawEntries,
+        /// Host names whose addresses are the list; for kind `dns`, where `url` is the page that states the names.
+        #[schemars(default)]
+        names: list At<String>,
         /// Whether this page decides where pages disagree.
         primary: optional bool,
         /// Whether the page is expected to list addresses now; `false` keeps it as evidence only.
@@ -287,6 +290,8 @@ record! {
         read: required At<String>,
         /// The page's version, where the provider keeps versions.
         version: optional String,
+        /// SHA-256 of the page as it was read: `sha256:` and 64 hexadecimal digits.
+        digest: optional At<String>,
         /// Our own words.
         note: optional String,
     }

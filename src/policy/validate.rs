@@ -300,8 +300,15 @@ impl Checker<'_> {
             self.unknown(Code::UnknownPage, "page", &page, pages.keys().map(String::as_str));
             return None;
         }
+        if let Some(digest) = raw.digest.as_ref().filter(|digest| !is_digest(&digest.value)) {
+            let message = format!("`{}` is no digest", digest.value.escape_debug());
+            let help =
+                "write `sha256:` and the 64 hexadecimal digits, in lower case, of the page as it was read";
+            self.fault(Code::InvalidValue, &digest.span, message, help);
+        }
         let (section, says, version, note) = (raw.section, raw.says, raw.version, raw.note);
-        Some(Evidence { page: page.value, section, says, read: read?, version, note })
+        let digest = raw.digest.map(|digest| digest.value);
+        Some(Evidence { page: page.value, section, says, read: read?, version, digest, note })
     }
 
     fn waiver(&mut self, raw: RawWaiver, ids: &BTreeSet<String>) -> Option<Waiver> {
@@ -328,6 +335,12 @@ impl Checker<'_> {
             place: raw.span,
         })
     }
+}
+
+/// Whether a text is `sha256:` and 64 hexadecimal digits.
+pub fn is_digest(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Hashes what decides which addresses are admitted when, in an order of its own.

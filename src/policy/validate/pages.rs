@@ -8,7 +8,11 @@ use super::Checker;
 use super::prefixes::Bounds;
 use crate::diagnostic::Code;
 use crate::policy::{ENTRIES_MAX, Page, PageKind, parse_filter};
+use crate::prefix::{Prefix, PrefixError};
 use crate::yaml::decode::At;
+
+/// Most host names of a page.
+const NAMES_MAX: usize = 100;
 
 impl Checker<'_> {
     pub(super) fn pages(
@@ -33,6 +37,7 @@ impl Checker<'_> {
                 );
             }
             self.check_selector(kind, page.pointer.as_ref(), page.filter.first());
+            let names = self.page_names(&name, kind, page.names);
             let page = Page {
                 url: url.value,
                 kind,
@@ -42,6 +47,7 @@ impl Checker<'_> {
                 column: page.column.map(|column| column.value),
                 entries,
                 widest: (bounds.v4, bounds.v6),
+                names,
                 primary: page.primary.unwrap_or(false),
                 watched: page.watched.unwrap_or(true),
                 verified,
@@ -49,6 +55,30 @@ impl Checker<'_> {
             pages.insert(name.value, page);
         }
         pages
+    }
+
+    /// The host names of a page of kind `dns`: at least one there, and none anywhere else.
+    fn page_names(&mut self, page: &At<String>, kind: PageKind, names: Vec<At<String>>) -> Vec<String> {
+        if kind == PageKind::Dns && names.is_empty() {
+            let help = "list the names under `names`; `url` is the page that states them";
+            self.fault(Code::InvalidValue, &page.span, "a page of kind `dns` needs host names", help);
+        }
+        if let Some(first) = names.first().filter(|_| kind != PageKind::Dns) {
+            let help = "remove them, or make the kind `dns`";
+            self.fault(Code::InvalidValue, &first.span, "only a page of kind `dns` has host names", help);
+        }
+        if let Some(further) = names.get(NAMES_MAX) {
+            let message = format!("a page has more than {NAMES_MAX} host names");
+            self.fault(Code::InvalidValue, &further.span, message, "make several pages of them");
+        }
+        for name in &names {
+            if !matches!(name.value.parse::<Prefix>(), Err(PrefixError::HostName(_))) {
+                let message = format!("`{}` is no host name", name.value.escape_debug());
+                let help = "write the name alone, such as `callback-1.example.com`";
+                self.fault(Code::InvalidValue, &name.span, message, help);
+            }
+        }
+        names.into_iter().map(|name| name.value).collect()
     }
 
     /// Holds against the page's kind what only some kinds have.
