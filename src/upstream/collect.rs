@@ -24,6 +24,8 @@ use group::Unit;
 
 /// A bare entry has at most so many words besides its addresses.
 const BARE_WORDS_MAX: usize = 4;
+/// So many characters are kept of what an entry stands in.
+const QUOTED_MAX: usize = 600;
 /// A label has at most so many words.
 const LABEL_WORDS_MAX: usize = 5;
 
@@ -81,8 +83,7 @@ pub(super) fn collect(part: &Part<'_>, rules: &Rules) -> Outcome {
     };
     for block in part.blocks {
         collector.block(block);
-        if collector.out.entries.len() > ENTRIES_MAX {
-            collector.fault(1, format!("the page lists more than {ENTRIES_MAX} entries"));
+        if !collector.out.faults.is_empty() {
             break;
         }
     }
@@ -232,7 +233,7 @@ impl<'a> Collector<'a> {
         let mut parts = sentences(text).into_iter().peekable();
         while let Some(range) = parts.next() {
             let part = text.get(range.clone()).unwrap_or_default();
-            let holds = found.iter().any(|one| range.contains(&one.start));
+            let holds = !token::within(found, &range).is_empty();
             let last = parts.peek().is_none();
             let wording = Wording::new(part);
             // A heading of a list says it in the sentence before, too: "They use these addresses. Allow all:".
@@ -258,7 +259,7 @@ impl<'a> Collector<'a> {
     /// Whether addresses of the same line are what a sentence announces.
     fn is_fulfilled_by(&self, found: &[Found], range: &std::ops::Range<usize>, open: bool) -> bool {
         let _ = self;
-        !open && found.iter().any(|one| one.start >= range.start)
+        !open && found.last().is_some_and(|one| one.start >= range.start)
     }
 
     fn close(&mut self) {
@@ -295,7 +296,10 @@ impl<'a> Collector<'a> {
     /// Takes addresses as an entry.
     pub(super) fn publish(&mut self, span: &Span, entry: Entry<'_>) {
         let line = entry.line.number_at(entry.at);
-        let text = entry.text.unwrap_or(&entry.line.text);
+        if self.out.entries.len() >= ENTRIES_MAX {
+            return self.fault(line, format!("the page lists more than {ENTRIES_MAX} entries"));
+        }
+        let text = quoted(entry.text.unwrap_or(&entry.line.text));
         let prefixes = span.prefixes();
         for prefix in &prefixes {
             let bound = if prefix.first().is_ipv4() { self.rules.widest.0 } else { self.rules.widest.1 };
@@ -315,6 +319,14 @@ impl<'a> Collector<'a> {
                 text: text.to_owned(),
             });
         }
+    }
+}
+
+/// The words that are kept of what an entry stands in.
+fn quoted(text: &str) -> &str {
+    match text.char_indices().nth(QUOTED_MAX) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
     }
 }
 

@@ -256,7 +256,12 @@ fn entries<'t>(
     if collector.out.faults.len() == before {
         agree(collector, ready, cells, &listed);
     }
-    if listed.is_empty() && collector.out.faults.len() == before && is_hollow(ready, cells) {
+    let ended = |(index, cell): (usize, &Read<'_>)| {
+        let column = ready.columns.get(index);
+        matches!(column, Some(Column::First | Column::Last)) && !cell.found.is_empty()
+    };
+    let is_lost = is_hollow(ready, cells) || cells.iter().enumerate().any(ended);
+    if listed.is_empty() && collector.out.faults.len() == before && is_lost {
         collector.fault(row.line, "a row of the table has lost its address".to_owned());
     }
     if collector.out.faults.len() > before { Vec::new() } else { listed }

@@ -238,7 +238,7 @@ fn an_address_without_a_dot_is_no_other_list() {
         let mutants = dots.map(|at| {
             let mut text = case.text.clone();
             text.remove(at);
-            (format!("at {at}: {:?}", &text[at.saturating_sub(12)..(at + 12).min(text.len())]), text)
+            (format!("at {at}"), text)
         });
         wrong.extend(wrongly(case, "without a dot", mutants));
     }
@@ -256,8 +256,7 @@ fn a_lost_digit_changes_no_other_entry() {
             let mut text = case.text.clone();
             text.remove(at);
             let Some(found) = case.read(&text) else { continue };
-            let (extra, missing) = (found.difference(&wanted).count(), wanted.difference(&found).count());
-            if extra > 8 || missing > 1 {
+            if wanted.difference(&found).count() > 1 {
                 wrong.push(format!("{} at {at}: {found:?}", case.file));
             }
         }
@@ -395,6 +394,9 @@ fn hostile_pages_take_bounded_time() {
         full("<details>"),
         full("2a10:"),
         full("a,b\n"),
+        full("\n"),
+        full("Callbacks come from\n"),
+        full("callbacks\n\n"),
         full("[\""),
         format!("[{}\"1.2.3.4\"]", full("\"1.2.3.4\",").get(..BYTES_MAX - 20).unwrap()),
         numbered("callbacks come from 9.9.9.#\n"),
@@ -439,7 +441,7 @@ fn the_command_tells_the_outcome_by_its_status() {
     assert_eq!(first["prefix"], "185.40.16.10/32");
     assert_eq!(first["role"], "callback");
     assert_eq!(first["environments"], serde_json::json!(["production", "test"]));
-    assert_eq!(first["line"], 9);
+    assert_eq!(first["line"], 8);
     assert!(first["text"].as_str().unwrap().starts_with("The callbacks are currently sent from"));
     for (name, kind, status, outcome) in [
         ("no-addresses.html", "html", 1, "empty"),

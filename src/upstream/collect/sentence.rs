@@ -7,13 +7,16 @@ use crate::policy::{Environment, Role};
 use crate::prefix::Space;
 use crate::upstream::dates;
 use crate::upstream::page::Line;
-use crate::upstream::token::{Found, Span, What, is_mask};
+use crate::upstream::token::{self, Found, Span, What, is_mask};
 use crate::upstream::words::{Standing, Wording, sentences};
+
+/// In a sentence of more addresses or environments nobody can tell which belong together.
+const NAMED_MAX: usize = 100;
 
 /// Reads a line of running text.
 pub(super) fn collect(collector: &mut Collector<'_>, line: &Line, found: &[Found]) {
     for range in sentences(&line.text) {
-        let inside: Vec<&Found> = found.iter().filter(|one| range.contains(&one.start)).collect();
+        let inside: Vec<&Found> = token::within(found, &range).iter().collect();
         let text = line.text.get(range.clone()).unwrap_or_default();
         if !inside.is_empty() {
             sentence(collector, line, (range.start, text), &inside);
@@ -113,6 +116,9 @@ fn environments(text: &str, start: usize, spans: &[(usize, Span)]) -> Vec<BTreeS
     let Some((first, _)) = named.first() else { return vec![BTreeSet::new(); spans.len()] };
     let places: Vec<usize> = spans.iter().map(|(at, _)| at.saturating_sub(start)).collect();
     let Some(first_address) = places.first() else { return Vec::new() };
+    if spans.len() > NAMED_MAX || named.len() > NAMED_MAX {
+        return vec![BTreeSet::new(); spans.len()];
+    }
     let named_first = first < first_address;
     let is_between = |(at, _): &(usize, Environment)| {
         places.iter().any(|place| place < at) && places.iter().any(|place| place > at)
@@ -171,7 +177,6 @@ fn named(text: &str) -> Vec<(usize, Environment)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::token;
 
     #[test]
     fn environments_belong_to_the_addresses_beside_them() {
