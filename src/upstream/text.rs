@@ -19,7 +19,8 @@ const CELLS_MAX: usize = 64;
 pub(super) fn read(text: &str) -> Page {
     let lines: Vec<(u32, &str)> = (1_u32..).zip(text.lines()).collect();
     let following = following(&lines);
-    let mut reader = Reader { blocks: Vec::new(), open: None, list: 0, bullet: false, ended: true, last: Last::default() };
+    let mut reader =
+        Reader { blocks: Vec::new(), open: None, list: 0, bullet: false, ended: true, last: Last::default() };
     let mut at = 0;
     while let Some((number, line)) = lines.get(at) {
         let rows = rows(lines.get(at..).unwrap_or_default());
@@ -118,13 +119,18 @@ impl Reader {
         let last = self.last;
         let free = !last.ends && !last.bare && !bare;
         let wraps = free && (line.text.starts_with(char::is_lowercase) || last.length >= WRAPPED_MIN);
-        let open_item = self.open.as_ref().is_some_and(|open| matches!(open.kind, Kind::Item(_)) && !open.lines.is_empty());
+        let open_item = self
+            .open
+            .as_ref()
+            .is_some_and(|open| matches!(open.kind, Kind::Item(_)) && !open.lines.is_empty());
         if open_item && !wraps {
             self.close();
         }
-        let open = self.open.get_or_insert_with(|| Passage { kind: Kind::Paragraph, list: 0, lines: Vec::new() });
+        let open =
+            self.open.get_or_insert_with(|| Passage { kind: Kind::Paragraph, list: 0, lines: Vec::new() });
         // A date may be cut anywhere: "March" and "12th" belong together.
-        let wrapped = wraps || (!last.ends && !bare && line.text.starts_with(|first: char| first.is_ascii_digit()));
+        let wrapped =
+            wraps || (!last.ends && !bare && line.text.starts_with(|first: char| first.is_ascii_digit()));
         match open.lines.last_mut().filter(|_| wrapped) {
             Some(before) => before.join(&line),
             None => open.lines.push(line),
