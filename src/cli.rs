@@ -4,6 +4,7 @@
 
 mod admitted;
 mod apply;
+mod base;
 mod check;
 mod comparison;
 mod diff;
@@ -16,10 +17,13 @@ mod lasting;
 mod layers;
 mod listings;
 mod plan;
+mod planned;
 mod prefixes;
 mod render;
+mod review;
 mod schema;
 mod timeline;
+mod upstream;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -100,6 +104,8 @@ struct Global {
 enum Subcommands {
     /// Check policies, site and templates: all faults in one run
     Check(check::Check),
+    /// Review a change for a pull request: what opens and closes, and what needs a second pair of eyes
+    Review(review::Review),
     /// Render the allowlist for every target
     Render(render::Render),
     /// Say for one address whether it is admitted, since when, and how we know
@@ -120,6 +126,8 @@ enum Subcommands {
     Status(apply::Status),
     #[command(hide = true)]
     Timer(apply::Timer),
+    /// Hold what the providers publish now against the policy
+    Upstream(upstream::Upstream),
     /// List what opened, became legacy, will close or fall due
     Timeline(timeline::Timeline),
     /// Write a commented callgate.yaml
@@ -180,6 +188,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
     let Arguments { global, command } = arguments;
     match command {
         Subcommands::Check(check) => check.run(&global),
+        Subcommands::Review(review) => review.run(&global),
         Subcommands::Render(render) => render.run(&global),
         Subcommands::Explain(explain) => explain.run(&global),
         Subcommands::Admitted(admitted) => admitted.run(&global),
@@ -190,6 +199,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Rollback(rollback) => rollback.run(&global),
         Subcommands::Status(status) => status.run(),
         Subcommands::Timer(timer) => timer.run(&global),
+        Subcommands::Upstream(upstream) => upstream.run(&global),
         Subcommands::Timeline(timeline) => timeline.run(&global),
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),

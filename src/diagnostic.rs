@@ -30,10 +30,10 @@ impl fmt::Display for Severity {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal, $severity:ident $(, $waivable:ident)?;)+) => {
+    ($(#[doc = $doc:literal] $variant:ident = $text:literal, $severity:ident $(, $waivable:ident)?;)+) => {
         /// The stable names of all diagnostics; each is a heading in `docs/diagnostics.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code { $($(#[$doc])* $variant,)+ }
+        pub enum Code { $(#[doc = $doc] $variant,)+ }
 
         impl Code {
             /// All codes in the order of the documentation.
@@ -42,6 +42,11 @@ macro_rules! codes {
             /// The kebab-case name shown to people and machines.
             pub fn as_str(self) -> &'static str {
                 match self { $(Code::$variant => $text,)+ }
+            }
+
+            /// What it says, as a sentence.
+            pub fn what(self) -> &'static str {
+                match self { $(Code::$variant => $doc.trim_ascii(),)+ }
             }
 
             /// The severity a diagnostic of this code has unless it is waived.
@@ -120,6 +125,8 @@ codes! {
     ReservedAddress = "reserved-address", Error;
     /// A shared source wider than a single address.
     SharedTooWide = "shared-too-wide", Error;
+    /// A source of which nobody knows whose address space it is.
+    HostingUnknown = "hosting-unknown", Note;
     /// A prefix wider than the bound.
     TooWide = "too-wide", Error;
     /// A source without a prefix.

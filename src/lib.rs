@@ -43,6 +43,7 @@ pub mod plan;
 pub mod policy;
 pub mod prefix;
 pub mod report;
+pub mod review;
 pub mod security_group;
 pub mod site;
 pub mod system;

@@ -9,6 +9,8 @@ pub mod guardrail;
 pub mod moves;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -89,13 +91,17 @@ pub struct Asked {
     /// The port.
     pub port: u16,
     /// Who gets in.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     /// How that differs from the allowlist.
     pub drift: Drift,
 }
 
-/// Who gets in at the ports of the service, and how that differs from what is wanted.
-pub fn ask(layer: &dyn Layer, allowlist: &Allowlist, mode: Mode, at: Timestamp) -> Vec<Asked> {
+/// Who gets in at the ports of the service.
+#[derive(Debug, Clone)]
+pub struct Answers(Vec<(u16, Arc<Admission>)>);
+
+/// Asks rules who gets in at the ports of the service.
+pub fn ask(layer: &dyn Layer, allowlist: &Allowlist, at: Timestamp) -> Answers {
     let service = &allowlist.service;
     let ask = |port: &u16| {
         let admission = layer.admit(&Question {
@@ -104,18 +110,61 @@ pub fn ask(layer: &dyn Layer, allowlist: &Allowlist, mode: Mode, at: Timestamp) 
             addresses: service.addresses.clone(),
             at,
         });
-        let drift = compare(allowlist, &admission, mode, &PrefixSet::empty());
-        Asked { port: *port, admission, drift }
+        (*port, Arc::new(admission))
     };
-    service.ports.iter().map(ask).collect()
+    Answers(service.ports.iter().map(ask).collect())
 }
 
-/// A digest of texts, each set off from the next.
-pub fn digest<'t>(parts: impl IntoIterator<Item = &'t str>) -> Digest {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part.as_bytes());
+impl Answers {
+    /// How they differ from what is wanted.
+    pub fn compared(self, allowlist: &Allowlist, mode: Mode) -> Vec<Asked> {
+        let compared = |(port, admission): (u16, Arc<Admission>)| {
+            let drift = compare(allowlist, &admission, mode, &PrefixSet::empty());
+            Asked { port, admission, drift }
+        };
+        self.0.into_iter().map(compared).collect()
     }
-    Digest(hash.finalize().into())
+}
+
+/// What a digest names: parts, each set off from the next.
+#[derive(Default)]
+pub struct Names(Sha256);
+
+impl Names {
+    /// Names nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a part.
+    pub fn add(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.update(part.len().to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Adds the addresses of a set, however they were written.
+    pub fn add_set(&mut self, set: &PrefixSet) {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for end in set.ranges().flat_map(|(first, last)| [first, last]) {
+            match end {
+                IpAddr::V4(end) => v4.extend(end.octets()),
+                IpAddr::V6(end) => v6.extend(end.octets()),
+            }
+        }
+        self.add(v4);
+        self.add(v6);
+    }
+
+    /// The digest of all of it.
+    pub fn digest(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+/// The digest of one text.
+pub fn digest(text: &str) -> Digest {
+    let mut names = Names::new();
+    names.add(text);
+    names.digest()
 }

@@ -59,6 +59,21 @@ pub struct Artifact {
     pub files: Vec<ArtifactFile>,
     /// What somebody should know before it is put to work.
     pub findings: Vec<Diagnostic>,
+    /// How much of each quota it takes.
+    pub quotas: Vec<Quota>,
+}
+
+/// How much of a quota an artifact takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// What is counted.
+    pub what: String,
+    /// How it is counted, such as `1 port x 7 prefixes`.
+    pub sum: String,
+    /// How many it takes.
+    pub used: u64,
+    /// How many there may be.
+    pub most: u64,
 }
 
 /// One file of an artifact.
@@ -211,6 +226,11 @@ impl Jump {
             Jump::None => holding::Jump::Theirs,
         }
     }
+}
+
+/// `1 port`, `2 ports`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Makes a target out of its settings; `None` where they have a fault, which goes to `sink`.

@@ -1,7 +1,8 @@
 //! What is to be put in force, and how things stand: read, planned, asked beforehand.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::aws;
@@ -14,9 +15,8 @@ use crate::holding::aws::Adopt;
 use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding, HoldingError};
 use crate::netfilter;
-use crate::plan::{self, Asked, Change, Wish};
+use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
-use crate::prefix::PrefixSet;
 use crate::target::template::Templates;
 use crate::target::{RenderError, Target};
 
@@ -123,6 +123,11 @@ impl<'a> Job<'a> {
         Self { adopt, ..self }
     }
 
+    /// Whether rules of others are adopted.
+    pub fn adopts(&self) -> bool {
+        self.adopt != Adopt::Nothing
+    }
+
     /// Whether a part of it is in AWS.
     pub fn is_in_aws(&self) -> bool {
         aws::is_among(self.wanted.iter().map(|(_, holding, _)| holding))
@@ -143,7 +148,10 @@ impl<'a> Job<'a> {
         };
         let wishes: Vec<Wish> = pairs.map(wish).collect::<Result<_, HoldingError>>()?;
         let changes = plan::changes(&wishes)?;
-        let host = seen.host.as_ref().map(|host| plan::predicted(host, &changes)).transpose()?;
+        let host = match &seen.host {
+            Some(host) if !changes.is_empty() => Some(Arc::new(plan::predicted(host, &changes)?)),
+            unchanged => unchanged.clone(),
+        };
         let planned = configuration::planned(&changes);
         let nginx = if planned.is_empty() {
             seen.nginx.clone()
@@ -196,12 +204,23 @@ impl<'a> Job<'a> {
     /// How each target's rules differ from what is wanted.
     fn drifts(&self, seen: &Seen) -> Vec<TargetDrift> {
         let mut all = Vec::with_capacity(self.targets.len());
+        // All places of a host are among the same rules.
+        let mut of_host: Option<plan::Answers> = None;
         for target in &self.targets {
             let common = target.common();
-            if let Some(layer) = seen.layer_of(*target) {
-                let asked = plan::ask(layer.as_ref(), self.allowlist, common.mode, self.allowlist.instant);
-                all.push(TargetDrift { target: common.name.clone(), asked });
+            let known = of_host.clone().filter(|_| target.layer() == LayerKind::Host);
+            let answers = match known {
+                Some(answers) => answers,
+                None => match seen.layer_of(*target) {
+                    Some(layer) => plan::ask(layer.as_ref(), self.allowlist, self.allowlist.instant),
+                    None => continue,
+                },
+            };
+            if target.layer() == LayerKind::Host {
+                of_host = Some(answers.clone());
             }
+            let asked = answers.compared(self.allowlist, common.mode);
+            all.push(TargetDrift { target: common.name.clone(), asked });
         }
         all
     }
@@ -209,20 +228,22 @@ impl<'a> Job<'a> {
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
     /// the same plan a minute later.
     fn digest(&self, observed: &Digest, changes: &[Change], lasting: &[Looked]) -> Digest {
-        let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), observed.to_string()];
+        let mut names = Names::new();
+        names.add(env!("CARGO_PKG_VERSION"));
+        names.add(observed.to_string());
         for stamp in &self.allowlist.policies {
-            parts.push(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
+            names.add(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
         }
-        parts.extend(self.allowlist.entries().iter().map(|entry| entry.prefix.to_string()));
+        names.add_set(&self.allowlist.to_set());
         for change in changes {
-            parts.push(change.step.holding.to_string());
-            parts.push(change.step.input.clone().unwrap_or_default());
+            names.add(change.step.holding.to_string());
+            names.add(change.step.input.as_deref().unwrap_or_default());
         }
         for looked in lasting.iter().filter(|looked| looked.is_stale()) {
-            parts.push(looked.file.path.display().to_string());
-            parts.push(format!("{:?}", looked.standing));
+            names.add(looked.file.path.display().to_string());
+            names.add(format!("{:?}", looked.standing));
         }
-        plan::digest(parts.iter().map(String::as_str))
+        names.digest()
     }
 }
 
@@ -254,17 +275,17 @@ impl Seen {
 
 /// What was read: our places without what changes by itself, and who gets in.
 fn observed(drifts: &[TargetDrift], wishes: &[Wish]) -> Digest {
-    let mut parts: Vec<String> = Vec::new();
+    let mut names = Names::new();
     for wish in wishes {
-        parts.push(wish.holding.to_string());
-        parts.push(wish.have.as_deref().map_or_else(|| "-".to_owned(), without_handles));
+        names.add(wish.holding.to_string());
+        names.add(wish.have.as_deref().map_or(Cow::Borrowed("-"), without_handles).as_ref());
     }
     for asked in drifts.iter().flat_map(|drift| &drift.asked) {
-        parts.push(asked.port.to_string());
-        parts.push(ranges(&asked.admission.surely));
-        parts.push(ranges(&asked.admission.possibly));
+        names.add(asked.port.to_string());
+        names.add_set(&asked.admission.surely);
+        names.add_set(&asked.admission.possibly);
     }
-    plan::digest(parts.iter().map(String::as_str))
+    names.digest()
 }
 
 /// Whether two places are one, so that each would undo what the other holds.
@@ -273,16 +294,11 @@ fn is_same_place(one: &Holding, other: &Holding) -> bool {
 }
 
 /// Handles are new after each load.
-fn without_handles(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split(" # handle ").next().unwrap_or_default());
-    lines.flat_map(|line| [line, "\n"]).collect()
-}
-
-fn ranges(set: &PrefixSet) -> String {
-    let mut text = String::new();
-    for (first, last) in set.ranges() {
-        // Writing into a String can't fail.
-        let _ = write!(text, "{first}-{last} ");
+fn without_handles(text: &str) -> Cow<'_, str> {
+    const HANDLE: &str = " # handle ";
+    if !text.contains(HANDLE) {
+        return Cow::Borrowed(text);
     }
-    text
+    let lines = text.lines().map(|line| line.split(HANDLE).next().unwrap_or_default());
+    Cow::Owned(lines.flat_map(|line| [line, "\n"]).collect())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
-use crate::prefix::Prefix;
+use crate::prefix::{Prefix, PrefixSet};
 use crate::system::boot::Uptime;
 
 /// The name of one run of `apply`: in the journal, in the names of its timer, and in what is said of it.
@@ -171,7 +171,7 @@ pub struct Baseline {
     /// The version of the program that carried it out.
     pub tool_version: String,
     /// The allowlist.
-    pub entries: Vec<BaselineEntry>,
+    pub sources: Vec<Applied>,
     /// What our places held.
     pub held: Vec<Held>,
     /// The files from which the host loads them when it starts.
@@ -179,19 +179,26 @@ pub struct Baseline {
     pub lasting: Vec<Lasting>,
 }
 
-/// One prefix of the allowlist from one source.
+impl Baseline {
+    /// All addresses of the allowlist.
+    pub fn prefixes(&self) -> PrefixSet {
+        self.sources.iter().flat_map(|source| source.prefixes.iter().copied()).collect()
+    }
+}
+
+/// What one source had in the allowlist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BaselineEntry {
-    /// The prefix.
-    #[serde(with = "text")]
-    pub prefix: Prefix,
+pub struct Applied {
     /// The provider's id. Text: a policy may be gone since.
     pub provider: String,
     /// The source's id.
     pub source: String,
     /// The source's state.
     pub state: String,
+    /// Its prefixes.
+    #[serde(with = "texts")]
+    pub prefixes: Vec<Prefix>,
 }
 
 /// What a place held.
@@ -202,8 +209,8 @@ pub struct Held {
     pub target: String,
     /// The place.
     pub holding: Holding,
-    /// What was in it.
-    pub content: Content,
+    /// The digest of what was in it; `None` where nothing was there.
+    pub digest: Option<String>,
 }
 
 /// How the last change ended.
@@ -257,6 +264,38 @@ mod text {
     }
 }
 
+/// The same for lists of them.
+mod texts {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    struct Text<'a, T>(&'a T);
+
+    impl<T: Display> serde::Serialize for Text<'_, T> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_str(self.0)
+        }
+    }
+
+    pub(super) fn serialize<T: Display, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(Text))
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+        D: Deserializer<'de>,
+    {
+        // Nothing here needs escapes, so each is read where it stands.
+        let texts = Vec::<&str>::deserialize(from)?;
+        texts.into_iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -296,13 +335,13 @@ pub(super) mod tests {
                 at: instant(),
                 plan: "ab".repeat(32),
                 tool_version: "0.1.0".to_owned(),
-                entries: vec![BaselineEntry {
-                    prefix: "20.91.170.120/29".parse().unwrap(),
+                sources: vec![Applied {
                     provider: "swedbank-pay".to_owned(),
                     source: "azure".to_owned(),
                     state: "active".to_owned(),
+                    prefixes: vec!["20.91.170.120/29".parse().unwrap()],
                 }],
-                held: vec![Held { target: "edge".to_owned(), holding: table, content: after }],
+                held: vec![Held { target: "edge".to_owned(), holding: table, digest: after }],
                 lasting: Vec::new(),
             },
         }

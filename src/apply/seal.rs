@@ -22,7 +22,7 @@ pub(super) enum SealError {
     Version(u64),
 }
 
-/// Read on its own, before anything else is asked of the text.
+/// Read on its own, where the whole can't be: another version may look otherwise.
 #[derive(Deserialize)]
 struct Versioned {
     version: u64,
@@ -30,29 +30,35 @@ struct Versioned {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sealed {
-    callgate: String,
+struct Sealed<'t> {
+    callgate: &'t str,
     version: u32,
     sha256: String,
-    content: Box<RawValue>,
+    #[serde(borrow)]
+    content: &'t RawValue,
 }
 
 /// The text of a file of this kind.
 pub(super) fn seal(kind: &str, content: &impl Serialize) -> Result<String, serde_json::Error> {
-    let content = RawValue::from_string(serde_json::to_string_pretty(content)?)?;
+    let content = RawValue::from_string(serde_json::to_string(content)?)?;
     let sha256 = digest(content.get());
-    let sealed = Sealed { callgate: kind.to_owned(), version: VERSION, sha256, content };
+    let sealed = Sealed { callgate: kind, version: VERSION, sha256, content: &content };
     Ok(serde_json::to_string_pretty(&sealed)? + "\n")
 }
 
 /// What such a text says, where it is what was written.
 pub(super) fn open<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, SealError> {
     let damaged = |error: serde_json::Error| SealError::Damaged(error.to_string());
-    let Versioned { version } = serde_json::from_str(text).map_err(damaged)?;
-    if version != u64::from(VERSION) {
-        return Err(SealError::Version(version));
+    let sealed: Sealed<'_> = match serde_json::from_str(text) {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            let version = serde_json::from_str::<Versioned>(text).map_or(u64::from(VERSION), |of| of.version);
+            return Err(of_another(version).unwrap_or_else(|| damaged(error)));
+        }
+    };
+    if let Some(error) = of_another(sealed.version.into()) {
+        return Err(error);
     }
-    let sealed: Sealed = serde_json::from_str(text).map_err(damaged)?;
     if sealed.callgate != kind {
         return Err(SealError::Damaged(format!("it is no {kind}")));
     }
@@ -60,6 +66,10 @@ pub(super) fn open<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, Sea
         return Err(SealError::Damaged("its digest does not fit".to_owned()));
     }
     serde_json::from_str(sealed.content.get()).map_err(damaged)
+}
+
+fn of_another(version: u64) -> Option<SealError> {
+    (version != u64::from(VERSION)).then_some(SealError::Version(version))
 }
 
 fn digest(text: &str) -> String {

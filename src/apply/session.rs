@@ -9,15 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::job::{Job, Survey, TargetDrift};
-use super::journal::{
-    Baseline, BaselineEntry, Deadline, Ending, Held, Journal, Last, Phase, RunId, Snapshot,
-};
+use super::journal::{Applied, Baseline, Deadline, Ending, Held, Journal, Last, Phase, RunId, Snapshot};
 use super::lasting::{self, Fault as Unwritten};
 use super::restore::{self, RestoreError};
 use super::state::{Holder, Lock, StateError, StateFolder};
 use super::timer::{self, Home, TimerError};
 use super::tools::{self, ToolError};
 use crate::allowlist::Allowlist;
+use crate::plan;
 use crate::system::ReadError;
 use crate::system::boot::Uptime;
 use crate::system::fault::{self, Fault};
@@ -188,7 +187,7 @@ impl Session {
     fn remember(&self, job: &Job<'_>, survey: &Survey) -> Result<(), SessionError> {
         let now = baseline(job.allowlist, survey, survey.digest.to_string());
         let known = self.folder().baseline()?;
-        if known.is_none_or(|known| known.entries != now.entries || known.held != now.held) {
+        if known.is_none_or(|known| known.sources != now.sources || known.held != now.held) {
             self.lock.write_baseline(&now)?;
         }
         Ok(())
@@ -370,7 +369,7 @@ fn last(survey: &Survey) -> Outcome {
 
 fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> Journal {
     let plan = survey.digest.to_string();
-    let snapshot = |change: &crate::plan::Change| Snapshot {
+    let snapshot = |change: &plan::Change| Snapshot {
         target: change.wish.target.clone(),
         holding: change.wish.holding.clone(),
         before: change.wish.have.clone(),
@@ -390,25 +389,31 @@ fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> J
 }
 
 fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
-    let mut entries = Vec::with_capacity(allowlist.entries().len());
+    let mut sources: Vec<Applied> = Vec::with_capacity(allowlist.origins.len());
+    sources.extend(allowlist.origins.iter().map(|origin| Applied {
+        provider: origin.provider.to_string(),
+        source: origin.source.to_string(),
+        state: origin.state.as_str().to_owned(),
+        prefixes: Vec::new(),
+    }));
     for entry in allowlist.entries() {
-        entries.extend(allowlist.origins_of(entry).map(|origin| BaselineEntry {
-            prefix: entry.prefix,
-            provider: origin.provider.to_string(),
-            source: origin.source.to_string(),
-            state: origin.state.as_str().to_owned(),
-        }));
+        for at in Allowlist::origin_indices(entry) {
+            if let Some(source) = usize::try_from(*at).ok().and_then(|at| sources.get_mut(at)) {
+                source.prefixes.push(entry.prefix);
+            }
+        }
     }
+    sources.retain(|source| !source.prefixes.is_empty());
     let held = survey.wishes.iter().map(|wish| Held {
         target: wish.target.clone(),
         holding: wish.holding.clone(),
-        content: wish.want.clone(),
+        digest: wish.want.as_deref().map(|text| plan::digest(text).to_string()),
     });
     Baseline {
         at: allowlist.instant,
         plan,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        entries,
+        sources,
         held: held.collect(),
         lasting: survey.lasting.iter().map(|looked| looked.file.clone()).collect(),
     }

@@ -374,7 +374,7 @@ impl Vigil<'_> {
         match self.folder.journal() {
             Ok(Some(journal)) if journal.id == self.watch.id => {
                 let baseline =
-                    super::journal::Baseline { entries: Vec::new(), held: Vec::new(), ..journal.baseline };
+                    super::journal::Baseline { sources: Vec::new(), held: Vec::new(), ..journal.baseline };
                 self.seen = Seen::Ours(Box::new(Journal { snapshots: Vec::new(), baseline, ..journal }));
             }
             Ok(_) if was_there => return Next::End,

@@ -1,5 +1,6 @@
 //! The tools that hold what is ours: reading them, asking them, telling them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::aws::error::AwsError;
@@ -71,7 +72,7 @@ impl ToolError {
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The packet filter, where a holding is in it.
-    pub host: Option<Host>,
+    pub host: Option<Arc<Host>>,
     /// One for each holding.
     pub contents: Vec<Content>,
     /// The locations of nginx that targets guard, where that was wanted.
@@ -107,7 +108,7 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
             _ => holding.own(&listed),
         });
     }
-    let host = capture.map(Capture::host).transpose()?;
+    let host = capture.map(Capture::host).transpose()?.map(Arc::new);
     Ok(Seen { host, contents, nginx: Vec::new(), clouds })
 }
 

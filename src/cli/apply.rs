@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
 
-use super::enforced::{Enforced, Planned, Prepared, State};
+use super::enforced::{Enforced, Prepared, State};
+use super::planned::Planned;
 use super::{Exit, Global, Outcome, complain, print};
 use crate::apply::journal::{Ending, Journal, Phase, RunId};
 use crate::apply::lasting::Fault;
@@ -95,8 +96,7 @@ impl Apply {
         let session = Session::begin(&state, &who).map_err(|error| told(&error))?;
         super::enforced::tell_settled(session.settled.as_ref());
         let survey = job.survey().map_err(|error| told(&error.into()))?;
-        let baseline = state.baseline().map_err(|error| told(&error.into()))?;
-        let planned = Planned::new(&enforced, &prepared, &job, &survey, baseline.as_ref())?;
+        let planned = Planned::new(&enforced, &prepared, &job, &survey, Some(&state))?;
         if let Some(stamp) = &saved {
             unchanged(stamp, &planned.report.stamp)?;
         }
@@ -372,7 +372,11 @@ impl Status {
         match state.baseline().map_err(failed)? {
             None => shown.push_str("no change was kept yet\n"),
             Some(baseline) => {
-                let prefixes = text::counted(baseline.entries.len(), "source prefix").replace("xs", "xes");
+                let prefixes = text::counted(
+                    baseline.sources.iter().map(|source| source.prefixes.len()).sum(),
+                    "source prefix",
+                )
+                .replace("xs", "xes");
                 shown.push_str(&format!("in force since the plan of {}: {prefixes}\n", baseline.at));
                 for held in &baseline.held {
                     shown.push_str(&format!("  {}: {}\n", held.target, held.holding));

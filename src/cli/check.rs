@@ -1,22 +1,21 @@
 //! `callgate check`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::base::base_library;
 use super::inputs;
 use super::render::render_all;
 use super::{Exit, Format, Global, Outcome, complain, print, print_styled};
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::instant::parse_duration;
 use crate::policy::due;
 use crate::policy::history::{self, Change};
-use crate::policy::load::{Embedded, Folder, Library, Policies, load, load_into, read_fault};
+use crate::policy::load::{Folder, Library as _, Policies, load, load_into, read_fault};
 use crate::prefix::listed;
 use crate::report::{json_v1, markdown, text};
 use crate::site::{Action, Site};
-use crate::system::{self, CommandError, ReadError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
@@ -34,7 +33,8 @@ pub(super) struct Check {
     format: Format,
 }
 
-fn parse_within(text: &str) -> Result<SignedDuration, String> {
+/// A duration as `--within` takes it.
+pub(super) fn parse_within(text: &str) -> Result<SignedDuration, String> {
     parse_duration(text)
         .ok_or_else(|| format!("`{text}` is no duration: write hours, days or weeks, such as 36h, 30d or 4w"))
 }
@@ -190,7 +190,8 @@ fn due_actions(site: &Site, at: Timestamp, horizon: Timestamp, sink: &mut Diagno
     }
 }
 
-fn due_exceptions(site: &Site, at: Timestamp, within: SignedDuration, sink: &mut Diagnostics) {
+/// Exceptions of the site whose day, or whose review, is near or past.
+pub(super) fn due_exceptions(site: &Site, at: Timestamp, within: SignedDuration, sink: &mut Diagnostics) {
     let horizon = at.checked_add(within).unwrap_or(Timestamp::MAX);
     due_actions(site, at, horizon, sink);
     for exception in &site.exceptions {
@@ -232,81 +233,4 @@ fn load_paths(paths: &[PathBuf], at: Timestamp, sink: &mut Diagnostics) -> Polic
         load_into(&Folder(folder), &name, at, &mut policies, sink);
     }
     policies
-}
-
-/// The policies at a git revision, in a folder, or, where the revision has none, those embedded.
-fn base_library(against: &str, folder: &Path) -> anyhow::Result<Box<dyn Library>> {
-    let path = Path::new(against);
-    if path.is_dir() {
-        return Ok(Box::new(Folder(path.to_path_buf())));
-    }
-    let tree = GitTree::new(against, folder)?;
-    if tree.names.is_empty() { Ok(Box::new(Embedded)) } else { Ok(Box::new(tree)) }
-}
-
-/// The policy folder as it was at a git revision.
-struct GitTree {
-    repository: String,
-    revision: String,
-    folder: String,
-    names: Vec<String>,
-}
-
-impl GitTree {
-    fn new(revision: &str, folder: &Path) -> anyhow::Result<Self> {
-        if revision.starts_with('-') {
-            anyhow::bail!("`{revision}` is neither a folder nor a git revision");
-        }
-        let (parent, name) = match (folder.parent(), folder.file_name()) {
-            (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => {
-                (parent.display().to_string(), name.to_string_lossy())
-            }
-            (_, Some(name)) => (".".to_owned(), name.to_string_lossy()),
-            (_, None) => anyhow::bail!("`{}` is not a policy folder in a git repository", folder.display()),
-        };
-        let spec = format!("{revision}^{{commit}}");
-        let commit = git(&parent, &["rev-parse", "--verify", "--quiet", "--end-of-options", &spec]).map_err(
-            |error| anyhow::anyhow!("`{revision}` is neither a folder nor a git revision here ({error})"),
-        )?;
-        let commit = String::from_utf8_lossy(&commit).trim().to_owned();
-        let listed = git(&parent, &["ls-tree", "-z", "--name-only", &commit, &format!("./{name}/")])?;
-        let listed = String::from_utf8_lossy(&listed).into_owned();
-        let files = listed.split('\0').filter_map(|path| path.rsplit('/').next());
-        let is_policy = |file: &&str| matches!(file.rsplit_once('.'), Some((_, "yaml" | "yml")));
-        let names: Vec<String> = files.filter(is_policy).map(str::to_owned).collect();
-        Ok(Self { repository: parent, revision: commit, folder: name.into_owned(), names })
-    }
-}
-
-impl Library for GitTree {
-    fn policies(&self) -> Result<Vec<String>, ReadError> {
-        Ok(self.names.clone())
-    }
-
-    fn read(&self, path: &str, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
-        let shown = || self.shown(path);
-        let object = format!("{}:./{}/{path}", self.revision, self.folder);
-        let failed = |error: CommandError| ReadError::Io {
-            path: shown(),
-            cause: std::io::Error::other(error.to_string()),
-        };
-        let size = git(&self.repository, &["cat-file", "-s", &object]).map_err(failed)?;
-        let size: u64 = String::from_utf8_lossy(&size).trim().parse().unwrap_or(u64::MAX);
-        if size > bytes_max {
-            return Err(ReadError::TooLarge { path: shown(), bytes_max });
-        }
-        let bytes = git(&self.repository, &["cat-file", "blob", &object]).map_err(failed)?;
-        system::text_of(bytes, shown())
-    }
-
-    fn shown(&self, path: &str) -> String {
-        let short: String = self.revision.chars().take(12).collect();
-        format!("{short}:{}/{path}", self.folder)
-    }
-}
-
-fn git(repository: &str, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
-    let mut all = vec!["-C", repository];
-    all.extend(arguments);
-    system::run("git", &all)
 }

@@ -1,6 +1,7 @@
 //! The allowlist against one layer or several: what differs, why, and what to do.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use crate::admission::change::change;
 use crate::admission::{Decider, Question, RuleId, Wanted};
@@ -34,7 +35,7 @@ pub(super) struct Comparison<'a> {
 /// The answer at one port.
 pub(super) struct Asked {
     port: u16,
-    crossing: Crossing,
+    crossing: Rc<Crossing>,
     pub(super) drift: Drift,
 }
 
@@ -51,10 +52,19 @@ impl Comparison<'_> {
             });
             let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
             crossing.admission.findings.retain(|found| !expected(found.kind));
-            let drift = compare(self.allowlist, &crossing.admission, self.mode, &self.own);
-            Asked { port: *port, crossing, drift }
+            self.compared(*port, Rc::new(crossing))
         };
         service.ports.iter().map(ask).collect()
+    }
+
+    fn compared(&self, port: u16, crossing: Rc<Crossing>) -> Asked {
+        let drift = compare(self.allowlist, &crossing.admission, self.mode, &self.own);
+        Asked { port, crossing, drift }
+    }
+
+    /// Answers that were asked of the same layers, compared anew: in another mode.
+    pub(super) fn again(&self, asked: &[Asked]) -> Vec<Asked> {
+        asked.iter().map(|one| self.compared(one.port, Rc::clone(&one.crossing))).collect()
     }
 
     /// What is worth saying besides; of one layer also whether it has room for what it blocks.

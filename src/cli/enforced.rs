@@ -1,39 +1,22 @@
-//! What `plan` and `apply` share: the targets of this host, what would be done, and what stands in the way.
+//! What `plan` and `apply` share: their options, the policies and the site, and the targets that are put in force.
 
 use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 
-use super::comparison::Comparison;
 use super::inputs::{self, Inputs};
-use super::lasting;
 use super::render::resolved;
-use super::{Exit, Global, complain, show};
-use crate::admission::{Layer, LayerKind};
+use super::{Global, complain, show};
 use crate::allowlist::{self, Allowlist};
-use crate::apply::job::{Job, Survey};
-use crate::apply::journal::Baseline;
+use crate::apply::job::Job;
 use crate::apply::session::default_folder;
 use crate::apply::state::StateFolder;
-use crate::apply::tools::Seen;
 use crate::diagnostic::Diagnostics;
-use crate::drift::Mode;
-use crate::holding::Holding;
 use crate::holding::aws::Adopt;
-use crate::path;
-use crate::plan;
-use crate::plan::guardrail::cut::{Sides, cut_flows, cut_peers};
-use crate::plan::guardrail::{self, Guardrail, Kind, Lifted, Refusal};
-use crate::plan::moves::{self, Move};
-use crate::prefix::PrefixSet;
-use crate::report::admission_v1::{FindingReport, RangeReport};
-use crate::report::drift_v1::{Outcome, Skipped};
-use crate::report::json_v1;
-use crate::report::plan_v1::{
-    AfterReport, GuardrailReport, LayerChange, MoveReport, PlanReport, PlanStamp, PolicyStamp, StepReport,
-};
-use crate::system::peers;
+use crate::plan::guardrail::{Kind, Lifted};
+use crate::report::drift_v1::Skipped;
+use crate::report::plan_v1::PlanStamp;
 use crate::target::{Target, TargetKind};
 
 /// Options that both have.
@@ -48,7 +31,7 @@ pub(super) struct Enforced {
     #[command(flatten)]
     pub(super) state: State,
     #[command(flatten)]
-    lifts: Lifts,
+    pub(super) lifts: Lifts,
 }
 
 /// Where the state is kept.
@@ -62,7 +45,7 @@ pub(super) struct State {
 /// One flag for each guardrail; its value is the plan's digest, so that it lifts the guardrail for that plan only.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Guardrails")]
-struct Lifts {
+pub(super) struct Lifts {
     /// Admit nobody
     #[arg(long = "allow-empty", value_name = "PLAN")]
     empty: Option<String>,
@@ -81,7 +64,7 @@ struct Lifts {
 }
 
 impl Lifts {
-    fn lifted(&self) -> Lifted {
+    pub(super) fn lifted(&self) -> Lifted {
         let given = [
             (Kind::EmptyAllowlist, &self.empty),
             (Kind::FamilyVanishes, &self.family_loss),
@@ -176,7 +159,7 @@ impl Enforced {
     }
 
     /// Targets that are not put in force here, with why.
-    fn skipped(&self, prepared: &Prepared, job: &Job<'_>) -> Vec<Skipped> {
+    pub(super) fn skipped(&self, prepared: &Prepared, job: &Job<'_>) -> Vec<Skipped> {
         let all = prepared.inputs.targets.iter().map(AsRef::as_ref).filter(|target| self.is_chosen(*target));
         let here =
             |target: &dyn Target| job.targets.iter().any(|one| one.common().name == target.common().name);
@@ -192,320 +175,6 @@ impl Enforced {
                 why: why(target.common().kind).to_owned(),
             })
             .collect()
-    }
-}
-
-/// A survey with all that is said of it.
-pub(super) struct Planned {
-    pub(super) report: PlanReport,
-    /// What is in the way.
-    pub(super) refused: bool,
-    /// Whether the steps can't be done at all.
-    pub(super) blocked: bool,
-    /// How much is missing for it to be in force, or to outlive a reboot.
-    pub(super) gaps: usize,
-}
-
-impl Planned {
-    /// Says what a survey would do, and what stands in the way.
-    pub(super) fn new(
-        enforced: &Enforced,
-        prepared: &Prepared,
-        job: &Job<'_>,
-        survey: &Survey,
-        baseline: Option<&Baseline>,
-    ) -> anyhow::Result<Self> {
-        let applied = baseline.map(|baseline| baseline.entries.iter().map(|entry| entry.prefix).collect());
-        let telling = Telling { prepared, job, survey, adopt: enforced.adopt };
-        // What is in force already neither moves anything nor can be refused.
-        let (moved, guardrails) = if survey.changes.is_empty() {
-            (Vec::new(), Vec::new())
-        } else {
-            let moved = moves::moves(&survey.wishes, &prepared.allowlist, applied.as_ref())?;
-            (moved, telling.guardrails()?)
-        };
-        let lifted = enforced.lifts.lifted();
-        let refusals = guardrail::refused(&guardrails, &lifted, &survey.digest);
-        let told = guardrails.iter().map(|one| {
-            let refusal = refusals.iter().find(|refusal| refusal.guardrail == one);
-            GuardrailReport {
-                name: one.kind().as_str(),
-                message: refusal.map_or_else(|| one.message(), Refusal::message),
-                help: refusal.map(Refusal::help).unwrap_or_default(),
-                flag: one.kind().flag_for(&survey.digest),
-                lifted: refusal.is_none(),
-            }
-        });
-        let report = PlanReport {
-            stamp: telling.stamp(),
-            steps: telling.steps(),
-            moves: moved.into_iter().map(move_report).collect(),
-            changes: telling.changes(),
-            afterwards: telling.afterwards(),
-            guardrails: told.collect(),
-            findings: telling.findings(),
-            notes: telling.notes(),
-            skipped: enforced.skipped(prepared, job),
-        };
-        let lost = survey.lasting.iter().map(|looked| looked.faults().count()).sum();
-        Ok(Self {
-            refused: !refusals.is_empty(),
-            blocked: !survey.blocked.is_empty(),
-            gaps: survey.gaps.len().saturating_add(lost),
-            report,
-        })
-    }
-
-    /// Whether anything comes out so.
-    fn comes_out(&self, outcome: Outcome) -> bool {
-        self.report.afterwards.iter().any(|one| one.outcome == outcome)
-    }
-
-    /// How it ends where nothing is done about it.
-    pub(super) fn exit(&self) -> Exit {
-        if self.refused {
-            Exit::Refused
-        } else if self.is_futile() || !self.report.steps.is_empty() || self.gaps > 0 {
-            Exit::Findings
-        } else if self.is_open() {
-            Exit::Undetermined
-        } else {
-            Exit::Ok
-        }
-    }
-
-    /// Whether what is planned would not bring about what is wanted.
-    pub(super) fn is_futile(&self) -> bool {
-        self.comes_out(Outcome::Drift)
-    }
-
-    /// Whether something stays undecided once all is in force.
-    pub(super) fn is_open(&self) -> bool {
-        self.comes_out(Outcome::Undetermined)
-    }
-}
-
-/// What a survey is told from.
-struct Telling<'a> {
-    prepared: &'a Prepared,
-    job: &'a Job<'a>,
-    survey: &'a Survey,
-    adopt: bool,
-}
-
-impl Telling<'_> {
-    fn stamp(&self) -> PlanStamp {
-        let allowlist = &self.prepared.allowlist;
-        let site = self.prepared.inputs.site.as_ref().map(|site| site.text.text.as_str()).unwrap_or_default();
-        PlanStamp {
-            version: json_v1::VERSION,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            at: allowlist.instant.to_string(),
-            policies: allowlist
-                .policies
-                .iter()
-                .map(|stamp| PolicyStamp {
-                    provider: stamp.provider.to_string(),
-                    revision: stamp.revision,
-                    digest: stamp.digest.to_string(),
-                })
-                .collect(),
-            site: plan::digest([site]).to_string(),
-            targets: self.job.targets.iter().map(|target| target.common().name.clone()).collect(),
-            adopt: self.adopt,
-            observed: self.survey.observed.to_string(),
-            digest: self.survey.digest.to_string(),
-        }
-    }
-
-    fn steps(&self) -> Vec<StepReport> {
-        let step = |change: &plan::Change| StepReport {
-            target: change.wish.target.clone(),
-            place: change.step.holding.to_string(),
-            does: change.step.does.clone(),
-            input: change.step.input.clone(),
-        };
-        let changes = self.survey.changes.iter().map(step);
-        changes.chain(lasting::steps(&self.survey.lasting)).collect()
-    }
-
-    /// The layers that are changed, with the targets in each. In AWS each target has a layer of its own.
-    fn kinds(&self) -> Vec<(LayerKind, Vec<&dyn Target>)> {
-        let mut all = Vec::new();
-        for kind in LayerKind::ALL {
-            let here: Vec<&dyn Target> =
-                self.job.targets.iter().copied().filter(|target| target.layer() == kind).collect();
-            match kind {
-                LayerKind::SecurityGroup => all.extend(here.into_iter().map(|target| (kind, vec![target]))),
-                LayerKind::Host | LayerKind::Nginx if here.is_empty() => {}
-                LayerKind::Host | LayerKind::Nginx => all.push((kind, here)),
-            }
-        }
-        all
-    }
-
-    /// The rules of a layer that these targets are in.
-    fn layer_of<'s>(
-        seen: &'s Seen,
-        (kind, targets): &(LayerKind, Vec<&dyn Target>),
-    ) -> Option<Box<dyn Layer + 's>> {
-        match kind {
-            LayerKind::SecurityGroup => seen.layer_of(*targets.first()?),
-            LayerKind::Host | LayerKind::Nginx => seen.layer(*kind),
-        }
-    }
-
-    fn comparison<'c>(
-        &'c self,
-        layers: &'c [Box<dyn Layer + 'c>],
-        targets: &'c [&'c dyn Target],
-        mode: Mode,
-    ) -> Comparison<'c> {
-        Comparison {
-            inputs: &self.prepared.inputs,
-            allowlist: &self.prepared.allowlist,
-            path: path::Path::new(layers),
-            targets,
-            mode,
-            own: PrefixSet::empty(),
-        }
-    }
-
-    /// Who gets in afterwards and did not before, by all rules.
-    fn changes(&self) -> Vec<LayerChange> {
-        let mut all = Vec::new();
-        for place in self.kinds() {
-            let before: Vec<_> = Self::layer_of(&self.survey.seen, &place).into_iter().collect();
-            let after: Vec<_> = Self::layer_of(&self.survey.after, &place).into_iter().collect();
-            let (kind, targets) = place;
-            if self.survey.changes.is_empty() || before.is_empty() || after.is_empty() {
-                continue;
-            }
-            let now = self.comparison(&after, &targets, Mode::Permit);
-            let old = self.comparison(&before, &targets, Mode::Permit);
-            let found = now.changes(&now.asked(), &old);
-            all.extend(found.into_iter().map(|change| LayerChange { layer: kind.as_str(), change }));
-        }
-        all
-    }
-
-    fn afterwards(&self) -> Vec<AfterReport> {
-        let mut all = Vec::new();
-        for target in &self.job.targets {
-            let common = target.common();
-            let after: Vec<_> = self.survey.after.layer_of(*target).into_iter().collect();
-            if after.is_empty() {
-                continue;
-            }
-            let targets = [*target];
-            let comparison = self.comparison(&after, &targets, common.mode);
-            let asked = comparison.asked();
-            all.push(AfterReport {
-                target: common.name.clone(),
-                mode: common.mode.as_str(),
-                outcome: super::comparison::outcome(&asked),
-                differences: comparison.differences(&asked),
-            });
-        }
-        all
-    }
-
-    fn findings(&self) -> Vec<FindingReport> {
-        let mut all = Vec::new();
-        for place in self.kinds() {
-            let after: Vec<_> = Self::layer_of(&self.survey.after, &place).into_iter().collect();
-            if after.is_empty() {
-                continue;
-            }
-            let comparison = self.comparison(&after, &place.1, Mode::Permit);
-            all.extend(comparison.findings(&comparison.asked()));
-        }
-        all.extend(lasting::findings(&self.survey.lasting));
-        let gaps = self.survey.gaps.iter().chain(&self.survey.blocked).cloned();
-        all.extend(gaps.map(|gap| FindingReport::alone(gap.code, gap.message, gap.help)));
-        all.sort_by(|left, right| (left.code, &left.message).cmp(&(right.code, &right.message)));
-        all.dedup();
-        all
-    }
-
-    fn guardrails(&self) -> anyhow::Result<Vec<Guardrail>> {
-        let Some(site) = &self.prepared.inputs.site else { return Ok(Vec::new()) };
-        let mut all = Vec::new();
-        for (have, want) in moves::addresses(&self.survey.wishes)?.into_values() {
-            all.extend(guardrail::check(&have, &want, site.guardrails.removals));
-        }
-        // Several targets mostly lose the same.
-        let mut told: Vec<Guardrail> = Vec::new();
-        all.retain(|one| {
-            !told.contains(one) && {
-                told.push(one.clone());
-                true
-            }
-        });
-        let at = self.prepared.allowlist.instant;
-        let peers = peers::peers(std::env::var("SSH_CONNECTION").ok().as_deref());
-        for place in self.kinds() {
-            let before = Self::layer_of(&self.survey.seen, &place);
-            let after = Self::layer_of(&self.survey.after, &place);
-            if let (Some(before), Some(after)) = (before, after) {
-                let sides = Sides { before: before.as_ref(), after: after.as_ref() };
-                all.extend(cut_peers(sides, &peers, at));
-                let flows = cut_flows(sides, &site.guardrails.must_stay_open, at);
-                // What a group does not admit may be admitted by another one beside it.
-                all.extend(
-                    flows.into_iter().filter(|cut| place.0 != LayerKind::SecurityGroup || cut.is_new()),
-                );
-            }
-        }
-        Ok(all)
-    }
-
-    /// What follows from who else keeps rules here.
-    fn notes(&self) -> Vec<String> {
-        let mut notes = self.survey.notes.clone();
-        notes.extend(lasting::notes(self.job, self.survey));
-        notes.extend(self.keepers());
-        notes
-    }
-
-    fn keepers(&self) -> Vec<String> {
-        let Some(host) = &self.survey.seen.host else { return Vec::new() };
-        let chains = || host.tables.iter().flat_map(|table| &table.chains);
-        let mut notes = Vec::new();
-        if chains().any(|chain| chain.name.starts_with("ufw-") || chain.name.starts_with("ufw6-")) {
-            notes.push(
-                "ufw keeps rules here: they are left as they are, and still asked. An address that they refuse is let in by \
-                 ufw only (`ufw prepend allow …`); `ufw reset` and `ufw disable` do not touch what is ours"
-                    .to_owned(),
-            );
-        }
-        if host.tables.iter().any(|table| &*table.name == "firewalld") {
-            notes.push(
-                "firewalld keeps rules here: they are left as they are, and still asked. An address that a zone refuses is let \
-                 in by firewalld only (`firewall-cmd --add-rich-rule=…`); a reload of firewalld does not touch what is ours"
-                    .to_owned(),
-            );
-        }
-        let uses_iptables =
-            self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
-        if uses_iptables && notes.len() == 1 {
-            notes.push(
-                "our jump stands before theirs: what our chain accepts or drops, they are not asked"
-                    .to_owned(),
-            );
-        }
-        notes
-    }
-}
-
-fn move_report(one: Move) -> MoveReport {
-    MoveReport {
-        way: one.way.as_str(),
-        target: one.target,
-        ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
-        source: one.source.map(|(provider, source)| format!("{provider}/{source}")),
-        state: one.state,
-        reason: one.reason,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::target::template::Templates;
 use crate::target::{self, Target, TargetKind};
 
 /// Largest template read, in bytes.
-const TEMPLATE_BYTES_MAX: u64 = 1 << 20;
+pub(super) const TEMPLATE_BYTES_MAX: u64 = 1 << 20;
 
 /// Everything that was read, and the instant to judge at.
 pub(super) struct Inputs {
@@ -31,11 +31,39 @@ pub(super) struct Inputs {
 pub(super) fn read(global: &Global, sink: &mut Diagnostics) -> Inputs {
     let at = super::instant(global);
     let policies = load(library(global).as_ref(), at, sink);
+    with_policies(global, policies, at, sink)
+}
+
+/// Reads site and templates, to these policies.
+pub(super) fn with_policies(
+    global: &Global,
+    policies: Policies,
+    at: Timestamp,
+    sink: &mut Diagnostics,
+) -> Inputs {
     let site = read_site(global, &policies, sink);
-    let built = site.iter().flat_map(|site| site.targets.iter().map(move |settings| (settings, site)));
-    let targets = built.filter_map(|(settings, site)| target::build(settings, site, sink)).collect();
+    let targets = built(site.as_ref(), sink);
     let templates = read_templates(&base(global).join("templates"), sink);
     Inputs { policies, site, targets, templates, at }
+}
+
+/// What was read elsewhere; without a text of a site the built-in one is in force.
+pub(super) fn put_together(
+    policies: Policies,
+    site: Option<Arc<SourceText>>,
+    templates: Templates,
+    at: Timestamp,
+    sink: &mut Diagnostics,
+) -> Inputs {
+    let text = site.unwrap_or_else(built_in_site);
+    let site = site::read(&text, &policies, sink);
+    let targets = built(site.as_ref(), sink);
+    Inputs { policies, site, targets, templates, at }
+}
+
+fn built(site: Option<&Site>, sink: &mut Diagnostics) -> Vec<Box<dyn Target>> {
+    let settings = site.iter().flat_map(|site| site.targets.iter().map(move |settings| (settings, site)));
+    settings.filter_map(|(settings, site)| target::build(settings, site, sink)).collect()
 }
 
 /// The folder that `policies` and `templates` are looked for in: the site file's.
@@ -81,15 +109,18 @@ fn site_text(global: &Global) -> Result<Arc<SourceText>, system::ReadError> {
     match &global.site {
         Some(path) => system::read_text(path, site::BYTES_MAX),
         None => match system::read_text(Path::new(site::FILE_NAME), site::BYTES_MAX) {
-            Err(system::ReadError::Missing { .. }) => {
-                Ok(SourceText::new(site::BUILT_IN_NAME, site::BUILT_IN.to_owned()))
-            }
+            Err(system::ReadError::Missing { .. }) => Ok(built_in_site()),
             found => found,
         },
     }
 }
 
-fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
+fn built_in_site() -> Arc<SourceText> {
+    SourceText::new(site::BUILT_IN_NAME, site::BUILT_IN.to_owned())
+}
+
+/// The templates of a folder.
+pub(super) fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
     let mut found = BTreeMap::new();
     // Folders that no target knows are read too, so that a misspelled one is told.
     let mut kinds = system::list_subfolders(folder);
@@ -115,6 +146,11 @@ fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
             }
         }
     }
+    known_templates(found, sink)
+}
+
+/// Templates by name; one that no target renders is a fault.
+pub(super) fn known_templates(found: BTreeMap<String, String>, sink: &mut Diagnostics) -> Templates {
     Templates::new(found).unwrap_or_else(|error| {
         sink.push(Diagnostic::new(Code::TemplateError, error.to_string()).help(error.help()));
         Templates::default()

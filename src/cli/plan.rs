@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
-use super::enforced::{Enforced, Planned, Prepared};
+use super::enforced::{Enforced, Prepared};
+use super::planned::Planned;
 use super::{Exit, Global, Outcome, print};
 use crate::report::{json_v1, plan_text};
 use crate::system;
@@ -43,8 +44,7 @@ impl Plan {
             None => anyhow!("{error}"),
         })?;
         let state = self.enforced.state.find()?;
-        let baseline = state.map(|state| state.baseline()).transpose()?.flatten();
-        let planned = Planned::new(&self.enforced, &prepared, &job, &survey, baseline.as_ref())?;
+        let planned = Planned::new(&self.enforced, &prepared, &job, &survey, state.as_ref())?;
         if let Some(out) = &self.out {
             system::replace_file(out, json_v1::to_text(&planned.report).as_bytes())
                 .with_context(|| format!("`{}` can't be written", out.display()))?;

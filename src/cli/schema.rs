@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use super::{Outcome, print};
 use crate::policy::raw::RawPolicy;
 use crate::report::json_v1;
+use crate::report::review_v1::Report;
 use crate::site::raw::RawSite;
 use crate::target;
 use crate::yaml::decode::schema_without_null;
@@ -21,6 +22,8 @@ enum File {
     Policy,
     /// callgate.yaml
     Site,
+    /// What `callgate review --format json` prints
+    Review,
 }
 
 impl Schema {
@@ -28,6 +31,7 @@ impl Schema {
         let schema = match self.file {
             File::Policy => schemars::schema_for!(RawPolicy),
             File::Site => site_schema(),
+            File::Review => schemars::schema_for!(Report),
         };
         print(&json_v1::to_text(&schema_without_null(schema)))
     }

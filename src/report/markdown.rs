@@ -120,12 +120,17 @@ pub fn gantt(policies: &Policies, site: &Site, at: Timestamp) -> String {
     text
 }
 
-fn second(at: Timestamp) -> String {
+/// An instant as the charts take it.
+pub(super) fn second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
 /// The states of a lifecycle with their spans; an open end is drawn up to a month after the instant.
-fn bars(lifecycle: &Lifecycle, role: Role, at: Timestamp) -> Vec<(&'static str, Timestamp, Timestamp)> {
+pub(super) fn bars(
+    lifecycle: &Lifecycle,
+    role: Role,
+    at: Timestamp,
+) -> Vec<(&'static str, Timestamp, Timestamp)> {
     let start = |dated: &Option<crate::policy::Dated>| dated.as_ref().map(|dated| dated.moment.starts());
     let horizon = at.saturating_add(jiff::SignedDuration::from_hours(30 * 24)).unwrap_or(at);
     let withdrawn = lifecycle.withdrawn.as_ref().map(|dated| dated.moment.starts());

@@ -7,7 +7,9 @@ mod apply;
 
 use super::comment::{Comments, ascii_word};
 use super::template::Templates;
-use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use super::{
+    Artifact, ArtifactFile, Common, Mode, Quota, RenderError, Target, TargetKind, counted, kind_word,
+};
 use crate::admission::LayerKind;
 use crate::allowlist::{Allowlist, Entry};
 use crate::diagnostic::{Code, Diagnostic};
@@ -120,6 +122,31 @@ impl AwsSecurityGroup {
             Some(lists) => ports.saturating_mul(u64::from(lists.of(family).entries_max)),
             None => ports.saturating_mul(entries),
         }
+    }
+
+    fn quotas(&self, allowlist: &Allowlist) -> Vec<Quota> {
+        let mut quotas = Vec::new();
+        for family in Family::ALL {
+            let entries = allowlist.family(family).len();
+            if entries == 0 {
+                continue;
+            }
+            let prefixes = counted(entries, "prefix", "prefixes");
+            let mut of = prefixes.clone();
+            if let Some(lists) = &self.prefix_lists {
+                let most = u64::from(lists.of(family).entries_max);
+                let what = format!("{family} entries of the prefix list");
+                quotas.push(Quota { what, sum: prefixes, used: entries as u64, most });
+                of = format!("a list of {most}");
+            }
+            quotas.push(Quota {
+                what: format!("{family} rules of a group"),
+                sum: format!("{} x {of}", counted(allowlist.service.ports.len(), "port", "ports")),
+                used: self.rules(allowlist, family),
+                most: u64::from(self.rules_max),
+            });
+        }
+        quotas
     }
 
     fn findings(&self, allowlist: &Allowlist) -> Vec<Diagnostic> {
@@ -302,6 +329,6 @@ impl Target for AwsSecurityGroup {
                 text: self.permissions(allowlist, templates)?,
             });
         }
-        Ok(Artifact { files, findings: self.findings(allowlist) })
+        Ok(Artifact { files, findings: self.findings(allowlist), quotas: self.quotas(allowlist) })
     }
 }

@@ -365,6 +365,6 @@ impl Target for Iptables {
             let text = self.rules(allowlist, family, templates)?;
             files.push(ArtifactFile { path: format!("{name}.{}.rules", family.as_str()), text });
         }
-        Ok(Artifact { files, findings: Vec::new() })
+        Ok(Artifact { files, findings: Vec::new(), quotas: Vec::new() })
     }
 }

@@ -455,6 +455,6 @@ impl Target for Nftables {
             Mode::Permit => self.permit(allowlist, templates)?,
         };
         let files = vec![ArtifactFile { path: format!("{}.nft", self.common.name), text }];
-        Ok(Artifact { files, findings: Vec::new() })
+        Ok(Artifact { files, findings: Vec::new(), quotas: Vec::new() })
     }
 }

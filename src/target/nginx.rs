@@ -261,7 +261,7 @@ impl Target for Nginx {
             }
         };
         let files = vec![ArtifactFile { path: self.file_name(), text }];
-        Ok(Artifact { files, findings: self.findings(allowlist.entries().len()) })
+        Ok(Artifact { files, findings: self.findings(allowlist.entries().len()), quotas: Vec::new() })
     }
 }
 

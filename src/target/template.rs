@@ -74,6 +74,11 @@ impl Templates {
         }
     }
 
+    /// The user's templates, by name.
+    pub fn overrides(&self) -> &BTreeMap<String, String> {
+        &self.overrides
+    }
+
     /// Renders a template of a target with finished values; every value is text that the target has quoted.
     pub(crate) fn render(
         &self,

@@ -7,11 +7,14 @@ use std::fmt::Write as _;
 
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
-use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
+use super::{
+    Artifact, ArtifactFile, Common, Mode, Quota, RenderError, Target, TargetKind, counted, kind_word,
+};
 use crate::admission::LayerKind;
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::prefix::Family;
+use crate::security_group::quota::RULES_MAX;
 use crate::yaml::decode::{At, Decoder, choices, record};
 
 kind_word!(Kind, "terraform");
@@ -87,6 +90,34 @@ impl Terraform {
         self.security_group_id
             .as_ref()
             .map_or_else(|| "var.security_group_id".to_owned(), |id| format!("\"{id}\""))
+    }
+
+    fn quotas(&self, allowlist: &Allowlist) -> Vec<Quota> {
+        let ports = allowlist.service.ports.len();
+        let mut quotas = Vec::new();
+        for family in Family::ALL {
+            let entries = allowlist.family(family).len();
+            if entries == 0 {
+                continue;
+            }
+            let (each, of) = match self.resource {
+                Resource::Rules => (entries as u64, counted(entries, "prefix", "prefixes")),
+                Resource::PrefixLists => {
+                    let most = u64::from(self.entries_max);
+                    let what = format!("{family} entries of the prefix list");
+                    let sum = counted(entries, "prefix", "prefixes");
+                    quotas.push(Quota { what, sum, used: entries as u64, most });
+                    (most, format!("a list of {most}"))
+                }
+            };
+            quotas.push(Quota {
+                what: format!("{family} rules of a group, by AWS's default quota"),
+                sum: format!("{} x {of}", counted(ports, "port", "ports")),
+                used: each.saturating_mul(ports as u64),
+                most: u64::from(RULES_MAX),
+            });
+        }
+        quotas
     }
 
     fn resources(&self, allowlist: &Allowlist, family: Family) -> String {
@@ -208,6 +239,6 @@ impl Target for Terraform {
         ];
         let text = templates.render(TargetKind::Terraform, "rules", &values)?;
         let files = vec![ArtifactFile { path: format!("{}/main.tf", self.common.name), text }];
-        Ok(Artifact { files, findings: Vec::new() })
+        Ok(Artifact { files, findings: Vec::new(), quotas: self.quotas(allowlist) })
     }
 }

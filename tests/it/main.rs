@@ -24,6 +24,7 @@ mod cli;
 mod diff;
 mod docs;
 mod explain;
+mod fetch;
 mod golden;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod judge;
@@ -41,8 +42,10 @@ mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
 mod security_groups;
+mod server;
 mod support;
 mod terraform;
 mod tidy;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod upstream_pages;
 mod world;

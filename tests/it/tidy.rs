@@ -9,7 +9,7 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "diagnostic",
     "plain",
     "json",
@@ -31,6 +31,7 @@ const ORDER: [&str; 23] = [
     "apply",
     "timeline",
     "upstream",
+    "review",
     "report",
     "cli",
 ];
