@@ -52,7 +52,7 @@ fn rules_come_and_go_in_order_and_those_of_others_stay() {
     stand.want(&json!({}));
     let run = stand.at(&["apply"]).expect(0);
     assert!(run.stdout.contains("add 1, revoke 1"), "{}", run.stdout);
-    assert!(run.stdout.contains("opens  91.132.170.1/32 example/new"), "{}", run.stdout);
+    assert!(run.stdout.contains("opens  91.132.170.1 example/new"), "{}", run.stdout);
     assert_eq!(stand.changes(), ["authorize-security-group-ingress", "revoke-security-group-ingress"]);
     assert_eq!((stand.ours(), stand.others()), (set(&NEW), others.clone()));
 
