@@ -87,7 +87,15 @@ fn case(line: &str) -> Case {
     };
     let entries = entries.split(';').filter(|text| !text.trim().is_empty()).map(entry).collect();
     let text = std::fs::read_to_string(fixtures().join(file)).unwrap();
-    Case { file: (*file).to_owned(), text, kind, selector, outcome: (*outcome).to_owned(), entries, told: line.to_owned() }
+    Case {
+        file: (*file).to_owned(),
+        text,
+        kind,
+        selector,
+        outcome: (*outcome).to_owned(),
+        entries,
+        told: line.to_owned(),
+    }
 }
 
 #[test]
@@ -98,7 +106,8 @@ fn every_page_of_ours_gives_its_answer() {
         let reading = extract(case.text.as_bytes(), case.kind, &case.selector);
         let (outcome, entries) = match &reading {
             Reading::List(entries) => {
-                let told = entries.iter().map(|entry| ((entry.prefix, entry.role), entry.environments.clone()));
+                let told =
+                    entries.iter().map(|entry| ((entry.prefix, entry.role), entry.environments.clone()));
                 ("list", told.collect())
             }
             Reading::Empty => ("empty", BTreeMap::new()),
@@ -130,7 +139,9 @@ fn wrongly(case: &Case, what: &str, mutants: impl Iterator<Item = (String, Strin
 #[test]
 fn a_page_of_html_or_json_that_is_cut_anywhere_is_no_other_list() {
     let mut wrong = Vec::new();
-    for case in cases().iter().filter(|case| case.is_list() && matches!(case.kind, PageKind::Html | PageKind::Json)) {
+    for case in
+        cases().iter().filter(|case| case.is_list() && matches!(case.kind, PageKind::Html | PageKind::Json))
+    {
         let ends = (0..case.text.len()).filter(|end| case.text.is_char_boundary(*end));
         wrong.extend(wrongly(case, "cut at", ends.map(|end| (end.to_string(), case.text[..end].to_owned()))));
     }
@@ -165,7 +176,11 @@ fn fewer_entries_than_the_policy_expects_are_no_list() {
         for end in (0..case.text.len()).filter(|end| case.text.is_char_boundary(*end)) {
             if let Reading::List(entries) = extract(&case.text.as_bytes()[..end], case.kind, &wary) {
                 found = found.max(entries.iter().filter(|entry| entry.role == Role::Callback).count());
-                assert!(entries.iter().filter(|entry| entry.role == Role::Callback).count() == count, "{}", case.file);
+                assert!(
+                    entries.iter().filter(|entry| entry.role == Role::Callback).count() == count,
+                    "{}",
+                    case.file
+                );
             }
         }
         assert!(found <= count);
@@ -173,7 +188,21 @@ fn fewer_entries_than_the_policy_expects_are_no_list() {
 }
 
 /// What stands between two entries, and is taken away.
-const BETWEEN: &[&str] = &["</td><td>", "</li><li>", "<br>", ", ", "\n", " ", "</p><p>", "</dd><dd>", "</tr><tr>", "|", "</code>", "<code>", "`"];
+const BETWEEN: &[&str] = &[
+    "</td><td>",
+    "</li><li>",
+    "<br>",
+    ", ",
+    "\n",
+    " ",
+    "</p><p>",
+    "</dd><dd>",
+    "</tr><tr>",
+    "|",
+    "</code>",
+    "<code>",
+    "`",
+];
 
 #[test]
 fn glued_entries_are_no_other_list() {
@@ -185,7 +214,8 @@ fn glued_entries_are_no_other_list() {
                 // Where digits stand on both sides: elsewhere it is another mutation.
                 let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
                 let bytes = case.text.as_bytes();
-                digit(at.checked_sub(1).and_then(|before| bytes.get(before))) && digit(bytes.get(at + between.len()))
+                digit(at.checked_sub(1).and_then(|before| bytes.get(before)))
+                    && digit(bytes.get(at + between.len()))
             });
             let mutants = mutants.map(|at| {
                 let mut text = case.text.clone();
@@ -255,13 +285,14 @@ fn a_page_without_one_of_its_headings_is_no_other_list() {
     for case in cases().iter().filter(|case| case.is_list()) {
         let lines: Vec<&str> = case.text.split_inclusive('\n').collect();
         let headed = |line: &str| line.starts_with('#') || line.trim_start().starts_with("<h");
-        let mutants = (0..lines.len()).filter(|at| headed(lines[*at]) && !lines[*at].contains("<html")).map(|at| {
-            let line = lines[at];
-            // Of a line of HTML only the heading goes.
-            let rest = line.split_once("</h").map_or("", |(_, rest)| rest.get(2..).unwrap_or_default());
-            let kept = if line.starts_with('#') { "" } else { rest };
-            (line.trim().to_owned(), [&lines[..at].concat(), kept, &lines[at + 1..].concat()].concat())
-        });
+        let mutants =
+            (0..lines.len()).filter(|at| headed(lines[*at]) && !lines[*at].contains("<html")).map(|at| {
+                let line = lines[at];
+                // Of a line of HTML only the heading goes.
+                let rest = line.split_once("</h").map_or("", |(_, rest)| rest.get(2..).unwrap_or_default());
+                let kept = if line.starts_with('#') { "" } else { rest };
+                (line.trim().to_owned(), [&lines[..at].concat(), kept, &lines[at + 1..].concat()].concat())
+            });
         wrong.extend(wrongly(case, "without", mutants));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -304,13 +335,18 @@ fn dates_and_labels_come_with_their_entries() {
     };
     let dated: Vec<String> = read("wiki-lifecycle.html")
         .iter()
-        .flat_map(|entry| entry.dates.iter().map(|date| format!("{} {:?} {}", entry.prefix.short(), date.kind, date.moment.as_ref().unwrap())))
+        .flat_map(|entry| {
+            entry.dates.iter().map(|date| {
+                format!("{} {:?} {}", entry.prefix.short(), date.kind, date.moment.as_ref().unwrap())
+            })
+        })
         .collect();
     assert_eq!(dated, ["40.113.73.229 ValidFrom 2022-09-26", "52.166.80.244 ValidUntil 2022-09-26"]);
     let announced = read("announced.html");
     let announced = announced.iter().find(|entry| !entry.prefix.is_single()).unwrap();
     assert!(announced.dates.iter().any(|date| date.kind == StatedKind::ValidFrom && date.moment.is_some()));
-    let labels: Vec<Option<String>> = read("owner-appendix.html").into_iter().map(|entry| entry.label).collect();
+    let labels: Vec<Option<String>> =
+        read("owner-appendix.html").into_iter().map(|entry| entry.label).collect();
     assert_eq!(labels, [Some("Own".to_owned()), Some("Cloud".to_owned()), None, None]);
 }
 
@@ -388,7 +424,15 @@ fn the_command_tells_the_outcome_by_its_status() {
     let scene = Scene::new();
     let page = |name: &str| fixtures().join(name).display().to_string();
     let run = |arguments: &[&str]| scene.run_now(&[&["upstream", "extract"], arguments].concat());
-    let list = run(&[&page("announced.html"), "--kind", "html", "--section", "callback ip addresses", "--format", "json"]);
+    let list = run(&[
+        &page("announced.html"),
+        "--kind",
+        "html",
+        "--section",
+        "callback ip addresses",
+        "--format",
+        "json",
+    ]);
     assert_eq!(list.status, 0, "{}", list.stderr);
     let told: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
     assert_eq!((told["version"].as_u64(), told["outcome"].as_str()), (Some(1), Some("list")));
