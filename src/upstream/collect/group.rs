@@ -110,6 +110,9 @@ pub(super) fn collect(collector: &mut Collector<'_>, group: &[Unit<'_>]) {
     let listed = sentence::Among::of(group.iter().filter(is_public));
     let mut label: Option<Label> = None;
     for unit in group {
+        if !collector.out.faults.is_empty() {
+            return;
+        }
         if unit.shape() == Shape::Label {
             let environments = unit.own.labels();
             label = Some(Label { depth: unit.depth(), wording: unit.own.clone(), environments });
