@@ -47,5 +47,6 @@ mod support;
 mod terraform;
 mod tidy;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod upstream_extract;
 mod upstream_pages;
 mod world;
