@@ -98,7 +98,9 @@ fn finding(found: &FindingReport, text: &mut String) {
 fn proposal(change: &ProposalReport, text: &mut String) {
     let _ = writeln!(text, "  proposed, revision {}:", change.revision);
     for added in &change.added {
-        let prefixes = words(&added.prefixes.join(", "), WORDS_SHOWN_MAX);
+        let short = |prefix: &String| prefix.trim_end_matches("/32").trim_end_matches("/128").to_owned();
+        let prefixes: Vec<String> = added.prefixes.iter().map(short).collect();
+        let prefixes = words(&prefixes.join(", "), WORDS_SHOWN_MAX);
         let _ =
             writeln!(text, "    new      {} ({}, {}): {prefixes}", added.source, added.role, added.hosting);
     }

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 pub use finding::{DateDifference, Finding, FindingCode, Quote, Weight};
 pub use listing::Piece;
+pub(crate) use wanted::carries;
 
 use super::{Published, Reading, Unreadable};
 use crate::policy::{Policy, ProviderId, Role};

@@ -152,16 +152,14 @@ fn before(text: &str, ids: &[&str]) -> String {
     kept
 }
 
-const FAQ: [&str; 8] = [
+const FAQ: [&str; 5] = [
     "192.121.110.100 (Resurs)",
     "13.50.187.51 (Cloud)",
     "51.21.32.255 (Cloud)",
     "51.21.206.32 (Cloud)",
     "51.21.39.192 (Cloud)",
-    "owned 91.198.202.0/24",
-    "owned 192.121.110.0/24",
-    "owned 194.68.237.0/24",
 ];
+const OWNED: [&str; 3] = ["owned 91.198.202.0/24", "owned 192.121.110.0/24", "owned 194.68.237.0/24"];
 const FIREWALL: [&str; 5] =
     ["192.121.110.100", "13.50.187.51", "51.21.32.255", "51.21.206.32", "51.21.39.192"];
 const CALLBACK: [&str; 3] = ["20.91.170.120/29", "51.107.183.58", "91.132.170.1"];
@@ -174,7 +172,7 @@ fn the_shipped_policies_agree_with_what_they_hold() {
         "resurs",
         shipped("resurs"),
         "2026-11-21T09:00:00Z",
-        &[("faq", list(&FAQ)), ("firewall", list(&FIREWALL))],
+        &[("faq", list(&FAQ)), ("faq-owned", list(&OWNED)), ("firewall", list(&FIREWALL))],
     );
     assert_eq!(resurs.compared(&resurs.text).outcome, Outcome::Agrees, "{:?}", resurs.codes());
     assert_eq!(resurs.proposed(&resurs.text), None);
@@ -191,12 +189,12 @@ fn the_shipped_policies_agree_with_what_they_hold() {
 #[test]
 fn two_new_addresses_of_resurs_are_proposed_under_the_names_that_they_got() {
     let text = before(&shipped("resurs"), &["cloud-51-21-206-32", "cloud-51-21-39-192"]);
-    // 2025-11-18, 14:09: the FAQ has five addresses again, without the networks; the firewall page has three.
+    // 2025-11-18, 14:09: the FAQ has five addresses again, the firewall page has three. One of the networks is taken as gone.
     let case = Case::new(
         "resurs",
         text,
         "2025-11-18T13:09:00Z",
-        &[("faq", list(&FAQ[..5])), ("firewall", list(&FIREWALL[..3]))],
+        &[("faq", list(&FAQ)), ("faq-owned", list(&OWNED[1..])), ("firewall", list(&FIREWALL[..3]))],
     );
     assert_eq!(case.codes(), BTreeSet::from(["added", "pages-disagree", "removed"]));
     let proposal = case.check();
@@ -207,9 +205,7 @@ fn two_new_addresses_of_resurs_are_proposed_under_the_names_that_they_got() {
     let asked: Vec<&str> =
         proposal.questions.iter().map(|one| one.source.as_ref().unwrap().as_str()).collect();
     assert_eq!(asked, ["owner-networks"]);
-    assert!(proposal.text.contains(
-        "\n    # upstream asks (removed, page faq): 91.198.202.0/24, 192.121.110.0/24, 194.68.237.0/24\n"
-    ));
+    assert!(proposal.text.contains("\n    # upstream asks (removed, page faq-owned): 91.198.202.0/24\n"));
 }
 
 #[test]
@@ -229,7 +225,7 @@ fn an_hour_without_addresses_proposes_nothing() {
 #[test]
 fn the_loan_addresses_of_resurs_do_not_come_back_in_silence() {
     let faq = [&FAQ[..], &["91.198.202.100", "91.198.202.76"]].concat();
-    let pages = [("faq", list(&faq)), ("firewall", list(&FIREWALL))];
+    let pages = [("faq", list(&faq)), ("faq-owned", list(&OWNED)), ("firewall", list(&FIREWALL))];
     let case = Case::new("resurs", shipped("resurs"), "2026-11-21T09:00:00Z", &pages);
     assert_eq!(
         case.codes(),
@@ -397,7 +393,7 @@ fn a_table_by_environment_and_a_second_product() {
 fn hostile() -> (Case, Proposal) {
     let words = "51.21.39.192 `x` | <img src=x> @all #1 [a](https://evil.example) \u{1b}[31m\u{202e}\nforged: line\r```\n# head";
     let mut entries: Vec<Published> = (1u32..).zip(FAQ).map(|(line, text)| entry(line, text)).collect();
-    entries.retain(|entry| entry.label.is_some() && entry.text != FAQ[4] || entry.role == Role::OwnerNetwork);
+    entries.retain(|entry| entry.text != FAQ[4]);
     let mut new = entry(9, "51.21.39.200");
     new.text = words.to_owned() + &"z".repeat(10_000);
     new.label = Some(words.to_owned());

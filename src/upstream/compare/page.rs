@@ -450,7 +450,7 @@ pub(super) fn unwatched_sources(policy: &Policy, known: &Known<'_>) -> Vec<Findi
         .map(|held| {
             let source = held.source;
             let message = format!("no watched page is expected to list `{}`", source.id);
-            let help = "its evidence names no watched page: nobody sees it go";
+            let help = "its evidence names no watched page, or sections that are not read: nobody sees it go";
             let finding = Finding::new(FindingCode::SourceNotWatched, message, help);
             finding.of(&source.id, source.role).about(held.addresses.to_prefixes())
         })
