@@ -39,6 +39,7 @@ mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
+mod review;
 mod security_groups;
 mod support;
 mod terraform;
