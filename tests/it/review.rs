@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use callgate::diagnostic::Code;
+use callgate::review::concern::Kind;
 use serde_json::Value;
 
 use crate::check::Repository;
@@ -349,6 +351,15 @@ fn a_new_provider_is_looked_at_and_what_it_opens_is_told() {
     assert_eq!(moves(&report), ["opens now: 192.121.110.101/32 bank active"]);
     assert_eq!(report["policies"][0]["provider"], "other-bank");
     assert!(report["policies"][0].get("revision_before").is_none());
+}
+
+#[test]
+fn every_concern_has_its_heading() {
+    let text = std::fs::read_to_string(root().join("docs/review.md")).unwrap();
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+    assert_eq!(headings, names);
+    assert!(names.iter().all(|name| !Code::ALL.iter().any(|code| code.as_str() == *name)));
 }
 
 // What may not be.
@@ -724,9 +735,9 @@ fn a_comment_fits_whatever_the_change_and_says_what_is_left_out() {
 #[test]
 fn a_long_difference_is_cut_before_anything_else() {
     let repository = repository();
-    let list: String =
-        (0..1_500).map(|index| format!("20.92.{}.{}\n", index / 100, index % 100 * 2)).collect();
-    repository.scene.write("policies/list.txt", list);
+    let list: Vec<String> =
+        (0..1_500).map(|index| format!("20.92.{}.{}", index / 100, index % 100 * 2)).collect();
+    repository.scene.write("policies/list.txt", list.join("\n"));
     let policy = changed(&[])
         + "  - id: listed\n    prefixes_from: list.txt\n    lifecycle: { valid_from: 2024-01-01 }\n    hosting: dedicated\n    evidence: [{ page: faq, says: all of it, read: 2026-11-20 }]\n";
     repository.scene.write("policies/resurs.yaml", policy);
@@ -756,7 +767,7 @@ fn outside_code(comment: &str) -> String {
     kept
 }
 
-/// A line without its code spans, as CommonMark finds them.
+/// A line without its code spans, as Markdown has them.
 fn without_spans(line: &str) -> String {
     let (mut kept, mut rest) = (String::new(), line);
     while let Some(start) = rest.find('`') {
