@@ -1,4 +1,4 @@
-//! Carrying out a plan on this host, and going back by itself where the result is not what was planned.
+//! Carrying out a plan, on this host and in AWS, and going back by itself where the result is not what was planned.
 //!
 //! A run ([`session`]) works under the lock: it settles what an earlier one left, lets the tools check every step, writes the
 //! journal, makes the changes, reads back what came of them, and keeps or undoes it.
@@ -12,6 +12,7 @@
 //!
 //! Never is a journal half believed: one that is cut off, edited or of another version is told as such, and left where it is.
 
+pub mod aws;
 pub mod configuration;
 pub mod job;
 pub mod journal;

@@ -17,11 +17,13 @@ mod lasting;
 mod layers;
 mod listings;
 mod plan;
+mod planned;
 mod prefixes;
 mod render;
 mod review;
 mod schema;
 mod timeline;
+mod upstream;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -124,6 +126,8 @@ enum Subcommands {
     Status(apply::Status),
     #[command(hide = true)]
     Timer(apply::Timer),
+    /// Hold what the providers publish now against the policy
+    Upstream(upstream::Upstream),
     /// List what opened, became legacy, will close or fall due
     Timeline(timeline::Timeline),
     /// Write a commented callgate.yaml
@@ -195,6 +199,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Rollback(rollback) => rollback.run(&global),
         Subcommands::Status(status) => status.run(),
         Subcommands::Timer(timer) => timer.run(&global),
+        Subcommands::Upstream(upstream) => upstream.run(&global),
         Subcommands::Timeline(timeline) => timeline.run(&global),
         Subcommands::Init(init) => init.run(),
         Subcommands::Fmt(fmt) => fmt.run(&global),

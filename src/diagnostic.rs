@@ -125,6 +125,8 @@ codes! {
     ReservedAddress = "reserved-address", Error;
     /// A shared source wider than a single address.
     SharedTooWide = "shared-too-wide", Error;
+    /// A source of which nobody knows whose address space it is.
+    HostingUnknown = "hosting-unknown", Note;
     /// A prefix wider than the bound.
     TooWide = "too-wide", Error;
     /// A source without a prefix.

@@ -1,12 +1,13 @@
 //! Holdings: the places of our own in a system, and what is in them.
 //!
-//! A target owns one or several holdings: a table, chains with the jump to them, an ipset, a file. Each is read out of
-//! what its tool lists, and compared by meaning. Where it differs, a [`Step`] brings it from what it is to what is wanted: one
+//! A target owns one or several holdings: a table, chains with the jump to them, an ipset, a file, rules of a security group. Each
+//! is read out of what its tool lists, and compared by meaning. Where it differs, a [`Step`] brings it from what it is to what is wanted: one
 //! transaction of one tool, with the difference only. A snapshot is what a holding held before, and going back is the
 //! same step from what is there now to that. So nothing here knows of plans, and no restore is code of its own.
 //!
 //! What is not in a holding is other people's, and no step names it.
 
+pub mod aws;
 mod ipset;
 mod iptables;
 pub mod lasting;
@@ -17,6 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use aws::{Account, Adopt};
 
 use crate::netfilter::{Host, Listing, ReadError};
 use crate::nginx;
@@ -68,6 +71,20 @@ pub enum Holding {
         /// The main file of the configuration, where it is not the one that nginx takes by itself.
         config: Option<PathBuf>,
     },
+    /// The rules of a security group that carry our marker. Its text is a line of JSON for each; see [`aws`].
+    AwsGroup {
+        /// Its id.
+        group: String,
+        /// Where it is.
+        account: Account,
+    },
+    /// The entries of a managed prefix list that carry our marker.
+    AwsPrefixList {
+        /// Its id.
+        list: String,
+        /// Where it is.
+        account: Account,
+    },
 }
 
 /// Whose the jump into a chain of ours is.
@@ -103,6 +120,8 @@ impl fmt::Display for Holding {
             Holding::Iptables { family: Family::V6, chain, .. } => write!(f, "ip6tables chain {chain}"),
             Holding::Ipset { name } => write!(f, "ipset {name}"),
             Holding::NginxFile { path, .. } => write!(f, "file {}", path.display()),
+            Holding::AwsGroup { group, .. } => write!(f, "security group {group}"),
+            Holding::AwsPrefixList { list, .. } => write!(f, "prefix list {list}"),
         }
     }
 }
@@ -122,7 +141,7 @@ pub enum HoldingError {
 }
 
 impl HoldingError {
-    fn nothing(text: &str) -> Self {
+    pub(crate) fn nothing(text: &str) -> Self {
         Self::Nothing { start: text.chars().take(60).collect() }
     }
 }
@@ -146,6 +165,7 @@ enum Place<'a> {
     Iptables(iptables::Place<'a>),
     Ipset(&'a str),
     File,
+    Aws(aws::Place<'a>),
 }
 
 impl Holding {
@@ -160,10 +180,12 @@ impl Holding {
             }
             Holding::Ipset { name } => Place::Ipset(name),
             Holding::NginxFile { .. } => Place::File,
+            Holding::AwsGroup { group, .. } => Place::Aws(aws::Place::Group(group)),
+            Holding::AwsPrefixList { list, .. } => Place::Aws(aws::Place::List(list)),
         }
     }
 
-    /// What is in it, out of what the tools list. A file is no listing of theirs: it holds nothing here.
+    /// What is in it, out of what the tools list. Neither a file nor AWS is a listing of theirs: they hold nothing here.
     pub fn own(&self, listed: &Listed) -> Content {
         match self.place() {
             Place::Nft(place) => place.own(listed.nft.as_deref()?),
@@ -172,7 +194,7 @@ impl Holding {
                 Family::V6 => listed.ip6tables.as_deref()?,
             }),
             Place::Ipset(name) => ipset::own(name, listed.ipset.as_deref()?),
-            Place::File => None,
+            Place::File | Place::Aws(_) => None,
         }
     }
 
@@ -187,6 +209,20 @@ impl Holding {
             Place::Iptables(place) => place.same(have, want),
             Place::Ipset(name) => ipset::same(name, have, want),
             Place::File => Ok(nginx::are_alike(have, want)),
+            Place::Aws(place) => Ok(place.orders(have, want)?.is_empty()),
+        }
+    }
+
+    /// What is there and what is wanted, once it is told apart what others have there for the same.
+    pub fn fitted(
+        &self,
+        have: Content,
+        want: &Content,
+        adopt: Adopt,
+    ) -> Result<(Content, Content), HoldingError> {
+        match self.place() {
+            Place::Aws(place) => place.fitted(&have, want, adopt),
+            Place::Nft(_) | Place::Iptables(_) | Place::Ipset(_) | Place::File => Ok((have, want.clone())),
         }
     }
 
@@ -199,6 +235,10 @@ impl Holding {
             Place::Nft(place) => place.commands(have, want)?,
             Place::Iptables(place) => place.commands(have, want)?,
             Place::Ipset(name) => ipset::commands(name, have, want),
+            Place::Aws(place) => {
+                let (input, does) = place.commands(have, want)?;
+                (input, format!("{self}: {does}"))
+            }
             Place::File => {
                 let verb = match (have, want) {
                     (_, None) => "remove",
@@ -223,6 +263,7 @@ impl Holding {
             Place::Iptables(place) => place.addresses(text),
             Place::Ipset(name) => ipset::addresses(name, text),
             Place::File => Ok(nginx::sources(text)),
+            Place::Aws(place) => place.addresses(text),
         }
     }
 
@@ -246,7 +287,7 @@ impl Holding {
                     host.ipsets.insert(name.into(), ipset::read(name, text)?);
                 }
             }
-            Place::File => return Ok(()),
+            Place::File | Place::Aws(_) => return Ok(()),
         }
         let text: Arc<str> = shown.unwrap_or_default().into();
         host.listings.push(Listing { name: format!("planned {self}"), text });

@@ -8,6 +8,8 @@
 pub mod guardrail;
 pub mod moves;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::admission::{Admission, Layer, Question};
 use crate::allowlist::Allowlist;
 use crate::drift::{Drift, Mode, compare};
+use crate::holding::aws::{self, Whom};
 use crate::holding::{Content, Holding, HoldingError, Step};
 use crate::netfilter::Host;
 use crate::policy::Digest;
@@ -52,17 +55,23 @@ pub fn changes(wishes: &[Wish]) -> Result<Vec<Change>, HoldingError> {
         let change = Change { wish: wish.clone(), step };
         if change.wish.want.is_none() { removed.push(change) } else { made.push(change) }
     }
-    made.sort_by_key(|change: &Change| rank(&change.wish.holding));
-    removed.sort_by_key(|change: &Change| std::cmp::Reverse(rank(&change.wish.holding)));
+    let arriving = aws::arriving(made.iter().map(|change: &Change| &change.step))?;
+    made.sort_by_key(|change| rank(&change.step, &arriving));
+    removed.sort_by_key(|change: &Change| std::cmp::Reverse(rank(&change.step, &arriving)));
     made.extend(removed);
     Ok(made)
 }
 
-/// What others name comes first.
-fn rank(holding: &Holding) -> u8 {
-    match holding {
-        Holding::Ipset { .. } => 0,
-        Holding::NftTable { .. } | Holding::NftChain { .. } | Holding::Iptables { .. } => 1,
+/// What others name comes first. A prefix list that only loses entries, or loses those that a group gets by rules of its own,
+/// waits for the group.
+fn rank(step: &Step, arriving: &BTreeSet<Whom>) -> u8 {
+    match step.holding {
+        Holding::AwsPrefixList { .. } if aws::waits(step, arriving) => 2,
+        Holding::Ipset { .. } | Holding::AwsPrefixList { .. } => 0,
+        Holding::NftTable { .. }
+        | Holding::NftChain { .. }
+        | Holding::Iptables { .. }
+        | Holding::AwsGroup { .. } => 1,
         Holding::NginxFile { .. } => 2,
     }
 }
@@ -117,12 +126,45 @@ impl Answers {
     }
 }
 
-/// A digest of texts, each set off from the next.
-pub fn digest<'t>(parts: impl IntoIterator<Item = &'t str>) -> Digest {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part.as_bytes());
+/// What a digest names: parts, each set off from the next.
+#[derive(Default)]
+pub struct Names(Sha256);
+
+impl Names {
+    /// Names nothing yet.
+    pub fn new() -> Self {
+        Self::default()
     }
-    Digest(hash.finalize().into())
+
+    /// Adds a part.
+    pub fn add(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.update(part.len().to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Adds the addresses of a set, however they were written.
+    pub fn add_set(&mut self, set: &PrefixSet) {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for end in set.ranges().flat_map(|(first, last)| [first, last]) {
+            match end {
+                IpAddr::V4(end) => v4.extend(end.octets()),
+                IpAddr::V6(end) => v6.extend(end.octets()),
+            }
+        }
+        self.add(v4);
+        self.add(v6);
+    }
+
+    /// The digest of all of it.
+    pub fn digest(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+/// The digest of one text.
+pub fn digest(text: &str) -> Digest {
+    let mut names = Names::new();
+    names.add(text);
+    names.digest()
 }

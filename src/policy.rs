@@ -44,6 +44,8 @@ choices! {
         Shared = "shared",
         /// Registered to the provider itself.
         Owner = "owner",
+        /// Nobody has found out yet.
+        Unknown = "unknown",
     }
 }
 
@@ -192,12 +194,55 @@ pub struct Page {
     pub kind: PageKind,
     /// The heading under which the addresses stand.
     pub section: Option<String>,
+    /// The place of the list within JSON.
+    pub pointer: Option<String>,
+    /// What objects of JSON and rows of CSV must have to be read.
+    pub filter: Vec<(String, String)>,
+    /// The column or key that holds the addresses.
+    pub column: Option<String>,
+    /// The fewest and the most callback entries that it may list.
+    pub entries: (usize, usize),
+    /// The widest prefixes that it may list: lengths for IPv4 and IPv6.
+    pub widest: (u8, u8),
+    /// The host names whose addresses are the list; for a page of kind `dns`, and only there.
+    pub names: Vec<String>,
     /// Whether it decides where pages disagree.
     pub primary: bool,
     /// Whether it is expected to list addresses now.
     pub watched: bool,
     /// When it was last held against the policy.
     pub verified: Option<Moment>,
+}
+
+impl Page {
+    /// A watched page, of which all is read.
+    pub fn new(url: &str, kind: PageKind) -> Self {
+        Self {
+            url: url.to_owned(),
+            kind,
+            section: None,
+            pointer: None,
+            filter: Vec::new(),
+            column: None,
+            entries: (0, ENTRIES_MAX),
+            widest: (16, 32),
+            names: Vec::new(),
+            primary: false,
+            watched: true,
+            verified: None,
+        }
+    }
+}
+
+/// The most entries that a page may list.
+pub const ENTRIES_MAX: usize = 20_000;
+
+/// Reads a condition of a filter, `key=value`; `None` where it is none.
+pub fn parse_filter(text: &str) -> Option<(String, String)> {
+    let (key, value) = text.split_once('=')?;
+    let (key, value) = (key.trim(), value.trim());
+    let whole = !key.is_empty() && !value.is_empty() && !value.contains('=');
+    whole.then(|| (key.to_owned(), value.to_owned()))
 }
 
 /// One published entry.
@@ -309,8 +354,13 @@ pub enum End {
 impl End {
     /// The published end.
     pub fn moment(&self) -> Option<&Moment> {
+        self.dated().map(|dated| &dated.moment)
+    }
+
+    /// The published end with what is known of it.
+    pub fn dated(&self) -> Option<&Dated> {
         match self {
-            End::At(dated) => Some(&dated.moment),
+            End::At(dated) => Some(dated),
             End::Open | End::Unknown => None,
         }
     }
@@ -374,6 +424,8 @@ pub struct Evidence {
     pub read: Moment,
     /// The page's version.
     pub version: Option<String>,
+    /// SHA-256 of the page as it was read: `sha256:` and hexadecimal digits.
+    pub digest: Option<String>,
     /// Our own words.
     pub note: Option<String>,
 }

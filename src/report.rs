@@ -6,6 +6,8 @@ pub mod change_v1;
 pub mod drift_text;
 pub mod drift_v1;
 pub mod escape;
+pub mod extract_text;
+pub mod extract_v1;
 pub mod finding;
 pub mod github;
 pub mod json_v1;

@@ -204,6 +204,17 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     if read_bytes(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
         return Ok(false);
     }
+    replace_with_mode(path, bytes, mode_for(path))?;
+    Ok(true)
+}
+
+/// Replaces a file whole, as [`replace_file`] does; nobody else may read it.
+pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, bytes, durable::PRIVATE)
+}
+
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -211,16 +222,15 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new().prefix(".callgate-").tempfile_in(folder)?;
     file.write_all(bytes)?;
-    set_mode(file.as_file(), path)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.persist(path).map_err(|error| error.error)?;
-    Ok(true)
+    Ok(())
 }
 
 /// A replaced file keeps its mode; a new one is readable by all, as an editor would make it.
-fn set_mode(file: &File, path: &Path) -> io::Result<()> {
+fn mode_for(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path).map_or(0o644, |found| found.permissions().mode() & 0o7777);
-    file.set_permissions(std::fs::Permissions::from_mode(mode))
+    std::fs::metadata(path).map_or(0o644, |found| found.permissions().mode() & 0o7777)
 }
 
 /// Why a command gave no answer.

@@ -20,6 +20,7 @@ use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::holding::lasting::Lasting;
 use crate::holding::{self, Content, Holding};
+use crate::security_group::select::Selection;
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
 use crate::yaml::decode::{Decode, Decoder, choices};
@@ -158,6 +159,10 @@ pub trait Target {
     fn layer(&self) -> LayerKind;
     /// The location of nginx that it guards, for a target whose file is put into nginx's configuration.
     fn location(&self) -> Option<&Location> {
+        None
+    }
+    /// The security group that its rules are put into, and the quota there.
+    fn security_group(&self) -> Option<Selection> {
         None
     }
     /// Whether what a layer found is as it should be with this target.

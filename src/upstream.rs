@@ -4,6 +4,25 @@
 //! pages of a provider are compared with its policy as sets of addresses. Reading is all or nothing: a list that can't be read
 //! whole is [`Reading::Unreadable`], never a shorter list. Nothing here changes a rule or a policy; a change is proposed as text.
 
+mod collect;
+pub mod compare;
+mod data;
+mod dates;
+pub mod dns;
+pub mod document;
+pub mod extract;
+pub mod fetch;
+mod html;
+mod markdown;
+mod page;
+pub mod propose;
+mod section;
+pub mod settle;
+mod table;
+mod text;
+mod token;
+mod words;
+
 use std::collections::BTreeSet;
 
 use crate::instant::Moment;

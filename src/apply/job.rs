@@ -1,22 +1,29 @@
 //! What is to be put in force, and how things stand: read, planned, asked beforehand.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::aws;
 use super::configuration::{self, Gap, Guarded};
 use super::lasting::{self, Looked};
 use super::tools::{self, Seen, ToolError};
 use crate::admission::{Layer, LayerKind, Question};
 use crate::allowlist::Allowlist;
+use crate::holding::aws::Adopt;
 use crate::holding::lasting::Lasting;
-use crate::holding::{Content, Holding};
+use crate::holding::{Content, Holding, HoldingError};
 use crate::netfilter;
-use crate::plan::{self, Asked, Change, Wish};
+use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
-use crate::prefix::PrefixSet;
 use crate::target::template::Templates;
 use crate::target::{RenderError, Target};
+
+/// How often AWS is asked again what came of a change.
+const READ_BACK_MAX: u32 = 5;
+/// How long to wait before that.
+const READ_BACK_PAUSE: Duration = Duration::from_secs(2);
 
 /// What is to be put in force.
 pub struct Job<'a> {
@@ -28,6 +35,8 @@ pub struct Job<'a> {
     wanted: Vec<(String, Holding, Content)>,
     /// The files from which the host loads them when it starts.
     lasting: Vec<Lasting>,
+    /// Whether rules of others that name exactly what is wanted become ours.
+    adopt: Adopt,
 }
 
 /// How things stand, and what would be done.
@@ -43,6 +52,8 @@ pub struct Survey {
     pub changes: Vec<Change>,
     /// What is missing for a place to be in force, whatever it holds.
     pub gaps: Vec<Gap>,
+    /// What keeps the changes from being made at all.
+    pub blocked: Vec<Gap>,
     /// What somebody should know that is no fault.
     pub notes: Vec<String>,
     /// The files from which the host loads our places when it starts, and how they stand.
@@ -78,7 +89,13 @@ impl<'a> Job<'a> {
         allowlist: &'a Allowlist,
         templates: &Templates,
     ) -> Result<Self, RenderError> {
-        let mut job = Self { targets: Vec::new(), allowlist, wanted: Vec::new(), lasting: Vec::new() };
+        let mut job = Self {
+            targets: Vec::new(),
+            allowlist,
+            wanted: Vec::new(),
+            lasting: Vec::new(),
+            adopt: Adopt::Nothing,
+        };
         for target in targets {
             let held = target.holdings(allowlist, templates)?;
             if !held.is_empty() {
@@ -100,6 +117,22 @@ impl<'a> Job<'a> {
         Ok(job)
     }
 
+    /// The same, and rules of others are adopted or not.
+    #[must_use]
+    pub fn adopting(self, adopt: Adopt) -> Self {
+        Self { adopt, ..self }
+    }
+
+    /// Whether rules of others are adopted.
+    pub fn adopts(&self) -> bool {
+        self.adopt != Adopt::Nothing
+    }
+
+    /// Whether a part of it is in AWS.
+    pub fn is_in_aws(&self) -> bool {
+        aws::is_among(self.wanted.iter().map(|(_, holding, _)| holding))
+    }
+
     fn holdings(&self) -> Vec<Holding> {
         self.wanted.iter().map(|(_, holding, _)| holding.clone()).collect()
     }
@@ -109,14 +142,11 @@ impl<'a> Job<'a> {
         let mut seen = tools::read(&self.holdings())?;
         seen.nginx = configuration::read(&self.targets, &BTreeMap::new())?;
         let pairs = self.wanted.iter().zip(&seen.contents);
-        let wishes: Vec<Wish> = pairs
-            .map(|((target, holding, want), have)| Wish {
-                target: target.clone(),
-                holding: holding.clone(),
-                have: have.clone(),
-                want: want.clone(),
-            })
-            .collect();
+        let wish = |((target, holding, want), have): (&(String, Holding, Content), &Content)| {
+            let (have, want) = holding.fitted(have.clone(), want, self.adopt)?;
+            Ok(Wish { target: target.clone(), holding: holding.clone(), have, want })
+        };
+        let wishes: Vec<Wish> = pairs.map(wish).collect::<Result<_, HoldingError>>()?;
         let changes = plan::changes(&wishes)?;
         let host = match &seen.host {
             Some(host) if !changes.is_empty() => Some(Arc::new(plan::predicted(host, &changes)?)),
@@ -128,9 +158,12 @@ impl<'a> Job<'a> {
         } else {
             configuration::read(&self.targets, &planned)?
         };
-        let after = Seen { host, contents: wishes.iter().map(|wish| wish.want.clone()).collect(), nginx };
+        let clouds = aws::predicted(&seen.clouds, &changes)?;
+        let contents = wishes.iter().map(|wish| wish.want.clone()).collect();
+        let after = Seen { host, contents, nginx, clouds };
         let gaps = self.gaps(&after.nginx);
-        let mut notes = Vec::new();
+        let blocked = aws::lacking(&seen.clouds, &changes, &self.targets)?;
+        let mut notes = aws::notes(&wishes, &changes)?;
         for guarded in &after.nginx {
             notes.extend(guarded.notes()?);
         }
@@ -138,7 +171,23 @@ impl<'a> Job<'a> {
         let drifts = self.drifts(&seen);
         let observed = observed(&drifts, &wishes);
         let digest = self.digest(&observed, &changes, &lasting);
-        Ok(Survey { seen, after, wishes, changes, gaps, notes, lasting, drifts, observed, digest })
+        Ok(Survey { seen, after, wishes, changes, gaps, blocked, notes, lasting, drifts, observed, digest })
+    }
+
+    /// Reads what came of changes. AWS tells of a change everywhere only after a moment, so it is asked again where something is
+    /// not as it should be.
+    pub fn read_back(&self) -> Result<Survey, ToolError> {
+        let mut now = self.survey()?;
+        let is_open =
+            |now: &Survey| !now.changes.is_empty() || now.drifts.iter().any(TargetDrift::is_certain);
+        for _ in 0..READ_BACK_MAX {
+            if !self.is_in_aws() || !is_open(&now) {
+                break;
+            }
+            std::thread::sleep(READ_BACK_PAUSE);
+            now = self.survey()?;
+        }
+        Ok(now)
     }
 
     fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
@@ -179,20 +228,22 @@ impl<'a> Job<'a> {
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
     /// the same plan a minute later.
     fn digest(&self, observed: &Digest, changes: &[Change], lasting: &[Looked]) -> Digest {
-        let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), observed.to_string()];
+        let mut names = Names::new();
+        names.add(env!("CARGO_PKG_VERSION"));
+        names.add(observed.to_string());
         for stamp in &self.allowlist.policies {
-            parts.push(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
+            names.add(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
         }
-        parts.extend(self.allowlist.entries().iter().map(|entry| entry.prefix.to_string()));
+        names.add_set(&self.allowlist.to_set());
         for change in changes {
-            parts.push(change.step.holding.to_string());
-            parts.push(change.step.input.clone().unwrap_or_default());
+            names.add(change.step.holding.to_string());
+            names.add(change.step.input.as_deref().unwrap_or_default());
         }
         for looked in lasting.iter().filter(|looked| looked.is_stale()) {
-            parts.push(looked.file.path.display().to_string());
-            parts.push(format!("{:?}", looked.standing));
+            names.add(looked.file.path.display().to_string());
+            names.add(format!("{:?}", looked.standing));
         }
-        plan::digest(parts.iter().map(String::as_str))
+        names.digest()
     }
 }
 
@@ -205,32 +256,36 @@ impl Seen {
                 Some(Box::new(netfilter::evaluate::Asked::new(host)))
             }
             LayerKind::Nginx => self.nginx.iter().find_map(Guarded::layer),
+            // Each target has groups of its own.
             LayerKind::SecurityGroup => None,
         }
     }
 
-    /// The rules that a target's place is among: of nginx, each target has a location of its own.
+    /// The rules that a target's place is among: of nginx, each target has a location of its own, and of AWS a group.
     pub fn layer_of(&self, target: &dyn Target) -> Option<Box<dyn Layer + '_>> {
-        if target.layer() != LayerKind::Nginx {
-            return self.layer(target.layer());
+        match target.layer() {
+            LayerKind::Host => self.layer(LayerKind::Host),
+            LayerKind::Nginx => {
+                self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
+            }
+            LayerKind::SecurityGroup => aws::layer_of(&self.clouds, target),
         }
-        self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
     }
 }
 
 /// What was read: our places without what changes by itself, and who gets in.
 fn observed(drifts: &[TargetDrift], wishes: &[Wish]) -> Digest {
-    let mut parts: Vec<String> = Vec::new();
+    let mut names = Names::new();
     for wish in wishes {
-        parts.push(wish.holding.to_string());
-        parts.push(wish.have.as_deref().map_or_else(|| "-".to_owned(), without_handles));
+        names.add(wish.holding.to_string());
+        names.add(wish.have.as_deref().map_or(Cow::Borrowed("-"), without_handles).as_ref());
     }
     for asked in drifts.iter().flat_map(|drift| &drift.asked) {
-        parts.push(asked.port.to_string());
-        parts.push(ranges(&asked.admission.surely));
-        parts.push(ranges(&asked.admission.possibly));
+        names.add(asked.port.to_string());
+        names.add_set(&asked.admission.surely);
+        names.add_set(&asked.admission.possibly);
     }
-    plan::digest(parts.iter().map(String::as_str))
+    names.digest()
 }
 
 /// Whether two places are one, so that each would undo what the other holds.
@@ -239,16 +294,11 @@ fn is_same_place(one: &Holding, other: &Holding) -> bool {
 }
 
 /// Handles are new after each load.
-fn without_handles(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split(" # handle ").next().unwrap_or_default());
-    lines.flat_map(|line| [line, "\n"]).collect()
-}
-
-fn ranges(set: &PrefixSet) -> String {
-    let mut text = String::new();
-    for (first, last) in set.ranges() {
-        // Writing into a String can't fail.
-        let _ = write!(text, "{first}-{last} ");
+fn without_handles(text: &str) -> Cow<'_, str> {
+    const HANDLE: &str = " # handle ";
+    if !text.contains(HANDLE) {
+        return Cow::Borrowed(text);
     }
-    text
+    let lines = text.lines().map(|line| line.split(HANDLE).next().unwrap_or_default());
+    Cow::Owned(lines.flat_map(|line| [line, "\n"]).collect())
 }

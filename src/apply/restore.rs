@@ -1,10 +1,18 @@
 //! Brings places of ours back to what they held. It needs a journal's snapshots and nothing else: no policy, no site.
 
+use std::time::Duration;
+
+use super::aws;
 use super::journal::Snapshot;
 use super::tools::{self, ToolError};
 use crate::holding::Holding;
 use crate::plan::{self, Wish};
 use crate::system::fault;
+
+/// How often AWS is asked again what came of a rollback.
+const LOOKS_MAX: u32 = 5;
+/// How long to wait before that.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why what was there could not be brought back. The journal is still there.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +33,13 @@ pub enum RestoreError {
 impl RestoreError {
     /// What to do.
     pub fn help(&self) -> String {
+        if let RestoreError::Tool(ToolError::Aws(error)) = self {
+            return format!(
+                "{}; meanwhile all are admitted there whom both the old and the new rules admit, and perhaps more: then \
+                 `callgate rollback` tries again",
+                error.help()
+            );
+        }
         "look what is in force: `callgate diff`; then `callgate rollback` tries again, and docs/apply-and-rollback.md tells \
          how to go back by hand"
             .to_owned()
@@ -39,7 +54,15 @@ pub fn restore(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
         fault::point("restore-step").ok();
         tools::run(&change.step)?;
     }
-    let left = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
+    let mut left = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
+    for _ in 0..LOOKS_MAX {
+        // AWS tells of a change everywhere only after a moment.
+        if !aws::is_among(left.iter().map(|change| &change.step.holding)) {
+            break;
+        }
+        std::thread::sleep(LOOK_PAUSE);
+        left = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
+    }
     match left.first() {
         None => Ok(()),
         Some(change) => Err(RestoreError::NotThere {

@@ -13,7 +13,7 @@ use super::journal::{Applied, Baseline, Deadline, Ending, Held, Journal, Last, P
 use super::lasting::{self, Fault as Unwritten};
 use super::restore::{self, RestoreError};
 use super::state::{Holder, Lock, StateError, StateFolder};
-use super::timer::{self, TimerError};
+use super::timer::{self, Home, TimerError};
 use super::tools::{self, ToolError};
 use crate::allowlist::Allowlist;
 use crate::plan;
@@ -151,7 +151,9 @@ impl Session {
         let uptime = Uptime::now()?;
         let mut journal = journal(job, survey, orders, &uptime);
         // A timer that never sees its journal ends without having done anything.
-        let armed = orders.confirm.map(|wait| timer::arm(&self.lock, &journal.id, wait)).transpose()?;
+        let home = if job.is_in_aws() { Home::Ours } else { Home::Best };
+        let arm = |wait| timer::arm(&self.lock, &journal.id, wait, home);
+        let armed = orders.confirm.map(arm).transpose()?;
         fault::point("apply-armed")?;
         self.lock.share_with_tools()?;
         if let Err(error) = self.lock.write_journal(&journal) {
@@ -198,7 +200,7 @@ impl Session {
             tools::run(&change.step).map_err(|error| error.to_string())?;
             fault::point("apply-stepped").map_err(|fault| fault.to_string())?;
         }
-        let now = job.survey().map_err(|error| format!("what came of it can't be read: {error}"))?;
+        let now = job.read_back().map_err(|error| format!("what came of it can't be read: {error}"))?;
         if let Some(change) = now.changes.first() {
             let place = &change.wish.holding;
             return Err(format!("{place} does not hold what it was given"));
@@ -405,7 +407,7 @@ fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
     let held = survey.wishes.iter().map(|wish| Held {
         target: wish.target.clone(),
         holding: wish.holding.clone(),
-        digest: wish.want.as_deref().map(|text| plan::digest([text]).to_string()),
+        digest: wish.want.as_deref().map(|text| plan::digest(text).to_string()),
     });
     Baseline {
         at: allowlist.instant,

@@ -56,6 +56,16 @@ pub enum Keeper {
     },
 }
 
+/// Where a timer lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// With systemd, where that runs the host.
+    Best,
+    /// In a session of its own, with our environment: what is there of AWS' credentials is for no service's settings, which
+    /// anybody may read.
+    Ours,
+}
+
 /// A timer that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Armed {
@@ -130,7 +140,7 @@ impl TimerError {
 
 /// Starts the timer of a change that is about to be made, to be confirmed in so long. Once this returns it runs, with
 /// all that it needs open, and the change may begin.
-pub fn arm(lock: &Lock, id: &RunId, wait: Duration) -> Result<Armed, TimerError> {
+pub fn arm(lock: &Lock, id: &RunId, wait: Duration, home: Home) -> Result<Armed, TimerError> {
     let path = detached::this_program().map_err(|cause| TimerError::NotStarted { cause })?;
     let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).to_string();
     let state = lock.folder().path().as_os_str();
@@ -144,7 +154,11 @@ pub fn arm(lock: &Lock, id: &RunId, wait: Duration) -> Result<Armed, TimerError>
         seconds.into(),
     ];
     let program = Program { path, arguments, environment: Vec::new() };
-    arm_with(lock, id, &program, detached::systemd_run().as_deref())
+    let systemd_run = match home {
+        Home::Best => detached::systemd_run(),
+        Home::Ours => None,
+    };
+    arm_with(lock, id, &program, systemd_run.as_deref())
 }
 
 fn arm_with(

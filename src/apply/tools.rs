@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aws::error::AwsError;
+use super::aws::{self, Cloud};
 use super::configuration::Guarded;
 use super::nginx::{self, FileError};
 use crate::holding::{Content, Holding, HoldingError, Listed, Step};
@@ -42,6 +44,9 @@ pub enum ToolError {
     /// A file of nginx's is not in place, or not in force.
     #[error(transparent)]
     File(#[from] FileError),
+    /// AWS can't be asked, or did not do what it was told.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
 }
 
 impl ToolError {
@@ -57,6 +62,7 @@ impl ToolError {
                 Some("nothing of this step is in force; what the tool says tells why".to_owned())
             }
             ToolError::File(error) => Some(error.help()),
+            ToolError::Aws(error) => Some(error.help()),
             ToolError::Holding(_) => None,
         }
     }
@@ -71,6 +77,8 @@ pub struct Seen {
     pub contents: Vec<Content>,
     /// The locations of nginx that targets guard, where that was wanted.
     pub nginx: Vec<Guarded>,
+    /// AWS, account by account, where a holding is there.
+    pub clouds: Vec<Cloud>,
 }
 
 /// Reads what is there. Nothing is changed.
@@ -79,9 +87,15 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
         iptables: holdings.iter().any(|holding| matches!(holding, Holding::Iptables { .. })),
         ipset: holdings.iter().any(|holding| matches!(holding, Holding::Ipset { .. })),
     };
-    let is_file = |holding: &Holding| matches!(holding, Holding::NginxFile { .. });
-    let capture = if holdings.iter().all(is_file) { None } else { Some(capture(needs)?) };
+    let is_elsewhere = |holding: &Holding| {
+        matches!(
+            holding,
+            Holding::NginxFile { .. } | Holding::AwsGroup { .. } | Holding::AwsPrefixList { .. }
+        )
+    };
+    let capture = if holdings.iter().all(is_elsewhere) { None } else { Some(capture(needs)?) };
     let listed = capture.as_ref().map(Capture::listed).unwrap_or_default();
+    let clouds = aws::read::read(holdings)?;
     let mut contents = Vec::with_capacity(holdings.len());
     for holding in holdings {
         // Who can't be asked has not said that there is nothing.
@@ -90,11 +104,12 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
         }
         contents.push(match holding {
             Holding::NginxFile { path, .. } => nginx::read(path)?,
+            Holding::AwsGroup { .. } | Holding::AwsPrefixList { .. } => aws::read::own(&clouds, holding)?,
             _ => holding.own(&listed),
         });
     }
     let host = capture.map(Capture::host).transpose()?.map(Arc::new);
-    Ok(Seen { host, contents, nginx: Vec::new() })
+    Ok(Seen { host, contents, nginx: Vec::new(), clouds })
 }
 
 /// The tool that lists what is in a holding, where it is not here.
@@ -104,7 +119,7 @@ fn unasked(holding: &Holding, listed: &Listed) -> Option<&'static str> {
         Holding::Iptables { family: Family::V4, .. } => ("iptables-save", &listed.iptables),
         Holding::Iptables { family: Family::V6, .. } => ("ip6tables-save", &listed.ip6tables),
         Holding::Ipset { .. } => ("ipset", &listed.ipset),
-        Holding::NginxFile { .. } => return None,
+        Holding::NginxFile { .. } | Holding::AwsGroup { .. } | Holding::AwsPrefixList { .. } => return None,
     };
     listing.is_none().then_some(program)
 }
@@ -124,8 +139,9 @@ fn command(holding: &Holding) -> (&'static str, &'static [&'static str], Option<
         }
         // It has no dry run.
         Holding::Ipset { .. } => ("ipset", &["-exist", "restore"], None),
-        // Put in place by another way.
+        // Put in place by other ways.
         Holding::NginxFile { .. } => ("nginx", &["-t"], None),
+        Holding::AwsGroup { .. } | Holding::AwsPrefixList { .. } => ("aws", &[], None),
     }
 }
 
@@ -139,6 +155,7 @@ pub fn check_all<'s>(steps: impl Iterator<Item = &'s Step>) -> Result<(), ToolEr
             file.check()?;
             continue;
         }
+        aws::run::check(step)?;
         let waits = makes_sets && matches!(step.holding, Holding::Iptables { .. });
         if let (program, _, Some(dry)) = command(&step.holding)
             && !waits
@@ -149,10 +166,14 @@ pub fn check_all<'s>(steps: impl Iterator<Item = &'s Step>) -> Result<(), ToolEr
     Ok(())
 }
 
-/// Carries a step out: one transaction, which is in force whole or not at all.
+/// Carries a step out: one transaction, which is in force whole or not at all. In AWS it is a few calls, and what is added
+/// comes before what is taken away.
 pub fn run(step: &Step) -> Result<(), ToolError> {
     if let Some(file) = file(&step.holding) {
         return Ok(file.put(&step.input)?);
+    }
+    if aws::place(&step.holding).is_some() {
+        return Ok(aws::run::run(step)?);
     }
     let (program, arguments, _) = command(&step.holding);
     let mut patience = 40_u32;
@@ -182,7 +203,9 @@ fn file(holding: &Holding) -> Option<nginx::Place<'_>> {
         Holding::NftTable { .. }
         | Holding::NftChain { .. }
         | Holding::Iptables { .. }
-        | Holding::Ipset { .. } => None,
+        | Holding::Ipset { .. }
+        | Holding::AwsGroup { .. }
+        | Holding::AwsPrefixList { .. } => None,
     }
 }
 

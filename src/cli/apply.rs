@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
 
-use super::enforced::{Enforced, Planned, Prepared, State};
+use super::enforced::{Enforced, Prepared, State};
+use super::planned::Planned;
 use super::{Exit, Global, Outcome, complain, print};
 use crate::apply::journal::{Ending, Journal, Phase, RunId};
 use crate::apply::lasting::Fault;
@@ -26,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often it may be missing how a change ended, once its journal is gone.
 const GONE_MAX: u32 = 50;
 
-const AFTER_HELP: &str = "Needs root. What is not ours is not touched. \
+const AFTER_HELP: &str = "Needs root on a host; for AWS, the right to do it there. What is not ours is not touched. \
 Exit status: 0 in force, 1 the plan would not bring about what is wanted, 2 failure with nothing changed, \
 3 refused by a guardrail, 4 rolled back, 5 in force, but something is undetermined.";
 
@@ -103,6 +104,12 @@ impl Apply {
         if planned.refused {
             complain("refused: nothing was changed\n");
             return Ok(Exit::Refused);
+        }
+        if planned.blocked {
+            complain(
+                "nothing was changed: there is no room for the plan\n  help: see the findings of code `quota` above\n",
+            );
+            return Ok(Exit::Findings);
         }
         if planned.is_futile() {
             complain(
@@ -241,7 +248,7 @@ fn unchanged(then: &PlanStamp, now: &PlanStamp) -> anyhow::Result<()> {
     } else if then.targets != now.targets {
         "the targets are others"
     } else if then.observed != now.observed {
-        "the rules of this host are others"
+        "the rules are others"
     } else if then != now {
         "its steps are others"
     } else {

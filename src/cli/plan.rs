@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
-use super::enforced::{Enforced, Planned, Prepared};
+use super::enforced::{Enforced, Prepared};
+use super::planned::Planned;
 use super::{Exit, Global, Outcome, print};
 use crate::report::{json_v1, plan_text};
 use crate::system;
 
-const AFTER_HELP: &str = "Reads this host, which needs root; nothing is changed. \
+const AFTER_HELP: &str = "Reads this host, which needs root, and asks AWS where a target is there; nothing is changed. \
 Exit status: 0 nothing to do, 1 there is something to do, 2 bad input or failure, 3 refused by a guardrail, 5 undetermined.";
 
 #[derive(Debug, clap::Args)]

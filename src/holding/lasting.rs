@@ -182,7 +182,11 @@ fn saved(holding: &Holding, text: &str) -> Option<(PathBuf, Part)> {
         Holding::Ipset { name } => {
             Some(("/etc/iptables/ipsets".into(), Part::Set { name: name.clone(), text }))
         }
-        Holding::NftTable { .. } | Holding::NftChain { .. } | Holding::NginxFile { .. } => None,
+        Holding::NftTable { .. }
+        | Holding::NftChain { .. }
+        | Holding::NginxFile { .. }
+        | Holding::AwsGroup { .. }
+        | Holding::AwsPrefixList { .. } => None,
     }
 }
 

@@ -312,13 +312,20 @@ pub(super) fn rejump(base: &mut Chain, to: &str, wanted: Option<Rule>) {
 
 /// A block from its head to the brace that closes it, both at one depth of indentation.
 fn block(text: &str, head: &str, indent: &str) -> Option<String> {
-    let starts = |line: &&str| line.strip_prefix(indent).is_some_and(|line| line.starts_with(head));
-    let mut block = String::new();
-    for line in text.lines().skip_while(|line| !starts(line)) {
-        block.push_str(line);
-        block.push('\n');
-        if line.strip_prefix(indent) == Some("}") {
-            return Some(block);
+    let starts = |line: &str| line.strip_prefix(indent).is_some_and(|line| line.starts_with(head));
+    let closes =
+        |line: &str| line.strip_prefix(indent).is_some_and(|line| line.trim_end_matches(['\r', '\n']) == "}");
+    let (mut start, mut at) = (None, 0_usize);
+    for line in text.split_inclusive('\n') {
+        if start.is_none() && starts(line) {
+            start = Some(at);
+        }
+        at = at.saturating_add(line.len());
+        if let Some(start) = start
+            && closes(line)
+        {
+            let block = text.get(start..at)?;
+            return Some(if block.ends_with('\n') { block.to_owned() } else { format!("{block}\n") });
         }
     }
     None

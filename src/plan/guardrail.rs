@@ -117,6 +117,11 @@ impl Guardrail {
         }
     }
 
+    /// Whether it is this change that does it: a flow may be cut off already.
+    pub fn is_new(&self) -> bool {
+        !matches!(self, Guardrail::CutsFlow(cut) if cut.since == cut::Since::Before)
+    }
+
     /// What the change would do.
     pub fn message(&self) -> String {
         match self {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::validate::{apply_waivers, expired};
-use super::{Dated, End, Policy, Role, Source, State};
+use super::{Dated, End, Hosting, Policy, Role, Source, State};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 
 /// Findings about one policy at an instant, its waivers applied; `within` is how far ahead to look.
@@ -12,6 +12,14 @@ pub fn findings(policy: &Policy, at: Timestamp, within: SignedDuration) -> Diagn
     // An instant beyond the end of time is the end of time.
     let horizon = at.checked_add(within).unwrap_or(Timestamp::MAX);
     for source in policy.sources.iter().filter(|source| source.role != Role::Tombstone) {
+        if source.hosting == Hosting::Unknown {
+            let message = format!("nobody has found out whose address space `{}` is", source.id);
+            let unknown = Diagnostic::new(Code::HostingUnknown, message);
+            let help = "look its addresses up, then write `hosting: dedicated`, `shared` or `owner`";
+            found.push(
+                unknown.at(&policy.text, source.place.clone(), "").help(help).about(source.id.as_str()),
+            );
+        }
         let mut told: Vec<String> = Vec::new();
         for diagnostic in source_findings(policy, source, at, horizon) {
             if !told.contains(&diagnostic.message) {

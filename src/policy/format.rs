@@ -271,7 +271,7 @@ fn long_scalars(node: &Node<'_>, text: &str, kept: &mut Vec<(usize, usize)>) {
 }
 
 /// Whether two trees say the same: key order does not matter, nor the order and notation of prefixes.
-fn same(left: &Node<'_>, right: &Node<'_>) -> bool {
+pub(crate) fn same(left: &Node<'_>, right: &Node<'_>) -> bool {
     match (&left.value, &right.value) {
         (Value::Scalar(a, _), Value::Scalar(b, _)) => {
             a == b || matches!((a.parse::<Prefix>(), b.parse::<Prefix>()), (Ok(a), Ok(b)) if a == b)

@@ -78,6 +78,18 @@ record! {
         kind: required PageKind,
         /// The heading under which the addresses stand.
         section: optional String,
+        /// The place of the list within JSON, as RFC 6901 writes it: `/hooks`.
+        pointer: optional At<String>,
+        /// What objects of JSON and rows of CSV must have to be read: `direction=egress`.
+        #[schemars(default)]
+        filter: list At<String>,
+        /// The column of tables or CSV, or the key of JSON's objects, that holds the addresses.
+        column: optional At<String>,
+        /// How many callback entries the page may list.
+        entries: optional RawEntries,
+        /// Host names whose addresses are the list; for kind `dns`, where `url` is the page that states the names.
+        #[schemars(default)]
+        names: list At<String>,
         /// Whether this page decides where pages disagree.
         primary: optional bool,
         /// Whether the page is expected to list addresses now; `false` keeps it as evidence only.
@@ -93,6 +105,16 @@ record! {
         path: optional String,
         /// Anything else.
         note: optional String,
+    }
+}
+
+record! {
+    /// How many callback entries a page may list; what is outside makes it unreadable.
+    pub struct RawEntries {
+        /// The fewest; 1 where it is left out.
+        min: optional At<u32>,
+        /// The most; 20000 where it is left out.
+        max: optional At<u32>,
     }
 }
 
@@ -268,6 +290,8 @@ record! {
         read: required At<String>,
         /// The page's version, where the provider keeps versions.
         version: optional String,
+        /// SHA-256 of the page as it was read: `sha256:` and 64 hexadecimal digits.
+        digest: optional At<String>,
         /// Our own words.
         note: optional String,
     }

@@ -4,6 +4,7 @@
 //! earlier one failed, so that one run tells all.
 
 mod lifecycle;
+mod pages;
 mod prefixes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
-use super::raw::{RawEvidence, RawPage, RawPolicy, RawSource, RawWaiver};
+use super::raw::{RawEvidence, RawPolicy, RawSource, RawWaiver};
 use super::{Digest, Evidence, Hosting, Page, Policy, ProviderId, Role, Source, SourceId, Waiver};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::{Moment, parse_moment, parse_zone};
@@ -108,8 +109,8 @@ impl Checker<'_> {
             self.fault(Code::InvalidValue, &revision.span, "revision 0", "start with `revision: 1`");
         }
         let ports = raw.service.and_then(|service| Some(self.ports(service.ports?, &service.span)));
-        let pages = self.pages(raw.pages.map(|pages| pages.0).unwrap_or_default());
         let bounds = self.bounds(raw.widest.as_ref());
+        let pages = self.pages(raw.pages.map(|pages| pages.0).unwrap_or_default(), bounds);
         let raw_sources = raw.sources.unwrap_or_default();
         let ids = self.source_ids(&raw_sources);
         let mut sources: Vec<Source> =
@@ -209,29 +210,6 @@ impl Checker<'_> {
         }
     }
 
-    fn pages(&mut self, raw: Vec<(At<String>, RawPage)>) -> BTreeMap<String, Page> {
-        let mut pages = BTreeMap::new();
-        for (name, page) in raw {
-            let verified = page.verified.as_ref().and_then(|verified| self.day(verified));
-            let Some((url, kind)) = page.url.zip(page.kind) else { continue };
-            if !url.value.starts_with("https://") {
-                let message = format!("page `{}` is not https", url.value.escape_debug());
-                self.fault(
-                    Code::InvalidValue,
-                    &url.span,
-                    message,
-                    "pages are only fetched over https: anybody could change the answer",
-                );
-            }
-            let (primary, watched) = (page.primary.unwrap_or(false), page.watched.unwrap_or(true));
-            pages.insert(
-                name.value,
-                Page { url: url.value, kind, section: page.section, primary, watched, verified },
-            );
-        }
-        pages
-    }
-
     /// Every id of the file, with faults for those written twice.
     fn source_ids(&mut self, sources: &[RawSource]) -> BTreeSet<String> {
         let mut seen: BTreeMap<&str, &Range<usize>> = BTreeMap::new();
@@ -322,8 +300,15 @@ impl Checker<'_> {
             self.unknown(Code::UnknownPage, "page", &page, pages.keys().map(String::as_str));
             return None;
         }
+        if let Some(digest) = raw.digest.as_ref().filter(|digest| !is_digest(&digest.value)) {
+            let message = format!("`{}` is no digest", digest.value.escape_debug());
+            let help =
+                "write `sha256:` and the 64 hexadecimal digits, in lower case, of the page as it was read";
+            self.fault(Code::InvalidValue, &digest.span, message, help);
+        }
         let (section, says, version, note) = (raw.section, raw.says, raw.version, raw.note);
-        Some(Evidence { page: page.value, section, says, read: read?, version, note })
+        let digest = raw.digest.map(|digest| digest.value);
+        Some(Evidence { page: page.value, section, says, read: read?, version, digest, note })
     }
 
     fn waiver(&mut self, raw: RawWaiver, ids: &BTreeSet<String>) -> Option<Waiver> {
@@ -350,6 +335,12 @@ impl Checker<'_> {
             place: raw.span,
         })
     }
+}
+
+/// Whether a text is `sha256:` and 64 hexadecimal digits.
+pub fn is_digest(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Hashes what decides which addresses are admitted when, in an order of its own.

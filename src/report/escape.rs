@@ -41,6 +41,8 @@ pub fn prose(text: &str, most: usize) -> String {
         if paired {
             shown.push_str(&code_cell(part, most));
         } else {
+            // One without a partner is a character like others.
+            shown.push_str(if index % 2 == 1 { "\\`" } else { "" });
             plain(part, &mut shown);
         }
     }

@@ -22,6 +22,9 @@ pub struct PlanStamp {
     pub site: String,
     /// The targets that the plan is for.
     pub targets: Vec<String>,
+    /// Whether rules of others that name exactly what is wanted become ours.
+    #[serde(default)]
+    pub adopt: bool,
     /// The digest of what was read.
     pub observed: String,
     /// The digest of the whole plan.

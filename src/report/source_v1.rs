@@ -30,6 +30,8 @@ pub struct Shown {
     pub read: String,
     /// The version that was read.
     pub version: Option<String>,
+    /// SHA-256 of the page as it was read.
+    pub digest: Option<String>,
     /// What else is known of it.
     pub note: Option<String>,
 }
@@ -69,6 +71,7 @@ pub fn shown(policy: &Policy, evidence: &Evidence) -> Shown {
         says: evidence.says.clone(),
         read: evidence.read.to_string(),
         version: evidence.version.clone(),
+        digest: evidence.digest.clone(),
         note: evidence.note.clone(),
     }
 }

@@ -1,4 +1,4 @@
-//! Security groups as AWS tells them now, by its command line. Nothing is changed by it.
+//! AWS by its command line: security groups as it tells them now, and what it is told to change.
 //!
 //! Credentials, regions, endpoints, profiles, SSO and roles are its business. Listings are asked for in as few
 //! requests as there can be: what names something comes first, then only what is named.
@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::bounded::{Bounds, Ended, run};
+use super::fault::tool_time;
 use crate::admission::Listing;
 use crate::plain::line;
 use crate::security_group::aws::{Input, Role, read};
@@ -318,38 +319,81 @@ impl Asking<'_> {
     }
 
     fn ask(&mut self, arguments: &[&str], role: Role) -> Result<(), CaptureError> {
-        let mut all: Vec<String> = vec!["ec2".to_owned()];
-        all.extend(arguments.iter().map(|&one| one.to_owned()));
-        let options = [("--profile", &self.request.profile), ("--region", &self.request.region)];
-        for (option, value) in options {
-            if let Some(value) = value {
-                all.push(format!("{option}={value}"));
-            }
-        }
-        let shown = format!("aws {}", all.join(" "));
-        all.extend(["--output", "json"].map(str::to_owned));
-        let text = self.run(&all, &shown)?;
+        let Request { profile, region, timeout, .. } = self.request;
+        let client = Client { profile: profile.as_deref(), region: region.as_deref(), timeout: *timeout };
+        let shown = client.shown(arguments);
+        let text = client.ask(arguments)?;
         self.inputs.push(Input { listing: Listing { name: shown, text: text.into() }, role });
         Ok(())
     }
+}
 
-    fn run(&self, arguments: &[String], shown: &str) -> Result<String, CaptureError> {
+/// The AWS command line for one account and region.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// The profile, if not the one of the environment.
+    pub profile: Option<&'a str>,
+    /// The region, if not the one of the environment.
+    pub region: Option<&'a str>,
+    /// How long one command may take.
+    pub timeout: Duration,
+}
+
+impl Client<'_> {
+    fn words(&self, arguments: &[&str]) -> Vec<String> {
+        let mut all: Vec<String> = vec!["ec2".to_owned()];
+        all.extend(arguments.iter().map(|&one| one.to_owned()));
+        for (option, value) in [("--profile", self.profile), ("--region", self.region)] {
+            all.extend(value.map(|value| format!("{option}={value}")));
+        }
+        all
+    }
+
+    /// A command of `aws ec2` as people would type it.
+    pub fn shown(&self, arguments: &[&str]) -> String {
+        format!("aws {}", self.words(arguments).join(" "))
+    }
+
+    /// What a command of `aws ec2` prints, as JSON.
+    pub fn ask(&self, arguments: &[&str]) -> Result<String, CaptureError> {
+        let mut all = self.words(arguments);
+        all.extend(["--output", "json"].map(str::to_owned));
+        self.run(&all, self.shown(arguments))
+    }
+
+    /// Has a command of `aws ec2` change something, and gives what it prints. Complaints name its first words only: what it
+    /// is given may be long.
+    pub fn tell(&self, arguments: &[&str]) -> Result<String, CaptureError> {
+        let mut all = self.words(arguments);
+        all.extend(["--output", "json"].map(str::to_owned));
+        let first: Vec<&str> = arguments.iter().take(3).copied().collect();
+        self.run(&all, format!("aws ec2 {}", first.join(" ")))
+    }
+
+    /// Whether AWS would take a command, which changes nothing.
+    pub fn rehearse(&self, arguments: &[&str]) -> Result<(), CaptureError> {
+        match self.tell(&[arguments, &["--dry-run"]].concat()) {
+            // AWS says so by an error.
+            Err(CaptureError::Failed { said, .. }) if said.contains("(DryRunOperation)") => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    fn run(&self, arguments: &[String], command: String) -> Result<String, CaptureError> {
+        let timeout = tool_time(self.timeout);
         let bounds = Bounds {
-            time: self.request.timeout,
+            time: timeout,
             bytes: BYTES_MAX,
             // No pager and no questions, whatever the user's settings are; names in any alphabet.
             environment: &[("AWS_PAGER", ""), ("AWS_CLI_AUTO_PROMPT", "off"), ("PYTHONIOENCODING", "utf-8")],
             input: &[],
         };
-        let command = shown.to_owned();
         let ended = run("aws", arguments, bounds).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => CaptureError::NoTool,
             _ => CaptureError::NotStarted(cause),
         })?;
         match ended {
-            Ended::TookTooLong => {
-                Err(CaptureError::TookTooLong { command, seconds: self.request.timeout.as_secs() })
-            }
+            Ended::TookTooLong => Err(CaptureError::TookTooLong { command, seconds: timeout.as_secs() }),
             Ended::PrintedTooMuch => Err(CaptureError::PrintedTooMuch { command }),
             Ended::Done { stdout, status, .. } if status.success() => {
                 Ok(String::from_utf8_lossy(&stdout).into_owned())

@@ -2,20 +2,23 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::command;
 
 /// Most bytes of complaints that are kept.
 const COMPLAINTS_MAX: u64 = 64 << 10;
-/// How often a command that has closed its output is asked whether it ended.
-const PAUSE: Duration = Duration::from_micros(500);
+/// How often it is looked how much a command has printed.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often a command is asked whether it ended, where the kernel can't tell by itself.
+const LOOK: Duration = Duration::from_micros(500);
 
 /// A command's bounds, and what it finds in its environment besides ours.
 #[derive(Debug, Clone, Copy)]
@@ -39,21 +42,37 @@ pub(super) enum Ended {
 }
 
 /// Runs a command.
+///
+/// It prints into files without a name, not into pipes: a large listing then costs neither a thread nor a change of
+/// processes for each piece.
 pub(super) fn run(program: &str, arguments: &[impl AsRef<OsStr>], bounds: Bounds<'_>) -> io::Result<Ended> {
     let deadline = Instant::now() + bounds.time;
+    let (output, complaints) = (nameless("callgate-output")?, nameless("callgate-complaints")?);
     let mut started = command(program);
     started.args(arguments).envs(bounds.environment.iter().copied());
-    started.stdin(whole(bounds.input)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+    started.stdin(whole(bounds.input)?).stdout(output.try_clone()?).stderr(complaints.try_clone()?);
     let mut child = started.spawn()?;
-    let stdout = read(child.stdout.take(), bounds.bytes);
-    let stderr = read(child.stderr.take(), COMPLAINTS_MAX);
-    let ended = wait(&mut child, (&stdout, &stderr), bounds.bytes, deadline);
-    if !matches!(ended, Ok(Ended::Done { .. })) {
+    let printed = || -> io::Result<u64> { Ok(output.metadata()?.len().max(complaints.metadata()?.len())) };
+    let waited = wait(&mut child, deadline, || Ok(printed()? > bounds.bytes));
+    let Ok(Waited::Ended(status)) = waited else {
         // It may have ended meanwhile; either way nobody waits for it any more.
         let _ = child.kill();
         let _ = child.wait();
+        return waited.map(|waited| match waited {
+            Waited::PrintedTooMuch => Ended::PrintedTooMuch,
+            Waited::TookTooLong | Waited::Ended(_) => Ended::TookTooLong,
+        });
+    };
+    if printed()? > bounds.bytes {
+        return Ok(Ended::PrintedTooMuch);
     }
-    ended
+    let stdout = read(output, bounds.bytes)?;
+    let stderr = String::from_utf8_lossy(&read(complaints, COMPLAINTS_MAX)?).trim().to_owned();
+    Ok(Ended::Done { stdout, stderr, status })
+}
+
+fn nameless(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
 }
 
 /// An input that is all there before the command starts. Out of a pipe, a command would take for the end what is only ours:
@@ -62,52 +81,58 @@ fn whole(input: &[u8]) -> io::Result<Stdio> {
     if input.is_empty() {
         return Ok(Stdio::null());
     }
-    let mut file = File::from(memfd_create("callgate-input", MemfdFlags::CLOEXEC)?);
+    let mut file = nameless("callgate-input")?;
     file.write_all(input)?;
     file.rewind()?;
     Ok(file.into())
 }
 
-/// Reads on another thread, a byte further than the bound, so that more is noticed.
-fn read(from: Option<impl Read + Send + 'static>, bytes_max: u64) -> Receiver<io::Result<Vec<u8>>> {
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let read = match from {
-            Some(from) => from.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map(|_| bytes),
-            None => Ok(bytes),
-        };
-        // Nobody listens any more after the deadline.
-        let _ = send.send(read);
-    });
-    receive
+/// What was printed, from its start, whoever moved the place in the file.
+fn read(mut file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
+    file.rewind()?;
+    let length = file.metadata()?.len().min(bytes_max);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
-type Read2<'a> = (&'a Receiver<io::Result<Vec<u8>>>, &'a Receiver<io::Result<Vec<u8>>>);
+enum Waited {
+    Ended(ExitStatus),
+    TookTooLong,
+    PrintedTooMuch,
+}
 
+/// Waits until the command has ended, for so long at most, and looks now and then whether it prints too much.
 fn wait(
     child: &mut Child,
-    (stdout, stderr): Read2<'_>,
-    bytes_max: u64,
     deadline: Instant,
-) -> io::Result<Ended> {
-    let left = || deadline.saturating_duration_since(Instant::now());
-    let Ok(output) = stdout.recv_timeout(left()) else { return Ok(Ended::TookTooLong) };
-    let output = output?;
-    if output.len() as u64 > bytes_max {
-        return Ok(Ended::PrintedTooMuch);
-    }
-    let Ok(complaints) = stderr.recv_timeout(left()) else { return Ok(Ended::TookTooLong) };
-    let complaints = String::from_utf8_lossy(&complaints?).trim().to_owned();
+    is_too_much: impl Fn() -> io::Result<bool>,
+) -> io::Result<Waited> {
+    // A kernel before 5.3 has no such handle.
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let handle = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Ended::Done { stdout: output, stderr: complaints, status });
+            return Ok(Waited::Ended(status));
         }
-        if left().is_zero() {
-            return Ok(Ended::TookTooLong);
+        if is_too_much()? {
+            return Ok(Waited::PrintedTooMuch);
         }
-        thread::sleep(PAUSE);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Waited::TookTooLong);
+        }
+        rest(handle.as_ref(), left);
     }
+}
+
+/// Rests until the command has ended, or for a moment.
+fn rest(handle: Option<&OwnedFd>, left: Duration) {
+    let Some(handle) = handle else { return std::thread::sleep(LOOK.min(left)) };
+    let pause = PAUSE.min(left);
+    let pause = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+    // Who is woken too early looks, and rests again.
+    let _ = poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&pause));
 }
 
 #[cfg(test)]

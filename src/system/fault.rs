@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// All points, in the order in which an apply with `--confirm` reaches them; those of files more than once.
-pub const POINTS: [&str; 18] = [
+pub const POINTS: [&str; 20] = [
     "apply-checked",
     "apply-armed",
     "durable-written",
@@ -23,6 +23,8 @@ pub const POINTS: [&str; 18] = [
     "nginx-written",
     "nginx-tested",
     "nginx-reloaded",
+    "aws-call",
+    "aws-called",
     "apply-stepped",
     "apply-verified",
     "apply-waiting",

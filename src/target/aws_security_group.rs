@@ -3,6 +3,8 @@
 //! A security group admits nobody that no rule names, so the rules are the same in both modes; whether
 //! another rule admits more is for a comparison with what is deployed.
 
+mod apply;
+
 use super::comment::{Comments, ascii_word};
 use super::template::Templates;
 use super::{
@@ -11,8 +13,12 @@ use super::{
 use crate::admission::LayerKind;
 use crate::allowlist::{Allowlist, Entry};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::holding::aws::MARKER;
+use crate::holding::{Content, Holding};
 use crate::prefix::Family;
+use crate::security_group::select::Selection;
 use crate::yaml::decode::{At, Decoder, record};
+use apply::{Place, RawApply};
 
 /// Inbound rules a group and family by default.
 const RULES_MAX: u32 = 60;
@@ -20,6 +26,11 @@ const RULES_MAX: u32 = 60;
 const INTERFACE_RULES_MAX: u32 = 1_000;
 /// Entries of a prefix list, which no request raises.
 const PREFIX_LIST_MAX: u32 = 1_000;
+
+/// What is said of a rule that names a list.
+const LIST_RULE: &str = "callgate payment callbacks";
+/// Longest comment behind the marker.
+const DESCRIBED_MAX: usize = 245;
 
 kind_word!(Kind, "aws-security-group");
 
@@ -39,6 +50,8 @@ record! {
         rules_max: optional At<u32>,
         /// Groups on one network interface; 5 where it is left out.
         groups: optional At<u32>,
+        /// The group that `callgate apply` puts the rules into; they are rendered only where it is left out.
+        apply: optional RawApply,
     }
 }
 
@@ -63,6 +76,7 @@ pub(super) struct AwsSecurityGroup {
     prefix_lists: Option<PrefixLists>,
     rules_max: u32,
     groups: u32,
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -95,7 +109,8 @@ impl AwsSecurityGroup {
         });
         let rules_max = positive(raw.rules_max.as_ref(), RULES_MAX, INTERFACE_RULES_MAX, decoder);
         let groups = positive(raw.groups.as_ref(), 5, 16, decoder);
-        Self { common, prefix_lists, rules_max, groups }
+        let place = raw.apply.and_then(|apply| Place::new(apply, decoder));
+        Self { common, prefix_lists, rules_max, groups, place }
     }
 
     /// Rules that one group needs for a family, as AWS counts them.
@@ -201,9 +216,7 @@ impl AwsSecurityGroup {
                 let ids =
                     Family::ALL.into_iter().filter(filled).filter_map(|family| lists.of(family).id.as_ref());
                 let line = |id: &String| {
-                    format!(
-                        "      {{ \"PrefixListId\": \"{id}\", \"Description\": \"payment callbacks, callgate\" }}"
-                    )
+                    format!("      {{ \"PrefixListId\": \"{id}\", \"Description\": \"{LIST_RULE}\" }}")
                 };
                 let listed: Vec<String> = ids.map(line).collect();
                 parts.push(format!("    \"PrefixListIds\": [\n{}\n    ]", listed.join(",\n")));
@@ -235,12 +248,16 @@ impl AwsSecurityGroup {
 /// JSON objects of address and description, one a line.
 fn ranges(entries: &[Entry], address: &str, description: &str, comments: &Comments) -> String {
     let line = |entry: &Entry| {
-        let comment = comments.of(entry);
-        // 255 characters are what AWS takes; what ascii_word leaves is allowed there and needs no JSON escape.
-        let comment = comment.get(..250).unwrap_or(&comment);
-        format!("      {{ \"{address}\": \"{}\", \"{description}\": \"callgate {comment}\" }}", entry.prefix)
+        let comment = described(&comments.of(entry));
+        format!("      {{ \"{address}\": \"{}\", \"{description}\": \"{comment}\" }}", entry.prefix)
     };
     entries.iter().map(line).collect::<Vec<_>>().join(",\n")
+}
+
+/// A description of ours.
+fn described(comment: &str) -> String {
+    // 255 characters are what AWS takes, and the marker is 9; what ascii_word leaves is allowed there and needs no JSON escape.
+    format!("{MARKER}{}", comment.get(..DESCRIBED_MAX).unwrap_or(comment))
 }
 
 fn positive(given: Option<&At<u32>>, default: u32, max: u32, decoder: &mut Decoder<'_>) -> u32 {
@@ -274,6 +291,21 @@ impl Target for AwsSecurityGroup {
 
     fn layer(&self) -> LayerKind {
         LayerKind::SecurityGroup
+    }
+
+    fn holdings(
+        &self,
+        allowlist: &Allowlist,
+        _templates: &Templates,
+    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+        let Some(place) = &self.place else { return Ok(Vec::new()) };
+        place.holdings(self.prefix_lists.as_ref(), &self.common.formed(allowlist))
+    }
+
+    fn security_group(&self) -> Option<Selection> {
+        let place = self.place.as_ref()?;
+        let groups = vec![place.group.clone()];
+        Some(Selection { groups, rules_max: Some(self.rules_max), ..Selection::default() })
     }
 
     fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

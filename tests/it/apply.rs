@@ -6,6 +6,7 @@ mod confirm;
 #[cfg(feature = "fault-points")]
 mod faults;
 mod guardrails;
+mod laws;
 mod packets;
 mod plans;
 mod shapes;

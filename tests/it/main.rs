@@ -14,6 +14,7 @@
 mod admitted;
 #[cfg(feature = "netns-tests")]
 mod apply;
+mod apply_aws;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod apply_nginx;
 mod bad_configurations;
@@ -23,6 +24,7 @@ mod cli;
 mod diff;
 mod docs;
 mod explain;
+mod fetch;
 mod golden;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod judge;
@@ -41,8 +43,10 @@ mod quoting;
 mod real;
 mod review;
 mod security_groups;
+mod server;
 mod support;
 mod terraform;
 mod tidy;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod upstream_pages;
 mod world;

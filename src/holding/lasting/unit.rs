@@ -104,7 +104,7 @@ pub(super) fn files(target: &str, held: &[(Holding, Content)]) -> Vec<Lasting> {
                 let (input, _) = ipset::commands(name, &None, content);
                 loads.file(format!("{target}.{name}.ipset"), input, "ipset -exist restore -file");
             }
-            Place::File => {}
+            Place::File | Place::Aws(_) => {}
         }
     }
     let whole = |path: PathBuf, text: String| Lasting {

@@ -20,8 +20,8 @@ const TOLD_MAX: usize = 20;
 /// Shortest lengths allowed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    v4: u8,
-    v6: u8,
+    pub(super) v4: u8,
+    pub(super) v6: u8,
 }
 
 /// Reads a prefix list: one prefix a line, `#` starts a comment. Faults carry their line; `judge` sees every

@@ -131,7 +131,7 @@ fn without_base(text: &str) -> String {
 
 /// All is as wanted, and applying again does nothing at all.
 #[track_caller]
-fn as_wanted(bench: &Bench, what: &str) {
+pub(super) fn as_wanted(bench: &Bench, what: &str) {
     let before = bench.rules();
     let again = bench.at(&["apply"]).expect(0);
     assert!(again.stdout.contains("nothing to do"), "{what}: {}", again.stdout);

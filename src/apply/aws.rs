@@ -1,0 +1,187 @@
+//! Security groups and prefix lists of AWS: what of them is ours, what would become of them, and who else is concerned.
+//!
+//! AWS is asked by its command line, and told by it ([`run`]). Credentials, regions and endpoints are that one's business,
+//! so whoever goes back later needs the same environment.
+
+pub mod error;
+pub mod read;
+pub mod run;
+
+use std::collections::BTreeSet;
+
+use super::configuration::Gap;
+use crate::admission::Layer;
+use crate::holding::aws::{Account, Order, Place, list, orders};
+use crate::holding::{Holding, HoldingError};
+use crate::plan::{Change, Wish};
+use crate::prefix::Family;
+use crate::security_group::select::Selection;
+use crate::security_group::{Groups, admit, quota};
+use crate::target::Target;
+use error::AwsError;
+
+/// What one account and region tells.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// Which.
+    pub account: Account,
+    /// Its groups and lists, as far as they were asked for.
+    pub groups: Groups,
+    /// What the listings of groups don't keep of lists.
+    pub(super) lists: Vec<read::List>,
+}
+
+/// A place in AWS, and where that is; `None` where a holding is elsewhere.
+pub fn place(holding: &Holding) -> Option<(Place<'_>, &Account)> {
+    match holding {
+        Holding::AwsGroup { group, account } => Some((Place::Group(group), account)),
+        Holding::AwsPrefixList { list, account } => Some((Place::List(list), account)),
+        Holding::NftTable { .. }
+        | Holding::NftChain { .. }
+        | Holding::Iptables { .. }
+        | Holding::Ipset { .. }
+        | Holding::NginxFile { .. } => None,
+    }
+}
+
+/// Whether any place is in AWS.
+pub fn is_among<'h>(mut holdings: impl Iterator<Item = &'h Holding>) -> bool {
+    holdings.any(|holding| place(holding).is_some())
+}
+
+impl Cloud {
+    /// The groups that a target's rules are in, ready to be asked; `None` where they are elsewhere.
+    fn layer(&self, selection: &Selection) -> Option<Box<dyn Layer + '_>> {
+        selection.groups.iter().all(|id| self.groups.group(id).is_some()).then_some(())?;
+        Some(Box::new(admit::Asked::new(&self.groups, selection).ok()?))
+    }
+}
+
+/// The groups that a target's rules are in, ready to be asked.
+pub fn layer_of<'c>(clouds: &'c [Cloud], target: &dyn Target) -> Option<Box<dyn Layer + 'c>> {
+    let selection = target.security_group()?;
+    clouds.iter().find_map(|cloud| cloud.layer(&selection))
+}
+
+/// What there will be once the changes are made.
+pub fn predicted(clouds: &[Cloud], changes: &[Change]) -> Result<Vec<Cloud>, HoldingError> {
+    let mut after = clouds.to_vec();
+    for change in changes {
+        let Some((place, account)) = place(&change.step.holding) else { continue };
+        let orders = orders(change.step.input.as_deref().unwrap_or_default())?;
+        for cloud in after.iter_mut().filter(|cloud| cloud.account == *account) {
+            place.put_into(&mut cloud.groups, &orders);
+        }
+    }
+    Ok(after)
+}
+
+/// What AWS would refuse for want of room. What is added comes before what is taken away, so both have to fit.
+pub fn lacking(
+    clouds: &[Cloud],
+    changes: &[Change],
+    targets: &[&dyn Target],
+) -> Result<Vec<Gap>, HoldingError> {
+    let fuller = with_additions(clouds, changes)?;
+    let mut gaps = Vec::new();
+    for change in changes {
+        match &change.step.holding {
+            Holding::AwsPrefixList { list, .. } => gaps.extend(list_gap(change, list)?),
+            Holding::AwsGroup { .. } => {
+                let target = targets.iter().find(|target| target.common().name == change.wish.target);
+                let selection = target.and_then(|target| target.security_group());
+                let Some(selection) = selection else { continue };
+                gaps.extend(group_gaps(&fuller, &selection, &change.wish.target));
+            }
+            _ => {}
+        }
+    }
+    Ok(gaps)
+}
+
+/// The groups while both the old and the new rules are in them.
+fn with_additions(clouds: &[Cloud], changes: &[Change]) -> Result<Vec<Cloud>, HoldingError> {
+    let mut fuller = clouds.to_vec();
+    for change in changes {
+        let Some((place, account)) = place(&change.step.holding) else { continue };
+        let mut orders = orders(change.step.input.as_deref().unwrap_or_default())?;
+        orders.retain(|order| !matches!(order, Order::Revoke { .. } | Order::Remove { .. }));
+        for cloud in fuller.iter_mut().filter(|cloud| cloud.account == *account) {
+            place.put_into(&mut cloud.groups, &orders);
+        }
+    }
+    Ok(fuller)
+}
+
+fn list_gap(change: &Change, id: &str) -> Result<Option<Gap>, HoldingError> {
+    let Some((most, size)) = list::lacking(&change.wish.have, &change.wish.want)? else { return Ok(None) };
+    Ok(Some(Gap {
+        target: change.wish.target.clone(),
+        code: "quota",
+        message: format!("prefix list {id} would hold {most} entries at once, and its size is {size}"),
+        help: "raise `v4_max_entries` or `v6_max_entries` in the site file, which counts in full against the quota of every \
+               group that names the list, or set `aggregate: true`"
+            .to_owned(),
+    }))
+}
+
+fn group_gaps(fuller: &[Cloud], selection: &Selection, target: &str) -> Vec<Gap> {
+    let most = selection.rules_max.unwrap_or(quota::RULES_MAX);
+    let mut gaps = Vec::new();
+    for cloud in fuller {
+        for group in selection.groups.iter().filter_map(|id| cloud.groups.group(id)) {
+            let count = quota::count(&cloud.groups, group);
+            for (family, rules) in [(Family::V4, count.v4), (Family::V6, count.v6)] {
+                if rules > most {
+                    gaps.push(Gap {
+                        target: target.to_owned(),
+                        code: "quota",
+                        message: format!(
+                            "security group {} would have {rules} {family} rules while the new ones stand beside the old, \
+                             and the quota is {most}",
+                            group.id
+                        ),
+                        help: "nothing is revoked first to make room: take rules of others away, set `aggregate: true`, use \
+                               `prefix_lists:`, or ask AWS for more and set `rules_max:`"
+                            .to_owned(),
+                    });
+                }
+            }
+        }
+    }
+    gaps
+}
+
+/// What somebody should know: what others have for the same, and who else names a list that is changed.
+pub fn notes(wishes: &[Wish], changes: &[Change]) -> Result<Vec<String>, AwsError> {
+    let mut notes = Vec::new();
+    for wish in wishes {
+        let Some((place, _)) = place(&wish.holding) else { continue };
+        for line in place.kept(wish.want.as_deref().unwrap_or_default())? {
+            let (what, help) = match place {
+                Place::Group(_) => ("a rule of somebody else", "; `--adopt` takes it over"),
+                Place::List(_) => ("an entry of somebody else", ""),
+            };
+            let id = line.rule.map(|id| format!(" ({id})")).unwrap_or_default();
+            let port = line.port.map(|port| format!(" at port {port}")).unwrap_or_default();
+            notes.push(format!(
+                "{}: {} is admitted{port} by {what}{id}, which is kept as it is{help}",
+                wish.holding, line.source
+            ));
+        }
+    }
+    let own: BTreeSet<&str> = wishes.iter().filter_map(|wish| group_of(&wish.holding)).collect();
+    for change in changes {
+        if let Holding::AwsPrefixList { list, account } = &change.step.holding {
+            notes.extend(read::shared(list, account, &own));
+        }
+    }
+    Ok(notes)
+}
+
+fn group_of(holding: &Holding) -> Option<&str> {
+    match holding {
+        Holding::AwsGroup { group, .. } => Some(group),
+        _ => None,
+    }
+}

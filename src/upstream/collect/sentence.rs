@@ -1,0 +1,199 @@
+//! Addresses in running text: each sentence by itself.
+
+use std::collections::BTreeSet;
+
+use super::{Collector, Entry, special};
+use crate::policy::{Environment, Role};
+use crate::prefix::Space;
+use crate::upstream::dates;
+use crate::upstream::page::Line;
+use crate::upstream::token::{Found, Span, What, is_mask};
+use crate::upstream::words::{Standing, Wording, sentences};
+
+/// Reads a line of running text.
+pub(super) fn collect(collector: &mut Collector<'_>, line: &Line, found: &[Found]) {
+    for range in sentences(&line.text) {
+        let inside: Vec<&Found> = found.iter().filter(|one| range.contains(&one.start)).collect();
+        let text = line.text.get(range.clone()).unwrap_or_default();
+        if !inside.is_empty() {
+            sentence(collector, line, (range.start, text), &inside);
+        }
+    }
+}
+
+fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &str), found: &[&Found]) {
+    let own = Wording::new(text);
+    let standing = collector.context.standing(Some(&own));
+    let publics: Vec<(usize, Span)> = found.iter().filter_map(|one| public(one)).collect();
+    match standing {
+        Some(Standing::Other) => return,
+        Some(Standing::Former) => {
+            for (at, span) in &publics {
+                collector.doubt_as(span, line, (*at, "is said to be used no more, or so it seems"), false);
+            }
+            return;
+        }
+        Some(Standing::Source) => {}
+        None if collector.rules.chosen => {}
+        None => {
+            for (at, span) in &publics {
+                collector.doubt(span, line, *at, "stands in a sentence that does not say what it is");
+            }
+            return;
+        }
+    }
+    if faults(collector, line, found, !publics.is_empty()) {
+        return;
+    }
+    if line.struck && !publics.is_empty() {
+        return collector.fault(line.number(), "an address stands in text that is struck out".to_owned());
+    }
+    let environments = environments(text, start, &publics);
+    let given = dates::find(text, &collector.rules.zone);
+    let role = collector.context.role(Some(&own)).unwrap_or(Role::Callback);
+    for ((at, span), named) in publics.iter().zip(environments) {
+        let environments = if named.is_empty() { collector.context.environments() } else { named };
+        let entry =
+            Entry { line, at: *at, text: Some(text), role, environments, label: None, dates: given.clone() };
+        collector.publish(span, entry);
+    }
+}
+
+/// Addresses from which somebody may call, and where they stand.
+fn public(found: &Found) -> Option<(usize, Span)> {
+    match &found.what {
+        What::Span(span) if special(span).is_none() => Some((found.start, *span)),
+        _ => None,
+    }
+}
+
+/// Tells what is wrong in a sentence or a list with sources; whether anything is.
+pub(super) fn faults(collector: &mut Collector<'_>, line: &Line, found: &[&Found], listed: bool) -> bool {
+    let before = collector.out.faults.len();
+    for one in found {
+        let at = line.number_at(one.start);
+        match &one.what {
+            What::Damaged(why) => collector.fault(at, format!("damaged: {why}")),
+            What::Near(text) if listed || is_strong(text) => {
+                collector.fault(at, format!("damaged: `{text}` is no whole address"));
+            }
+            What::Span(span) if listed => match special(span) {
+                Some(Space::Loopback | Space::Unspecified) | None => {}
+                Some(_) if is_mask(span.first) => {
+                    collector.fault(
+                        at,
+                        format!(
+                            "the netmask `{}` stands among addresses: a table has lost its columns",
+                            span.first
+                        ),
+                    );
+                }
+                Some(_) => collector.fault(
+                    at,
+                    format!("`{}` stands among sources, and nobody can call from there", span.first),
+                ),
+            },
+            What::Near(_) | What::Endpoint | What::Span(_) => {}
+        }
+    }
+    collector.out.faults.len() > before
+}
+
+/// Whether three numbers can hardly be a version.
+fn is_strong(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').filter(|part| !part.is_empty()).collect();
+    parts.len() == 3 && parts.iter().any(|part| part.parse::<u32>().unwrap_or(u32::MAX) > 255)
+        || parts.len() == 3 && parts.iter().all(|part| part.len() >= 2)
+}
+
+/// The environments of each address of a sentence: those that are named next to it.
+fn environments(text: &str, start: usize, spans: &[(usize, Span)]) -> Vec<BTreeSet<Environment>> {
+    let named = named(text);
+    let all: BTreeSet<Environment> = named.iter().map(|(_, one)| *one).collect();
+    let Some((first, _)) = named.first() else { return vec![BTreeSet::new(); spans.len()] };
+    let places: Vec<usize> = spans.iter().map(|(at, _)| at.saturating_sub(start)).collect();
+    let Some(first_address) = places.first() else { return Vec::new() };
+    let named_first = first < first_address;
+    let is_between = |(at, _): &(usize, Environment)| {
+        places.iter().any(|place| place < at) && places.iter().any(|place| place > at)
+    };
+    if !named.iter().any(is_between) {
+        return vec![all; spans.len()];
+    }
+    if Wording::new(text).has(&[" respectively"]) {
+        return vec![BTreeSet::new(); spans.len()];
+    }
+    // A run of addresses belongs to the run of environments behind it, or before it where the sentence starts with one.
+    let own = |place: &usize| {
+        let before = |at: &usize| at < place;
+        let run: Vec<&(usize, Environment)> = if named_first {
+            let last = named.iter().rposition(|(at, _)| before(at));
+            let run = last.map_or(&[][..], |last| named.get(..=last).unwrap_or_default());
+            let opens = |at: usize| {
+                places.iter().any(|other| {
+                    other > &at
+                        && other < place
+                        && last.and_then(|last| named.get(last)).is_some_and(|(end, _)| other < end)
+                })
+            };
+            run.iter().rev().take_while(|(at, _)| !opens(*at)).collect()
+        } else {
+            let next = named.iter().position(|(at, _)| !before(at)).unwrap_or(named.len());
+            let run = named.get(next..).unwrap_or_default();
+            let first = run.first().map_or(0, |(at, _)| *at);
+            run.iter()
+                .take_while(|(at, _)| !places.iter().any(|other| *other > first && other < at))
+                .collect()
+        };
+        run.into_iter().map(|(_, one)| *one).collect()
+    };
+    places.iter().map(own).collect()
+}
+
+/// Environments in a sentence with their places in its bytes.
+fn named(text: &str) -> Vec<(usize, Environment)> {
+    let wording = Wording::new(text);
+    let mut found = Vec::new();
+    let lower = text.to_lowercase();
+    let mut from = 0;
+    for (at, environment) in wording.environments() {
+        let padded = format!("{} ", wording.text());
+        let word =
+            padded.get(at.saturating_sub(1)..).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        if let Some(place) = lower.get(from..).and_then(|rest| rest.find(word)) {
+            found.push((from + place, environment));
+            from += place + word.len().max(1);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::token;
+
+    #[test]
+    fn environments_belong_to_the_addresses_beside_them() {
+        let check = |text: &str| -> Vec<String> {
+            let spans: Vec<(usize, Span)> = token::find(text).iter().filter_map(public).collect();
+            environments(text, 0, &spans)
+                .into_iter()
+                .map(|named| named.into_iter().map(|one| one.as_str().get(..1).unwrap()).collect())
+                .collect()
+        };
+        assert_eq!(
+            check("from 1.2.3.4 in the test environment and from 5.6.7.8 in the production environment"),
+            ["t", "p"]
+        );
+        assert_eq!(
+            check("either 1.2.3.4 or 5.6.7.8 in both the test and production environment"),
+            ["pt", "pt"]
+        );
+        assert_eq!(
+            check("In production we use 1.2.3.4 and 2.3.4.5, in the sandbox 5.6.7.8"),
+            ["p", "p", "t"]
+        );
+        assert_eq!(check("from 1.2.3.4"), [""]);
+    }
+}

@@ -1,0 +1,112 @@
+//! Lists for programs: JSON and CSV.
+//!
+//! Every text where an address is expected has to be one. A key, a column or a value of the filter that is not there makes
+//! the list unreadable: its form has changed.
+
+mod csv;
+mod json;
+
+pub(super) use csv::read as csv;
+pub(super) use json::read as json;
+
+use std::collections::BTreeSet;
+
+use super::collect::special;
+use super::extract::Selector;
+use super::token::{self, What};
+use super::words::Wording;
+use super::{Published, Unreadable};
+use crate::policy::{Environment, Role};
+
+/// Where a text stands.
+#[derive(Debug, Clone)]
+struct Place {
+    line: u32,
+    environments: BTreeSet<Environment>,
+    label: Option<String>,
+    text: String,
+}
+
+fn unreadable(line: u32, reason: String) -> Unreadable {
+    Unreadable { line: Some(line), reason }
+}
+
+/// The entry that a text is.
+fn entries(text: &str, place: &Place, selector: &Selector) -> Result<Vec<Published>, Unreadable> {
+    let trimmed = text.trim();
+    let shown = token::shown(trimmed);
+    let found = token::find(trimmed);
+    let span = match found.as_slice() {
+        [one] if one.start == 0 && one.end == trimmed.len() => match &one.what {
+            What::Span(span) => *span,
+            What::Damaged(why) => return Err(unreadable(place.line, format!("damaged: {why}"))),
+            What::Near(_) | What::Endpoint => {
+                return Err(unreadable(place.line, format!("`{shown}` is no address")));
+            }
+        },
+        _ => return Err(unreadable(place.line, format!("`{shown}` is no address"))),
+    };
+    let mut listed = Vec::new();
+    for prefix in span.prefixes() {
+        let bound = if prefix.first().is_ipv4() { selector.widest.0 } else { selector.widest.1 };
+        if prefix.length() < bound {
+            let reason = format!("`{prefix}` is wider than /{bound}, the widest that a source may be");
+            return Err(unreadable(place.line, reason));
+        }
+        if special(&span).is_some() {
+            return Err(unreadable(
+                place.line,
+                format!("`{shown}` stands among sources, and nobody can call from there"),
+            ));
+        }
+        listed.push(Published {
+            prefix,
+            role: Role::Callback,
+            environments: place.environments.clone(),
+            label: place.label.clone(),
+            dates: Vec::new(),
+            line: place.line,
+            text: place.text.clone(),
+        });
+    }
+    Ok(listed)
+}
+
+/// Environments that a key or a value names.
+fn named(text: &str) -> BTreeSet<Environment> {
+    Wording::new(text).labels()
+}
+
+/// The keys and columns under which addresses stand, where none is asked for.
+const NAMES: &[&str] = &[
+    "cidr",
+    "prefix",
+    "ip prefix",
+    "ipv4 prefix",
+    "ipv6 prefix",
+    "ipv4prefix",
+    "ipv6prefix",
+    "ip",
+    "ip address",
+    "ip addresses",
+    "ips",
+    "address",
+    "addresses",
+    "network",
+    "subnet",
+    "range",
+    "cidrs",
+    "prefixes",
+    "ip range",
+    "ip ranges",
+    "ipv4",
+    "ipv6",
+    "source",
+    "source ip",
+    "sources",
+];
+
+/// Whether addresses stand under this name.
+fn is_name(text: &str) -> bool {
+    NAMES.contains(&Wording::new(text).text())
+}

@@ -1,0 +1,348 @@
+//! Tables, by what their headers say: which column lists, and which ones say the same again.
+//!
+//! A column that says the same again is held against the one that lists: where they disagree, one of them is damaged.
+
+mod column;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::collect::{Collector, Entry, special};
+use super::page::{Cell, Line, Row, Table};
+use super::token::{self, Form, Found, Span, What, is_mask};
+use super::words::{Standing, Wording, heading};
+use crate::policy::{Environment, Role};
+use column::Column;
+
+/// A cell with what is in it.
+struct Read<'t> {
+    cell: &'t Cell,
+    found: Vec<(&'t Line, Found)>,
+}
+
+/// A table made ready.
+struct Ready<'t> {
+    headers: Vec<String>,
+    columns: Vec<Column>,
+    rows: Vec<(&'t Row, Vec<Read<'t>>)>,
+}
+
+/// Reads a table.
+pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
+    let mut ready = ready(table);
+    if ready.rows.iter().all(|(_, cells)| cells.iter().all(|cell| cell.found.is_empty())) {
+        return;
+    }
+    if !choose(collector, &mut ready) {
+        return;
+    }
+    let caption = Wording::new(&table.caption);
+    let headers = Wording::new(&ready.headers.join(" "));
+    let near = Some(&caption).filter(|_| !table.caption.is_empty());
+    let standing = collector.context.standing(near).or_else(|| headers.standing());
+    match standing {
+        Some(Standing::Other) => return,
+        Some(Standing::Source) => {}
+        None if collector.rules.chosen => {}
+        Some(Standing::Former) | None => {
+            let strict = standing.is_some();
+            for (line, found) in ready.rows.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.found) {
+                if let What::Span(span) = &found.what {
+                    let why = "stands in a table that does not say what it is";
+                    collector.doubt_as(span, line, (found.start, why), !strict && !collector.rules.chosen);
+                }
+            }
+            return;
+        }
+    }
+    let near = near.filter(|caption| caption.says_calls() || caption.says_owned());
+    let said = collector.context.role(near);
+    let described = column::describes_networks(&ready.headers);
+    let mut group: BTreeSet<Environment> = BTreeSet::new();
+    for (row, cells) in &ready.rows {
+        if let Some(label) = label(cells) {
+            group = Wording::new(&label).labels();
+            continue;
+        }
+        let listed = entries(collector, &ready, row, cells);
+        for (index, line, at, span) in listed {
+            let environments = environments(collector, &ready, (cells, index), &group);
+            let wide = span.first != span.last;
+            let role = said.unwrap_or(if described && wide { Role::OwnerNetwork } else { Role::Callback });
+            let text = cells.iter().map(|cell| cell.cell.text()).collect::<Vec<_>>().join(" | ");
+            let dates = super::dates::find(&text, &collector.rules.zone);
+            let dates = if dates.is_empty() { collector.context.dates() } else { dates };
+            let entry = Entry { line, at, text: Some(&text), role, environments, label: None, dates };
+            collector.publish(&span, entry);
+        }
+    }
+}
+
+fn ready(table: &Table) -> Ready<'_> {
+    let read = |row: &'_ Row| -> bool {
+        row.cells.iter().any(|cell| cell.lines.iter().any(|line| !token::find(&line.text).is_empty()))
+    };
+    // Rows of headers come first; without any mark, a first row of words is one.
+    let marked =
+        table.rows.iter().take_while(|row| row.cells.iter().all(|cell| cell.header) && !read(row)).count();
+    let count = match table.rows.first() {
+        Some(first) if marked == 0 => {
+            usize::from(!read(first) && first.cells.iter().filter(|cell| !cell.lines.is_empty()).count() > 1)
+        }
+        _ => marked,
+    };
+    let width = table.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let headers: Vec<String> = (0..width)
+        .map(|index| {
+            let cells = table.rows.iter().take(count).filter_map(|row| row.cells.get(index));
+            cells.map(Cell::text).collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    let columns = headers.iter().map(|header| column::column(header)).collect();
+    let rows = table.rows.iter().skip(count).map(|row| {
+        let cells = row.cells.iter().map(|cell| {
+            let found = cell
+                .lines
+                .iter()
+                .flat_map(|line| token::find(&line.text).into_iter().map(move |one| (line, one)));
+            Read { cell, found: found.collect() }
+        });
+        (row, cells.collect())
+    });
+    Ready { headers, columns, rows: rows.collect() }
+}
+
+/// Decides which columns list; `false` where nothing is to be read.
+fn choose(collector: &mut Collector<'_>, ready: &mut Ready<'_>) -> bool {
+    let holds = |ready: &Ready<'_>, index: usize| {
+        ready.rows.iter().any(|(_, cells)| cells.get(index).is_some_and(|cell| !cell.found.is_empty()))
+    };
+    if let Some(wanted) = collector.rules.column.clone() {
+        let is_wanted = |header: &String| heading(header) == heading(&wanted);
+        if !ready.headers.iter().any(is_wanted) {
+            let line = ready.rows.first().map_or(1, |(row, _)| row.line);
+            collector
+                .fault(line, format!("a table with addresses has no column `{}`", token::shown(&wanted)));
+            return false;
+        }
+        for (column, header) in ready.columns.iter_mut().zip(&ready.headers) {
+            *column = match *column {
+                _ if is_wanted(header) => Column::Source,
+                Column::Source | Column::Prefix | Column::Unknown | Column::First | Column::Last => {
+                    Column::Foreign
+                }
+                other => other,
+            };
+        }
+        return true;
+    }
+    let is_used = |ready: &Ready<'_>, wanted: Column| {
+        (0..ready.columns.len()).any(|index| ready.columns.get(index) == Some(&wanted) && holds(ready, index))
+    };
+    if is_used(ready, Column::Prefix) {
+        // Prefixes say all: a column of addresses or ranges beside them says it again.
+        for column in &mut ready.columns {
+            *column = match *column {
+                Column::Prefix => Column::Source,
+                Column::Source | Column::First | Column::Last => Column::Restated,
+                other => other,
+            };
+        }
+    } else if is_used(ready, Column::Source) {
+        for column in &mut ready.columns {
+            if matches!(column, Column::First | Column::Last) {
+                *column = Column::Restated;
+            }
+        }
+    } else if !(is_used(ready, Column::First) && is_used(ready, Column::Last)) {
+        for index in 0..ready.columns.len() {
+            let used = holds(ready, index);
+            if let Some(column) = ready
+                .columns
+                .get_mut(index)
+                .filter(|column| used && matches!(column, Column::Unknown | Column::First | Column::Last))
+            {
+                *column = Column::Source;
+            }
+        }
+    }
+    true
+}
+
+/// The label of a row that is one cell and no more: it names what follows.
+fn label(cells: &[Read<'_>]) -> Option<String> {
+    let filled: Vec<&Read<'_>> =
+        cells.iter().filter(|cell| !cell.cell.lines.is_empty() && !cell.cell.spanned).collect();
+    match filled.as_slice() {
+        [only] if only.found.is_empty() && cells.len() > 1 => Some(only.cell.text()),
+        _ => None,
+    }
+}
+
+/// The environments of an entry: its row's, its column's, its group's, those of the words above.
+fn environments(
+    collector: &Collector<'_>,
+    ready: &Ready<'_>,
+    (cells, index): (&[Read<'_>], usize),
+    group: &BTreeSet<Environment>,
+) -> BTreeSet<Environment> {
+    let own = cells.get(index).map(|cell| Wording::new(&cell.cell.text()).labels()).unwrap_or_default();
+    let header = ready.headers.get(index).map(|header| Wording::new(header).labels()).unwrap_or_default();
+    let row = cells.iter().filter(|cell| cell.found.is_empty()).flat_map(|cell| {
+        let text = cell.cell.text();
+        if text.split_whitespace().count() <= 6 { Wording::new(&text).labels() } else { BTreeSet::new() }
+    });
+    let named = [own, header, row.collect(), group.clone()].into_iter().find(|named| !named.is_empty());
+    named.unwrap_or_else(|| collector.context.environments())
+}
+
+type Listed<'t> = (usize, &'t Line, usize, Span);
+
+/// The entries of a row, each with its column, where all of the row agrees.
+fn entries<'t>(
+    collector: &mut Collector<'_>,
+    ready: &Ready<'t>,
+    row: &'t Row,
+    cells: &[Read<'t>],
+) -> Vec<Listed<'t>> {
+    let mut listed: Vec<Listed<'t>> = Vec::new();
+    let before = collector.out.faults.len();
+    for (index, cell) in
+        cells.iter().enumerate().filter(|(index, _)| ready.columns.get(*index) == Some(&Column::Source))
+    {
+        for (line, found) in &cell.found {
+            let at = line.number_at(found.start);
+            match &found.what {
+                What::Span(span) => match special(span) {
+                    None => listed.push((index, line, found.start, *span)),
+                    Some(_) => collector.fault(
+                        at,
+                        format!(
+                            "`{}` stands in a column of sources, and nobody can call from there",
+                            span.first
+                        ),
+                    ),
+                },
+                What::Damaged(why) => collector.fault(at, format!("damaged: {why}")),
+                What::Near(text) => collector.fault(at, format!("damaged: `{text}` is no whole address")),
+                What::Endpoint => collector
+                    .fault(at, "an address with a port or a path stands in a column of sources".to_owned()),
+            }
+        }
+        if cell.cell.lines.iter().any(|line| line.struck) {
+            collector.fault(row.line, "an address is struck out".to_owned());
+        }
+    }
+    if listed.is_empty() {
+        listed.extend(ends(ready, cells));
+    }
+    masks(ready, cells, &mut listed);
+    // Without headers, a prefix that has all of a row's addresses is what the others say again.
+    let whole = listed.iter().find(|(_, _, _, net)| {
+        let headless = ready.headers.iter().all(String::is_empty);
+        headless
+            && net.form == Form::Prefix
+            && listed.len() > 1
+            && listed.iter().all(|(_, _, _, other)| net.covers(other))
+    });
+    if let Some(whole) = whole.copied() {
+        listed = vec![whole];
+    }
+    if collector.out.faults.len() == before {
+        agree(collector, ready, cells, &listed);
+    }
+    if listed.is_empty() && collector.out.faults.len() == before && is_hollow(ready, cells) {
+        collector.fault(row.line, "a row of the table has lost its address".to_owned());
+    }
+    if collector.out.faults.len() > before { Vec::new() } else { listed }
+}
+
+/// A range whose ends have columns of their own.
+fn ends<'t>(ready: &Ready<'t>, cells: &[Read<'t>]) -> Option<Listed<'t>> {
+    let end = |wanted: Column| {
+        let index = ready.columns.iter().position(|column| *column == wanted)?;
+        let (line, found) = cells.get(index)?.found.first()?;
+        match &found.what {
+            What::Span(span) if span.form == Form::Single => Some((index, *line, found.start, *span)),
+            _ => None,
+        }
+    };
+    let ((index, line, at, first), (_, _, _, last)) = (end(Column::First)?, end(Column::Last)?);
+    let ordered = first.first <= last.last && first.first.is_ipv4() == last.last.is_ipv4();
+    let form = if first.first == last.last { Form::Single } else { Form::Range };
+    (ordered && special(&first).is_none()).then_some((
+        index,
+        line,
+        at,
+        Span { first: first.first, last: last.last, form },
+    ))
+}
+
+/// An address and a column of netmasks are a prefix.
+fn masks(ready: &Ready<'_>, cells: &[Read<'_>], listed: &mut [Listed<'_>]) {
+    let [(_, _, _, span)] = listed else { return };
+    let column = ready.columns.iter().position(|column| *column == Column::Netmask);
+    let found = column.and_then(|index| cells.get(index)).and_then(|cell| cell.found.first());
+    let Some(What::Span(mask)) = found.map(|(_, found)| &found.what) else { return };
+    let (IpAddr::V4(address), IpAddr::V4(bits)) = (span.first, mask.first) else { return };
+    if span.form != Form::Single || !is_mask(mask.first) {
+        return;
+    }
+    let host = !u32::from(bits);
+    if u32::from(address) & host == 0 {
+        let last = IpAddr::V4((u32::from(address) | host).into());
+        *span = Span { first: span.first, last, form: if host == 0 { Form::Single } else { Form::Prefix } };
+    }
+}
+
+/// Holds what the row says again against what it lists.
+fn agree(collector: &mut Collector<'_>, ready: &Ready<'_>, cells: &[Read<'_>], listed: &[Listed<'_>]) {
+    for (index, cell) in cells.iter().enumerate() {
+        let column = ready.columns.get(index).copied().unwrap_or(Column::Unknown);
+        if matches!(column, Column::Source | Column::Foreign | Column::First | Column::Last) {
+            continue;
+        }
+        for (line, found) in &cell.found {
+            let agrees = match &found.what {
+                What::Span(span) => says_again(column, span, listed),
+                What::Damaged(_) => false,
+                What::Near(_) | What::Endpoint => column == Column::Unknown,
+            };
+            if !agrees {
+                let text = token::shown(line.text.get(found.start..found.end).unwrap_or_default());
+                let header = ready.headers.get(index).map_or("", String::as_str);
+                let reason =
+                    format!("`{text}` in column `{}` does not fit what the row lists", token::shown(header));
+                collector.fault(line.number_at(found.start), reason);
+            }
+        }
+    }
+}
+
+fn says_again(column: Column, span: &Span, listed: &[Listed<'_>]) -> bool {
+    let mut nets = listed.iter().map(|(_, _, _, net)| net);
+    match column {
+        Column::Broadcast => nets.any(|net| net.last == span.last),
+        Column::Netmask => match span.first {
+            IpAddr::V4(mask) => nets.any(|net| match (net.first, net.last) {
+                (IpAddr::V4(first), IpAddr::V4(last)) => {
+                    u32::from(first) ^ u32::from(last) == !u32::from(mask)
+                }
+                _ => false,
+            }),
+            IpAddr::V6(_) => false,
+        },
+        _ if span.form == Form::Single => nets.any(|net| net.covers(span)),
+        _ => nets.any(|net| net.restates(span)),
+    }
+}
+
+/// Whether a row has words and numbers, and nothing where its address should be.
+fn is_hollow(ready: &Ready<'_>, cells: &[Read<'_>]) -> bool {
+    let filled = cells.iter().any(|cell| !cell.cell.lines.is_empty());
+    let sources =
+        cells.iter().enumerate().filter(|(index, _)| ready.columns.get(*index) == Some(&Column::Source));
+    let empty = |(_, cell): (usize, &Read<'_>)| cell.cell.lines.is_empty();
+    let mut sources = sources.peekable();
+    filled && (sources.peek().is_none() || sources.all(empty)) && ready.columns.contains(&Column::Source)
+}

@@ -1,0 +1,463 @@
+//! What the words around addresses mean: who calls whom, whose networks they are, which environment.
+//!
+//! Generic words of such pages only; no provider's name and no page's sentence is known here. A phrase is looked for in
+//! [`Wording`], where words are lower case with one space between.
+
+use std::collections::BTreeSet;
+
+use crate::policy::Environment;
+
+/// A text as words, for phrases to be found in: ` the ip addresses `.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wording(String);
+
+/// What words say of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The provider calls from them.
+    Source,
+    /// They are something else: called, examples, versions.
+    Other,
+    /// They are sources no more.
+    Former,
+}
+
+/// The provider calls from here, in so many words.
+const CALLS: &[&str] = &[
+    " sent from",
+    " send from",
+    " sends from",
+    " send them from",
+    " originat",
+    " come from",
+    " comes from",
+    " coming from",
+    " come only from",
+    " issued from",
+    " made from",
+    " delivered from",
+    " arrive from",
+    " also come from",
+    " our outbound",
+    " our outgoing",
+    " our egress",
+    " outbound ip",
+    " outgoing ip",
+    " egress ip",
+    " we send ",
+    " will send callbacks",
+    " send you callbacks",
+    " sends you callbacks",
+    " webhook ip",
+    " callback ip",
+    " webhook source",
+    " notification ip",
+    " from the following ip",
+    " from these ip",
+    " from one of",
+    " source ip",
+];
+/// Words of pages that list sources.
+const SOURCE: &[&str] = &[
+    " callback",
+    " webhook",
+    " ipn ",
+    " notification",
+    " inbound",
+    " incoming",
+    " whitelist",
+    " whitelisting",
+    " allowlist",
+    " allow list",
+    " allow listing",
+    " white list",
+    " safelist",
+    " safe list",
+    " firewall",
+    " ip address",
+    " ip adress",
+    " ip range",
+    " ips ",
+    " ip s ",
+    " cidr",
+    " ip block",
+    " our ip",
+    " address range",
+    " network range",
+    " subnet",
+    " ip list",
+    " ip number",
+    " new ip",
+    " source address",
+    " outbound",
+    " egress",
+];
+/// Addresses that somebody else calls, or that show how something looks.
+const OTHER: &[&str] = &[
+    " your outbound",
+    " your outgoing",
+    " outbound traffic",
+    " outgoing traffic",
+    " connect to our",
+    " connecting to our",
+    " connections to our",
+    " requests to our",
+    " calls to our",
+    " send your ",
+    " resolve to ",
+    " resolves to ",
+    " resolving to ",
+    " dns record",
+    " a record",
+    " dns name",
+    " our api is",
+    " api is at",
+    " api is available",
+    " api is reachable",
+    " api endpoint",
+    " endpoint address",
+    " our endpoint",
+    " endpoints are",
+    " reachable at",
+    " available at",
+    " hosted at",
+    " hosted on",
+    " destination",
+    " you call ",
+    " to reach our",
+    " to reach the",
+    " name server",
+    " nameserver",
+    " sftp server",
+    " ftp server",
+    " smtp",
+    " gateway address",
+    " our servers are at",
+    " towards our",
+    " towards the api",
+    " listens on",
+    " listening on",
+];
+/// Headings and introductions of what is shown as an example, or as history.
+const SHOWN: &[&str] = &[
+    " example",
+    " sample",
+    " output",
+    " release note",
+    " releases ",
+    " changelog",
+    " change log",
+    " version history",
+    " versions ",
+    " revision history",
+    " what s new",
+];
+/// Addresses that the provider does not call from any more.
+const FORMER: &[&str] = &[
+    " no longer ",
+    " not longer ",
+    " has been removed",
+    " have been removed",
+    " was removed",
+    " were removed",
+    " retired",
+    " decommission",
+    " has been replaced",
+    " have been replaced",
+    " was replaced",
+    " were replaced",
+    " not used any",
+    " not in use any",
+    " stopped sending",
+    " previously used",
+    " formerly",
+    " do not use ",
+    " are not used",
+    " is not used",
+];
+/// Networks that the provider owns, be it that it calls from them or not.
+const OWNED: &[&str] = &[
+    " owned ",
+    " owns ",
+    " own network",
+    " own ip ",
+    " own address",
+    " entire network",
+    " entire ip",
+    " entire range",
+    " whole network",
+    " full network",
+    " complete network",
+    " all networks",
+    " address space",
+    " registered to ",
+    " our networks ",
+    " our network ",
+    " network overview",
+    " cidr overview",
+    " network details",
+];
+/// Words after which a list is to follow.
+const FOLLOWS: &[&str] = &[" following", " below", " these ", " listed here", " as follows"];
+/// Words that name addresses.
+const NAMES: &[&str] = &[
+    " ip address",
+    " ip adress",
+    " ips ",
+    " ip s ",
+    " ip range",
+    " cidr",
+    " network range",
+    " address range",
+    " subnet",
+    " ip block",
+    " ip list",
+    " ip network",
+    " ip details",
+];
+/// Words that point elsewhere.
+const POINTS: &[&str] =
+    &[" see ", " section", " refer to ", " described ", " read more", " learn more", " contact "];
+
+impl Wording {
+    /// A text as words.
+    pub(super) fn new(text: &str) -> Self {
+        let mut words = String::with_capacity(text.len() + 2);
+        words.push(' ');
+        for letter in text.chars() {
+            if letter.is_alphanumeric() {
+                words.extend(letter.to_lowercase());
+            } else if !words.ends_with(' ') {
+                words.push(' ');
+            }
+        }
+        if !words.ends_with(' ') {
+            words.push(' ');
+        }
+        Self(words)
+    }
+
+    /// Whether it has one of these phrases.
+    pub(super) fn has(&self, phrases: &[&str]) -> bool {
+        phrases.iter().any(|phrase| self.0.contains(phrase))
+    }
+
+    /// Its words with one space between.
+    pub(super) fn text(&self) -> &str {
+        self.0.trim()
+    }
+
+    /// Whether it says that the provider calls from here.
+    pub(super) fn says_calls(&self) -> bool {
+        self.has(CALLS)
+    }
+
+    /// Whether it says that networks are the provider's own.
+    pub(super) fn says_owned(&self) -> bool {
+        self.has(OWNED) && !self.has(&[" customer owned", " merchant owned"])
+    }
+
+    /// What it says of addresses in it or below it; `None` where it says nothing.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        if self.has(FORMER) && !self.has(&[" callbacks at port", " no longer support"]) {
+            return Some(Standing::Former);
+        }
+        if self.says_calls() {
+            return Some(Standing::Source);
+        }
+        if self.has(OTHER) {
+            return Some(Standing::Other);
+        }
+        self.has(SOURCE).then_some(Standing::Source)
+    }
+
+    /// Whether what stands below it is an example, or history.
+    pub(super) fn says_shown(&self) -> bool {
+        self.has(SHOWN)
+    }
+
+    /// Whether it says that a list of addresses follows.
+    pub(super) fn announces(&self, ends_open: bool) -> bool {
+        self.has(NAMES) && (ends_open || self.has(FOLLOWS)) && !self.has(POINTS) && !self.has(OTHER)
+    }
+
+    /// Environments that a label names: `Production`, `CTE Integration`.
+    pub(super) fn labels(&self) -> BTreeSet<Environment> {
+        let mut named: BTreeSet<Environment> = self.environments().into_iter().map(|(_, one)| one).collect();
+        let word = |words: &[&str]| words.iter().any(|word| self.0.contains(&format!(" {word} ")));
+        if word(&["production", "prod", "live"]) {
+            named.insert(Environment::Production);
+        }
+        if word(TEST_WORDS) || self.0.contains(" pre prod") {
+            named.insert(Environment::Test);
+        }
+        if self.0.contains(" pre prod") && !word(&["live"]) && self.0.matches(" prod").count() < 2 {
+            named.remove(&Environment::Production);
+        }
+        named
+    }
+
+    /// Environments that a sentence names, and where.
+    pub(super) fn environments(&self) -> Vec<(usize, Environment)> {
+        let mut found = Vec::new();
+        let words: Vec<(usize, &str)> = positions(&self.0);
+        for (index, (at, word)) in words.iter().enumerate() {
+            let environment = match *word {
+                "production" | "prod" | "live" => Environment::Production,
+                word if TEST_WORDS.contains(&word) && word != "integration" => Environment::Test,
+                _ => continue,
+            };
+            let near = |range: std::ops::Range<usize>| {
+                words.get(range).unwrap_or_default().iter().map(|(_, word)| *word)
+            };
+            let end = (index + 5).min(words.len());
+            let named = near(index + 1..end).any(|word| PLACES.contains(&word));
+            let paired = near(index.saturating_sub(2)..end).any(|other| {
+                other != *word
+                    && (other == "production"
+                        || TEST_WORDS.contains(&other) && other != "integration"
+                        || other == "live")
+            });
+            let certain = matches!(*word, "production" | "sandbox" | "playground" | "staging" | "cte");
+            if named || paired || certain {
+                found.push((*at, environment));
+            }
+        }
+        found
+    }
+}
+
+const TEST_WORDS: &[&str] = &[
+    "test",
+    "testing",
+    "cte",
+    "sandbox",
+    "playground",
+    "staging",
+    "stage",
+    "integration",
+    "demo",
+    "uat",
+    "preprod",
+    "preproduction",
+    "preview",
+    "development",
+];
+const PLACES: &[&str] = &[
+    "environment",
+    "environments",
+    "mode",
+    "system",
+    "systems",
+    "platform",
+    "account",
+    "accounts",
+    "servers",
+];
+
+fn positions(text: &str) -> Vec<(usize, &str)> {
+    let mut at = 0;
+    let mut words = Vec::new();
+    for word in text.split(' ') {
+        if !word.is_empty() {
+            words.push((at, word));
+        }
+        at += word.len() + 1;
+    }
+    words
+}
+
+/// A heading for comparison: no numbering, no signs, no case.
+pub(super) fn heading(text: &str) -> String {
+    let words = Wording::new(text);
+    let words = words.text().trim_end_matches(" permalink").trim_end_matches(" link copied");
+    let unnumbered = words.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ' ');
+    if unnumbered.is_empty() { words.to_owned() } else { unnumbered.to_owned() }
+}
+
+/// Cuts a text into sentences, as ranges of bytes.
+pub(super) fn sentences(text: &str) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let ends = matches!(byte, b'.' | b'!' | b'?') && bytes.get(at + 1) == Some(&b' ');
+        let opens = text
+            .get(at + 2..)
+            .and_then(|rest| rest.chars().next())
+            .is_some_and(|next| next.is_uppercase() || !next.is_alphanumeric());
+        if ends && opens && !abbreviates(text.get(start..at).unwrap_or_default()) {
+            found.push(start..at + 1);
+            start = at + 2;
+        }
+    }
+    if start < text.len() {
+        found.push(start..text.len());
+    }
+    found
+}
+
+/// Whether a text ends with an abbreviation rather than a sentence.
+fn abbreviates(text: &str) -> bool {
+    let last = text.rsplit([' ', '(']).next().unwrap_or_default().to_lowercase();
+    ["e.g", "i.e", "etc", "approx", "incl", "no", "vs", "resp"].contains(&last.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standings_are_told_apart() {
+        for (text, wanted) in [
+            ("The callback is sent from", Some(Standing::Source)),
+            ("allow incoming traffic from our servers", Some(Standing::Source)),
+            ("Your outbound traffic", Some(Standing::Other)),
+            ("We need to update our outbound IP addresses", Some(Standing::Source)),
+            ("Our API is at", Some(Standing::Other)),
+            ("It is no longer used", Some(Standing::Former)),
+            ("The quick brown fox", None),
+        ] {
+            assert_eq!(Wording::new(text).standing(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn environments_are_named() {
+        let (production, test) = (Environment::Production, Environment::Test);
+        for (text, wanted) in [
+            ("Production", vec![production]),
+            ("CTE Integration:", vec![test]),
+            ("Test & live", vec![production, test]),
+            ("Pre-production", vec![test]),
+            ("Callbacks", vec![]),
+        ] {
+            let found: Vec<Environment> = Wording::new(text).labels().into_iter().collect();
+            assert_eq!(found, wanted, "{text}");
+        }
+        for (text, wanted) in [
+            ("in both the test and production environment", vec![test, production]),
+            ("during tests, be aware", vec![]),
+            ("a test callback", vec![]),
+            ("going live March 12th", vec![]),
+            ("in the live environment", vec![production]),
+        ] {
+            let found: Vec<Environment> =
+                Wording::new(text).environments().into_iter().map(|(_, one)| one).collect();
+            assert_eq!(found, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn sentences_end_with_what_ends_them() {
+        let text = "It is 1.2.3.4. The other is 5.6.7.8 (e.g. A). `x` too";
+        let parts: Vec<&str> = sentences(text).into_iter().map(|range| &text[range]).collect();
+        assert_eq!(parts, ["It is 1.2.3.4.", "The other is 5.6.7.8 (e.g. A).", "`x` too"]);
+    }
+
+    #[test]
+    fn headings_are_compared_by_their_words() {
+        assert_eq!(heading("3.2 Callback IP-Addresses ¶"), heading("callback ip addresses"));
+        assert_eq!(heading("FAQ – Change of “x”"), heading("faq - change of \"x\""));
+    }
+}
