@@ -74,6 +74,30 @@ fn good() -> String {
     POLICY.replace("revision: 1", "revision: 2") + MORE
 }
 
+/// A tool of Python's that `scripts/test` installs; `None` where it is not here, which is said.
+fn tool(name: &str) -> Option<PathBuf> {
+    let place = root().join(".venv/bin").join(name);
+    if place.is_file() {
+        return Some(place);
+    }
+    assert!(std::env::var("CI").is_err(), "{name} is not here: scripts/test installs it");
+    eprintln!("skipped: {name} is not here");
+    None
+}
+
+#[test]
+fn the_files_are_what_their_schemas_say() {
+    let Some(check) = tool("check-jsonschema") else { return };
+    for (schema, file) in [("github-actions", "action.yml"), ("gitlab-ci", "ci/gitlab.yml")] {
+        let mut command = assert_cmd::Command::new(&check);
+        let schema = format!("vendor.{schema}");
+        command.args(["--builtin-schema", &schema]).arg(root().join(file)).assert().success();
+    }
+    let Some(hooks) = tool("pre-commit") else { return };
+    let mut command = assert_cmd::Command::new(hooks);
+    command.arg("validate-manifest").arg(root().join(".pre-commit-hooks.yaml")).assert().success();
+}
+
 // The action.
 
 #[test]
@@ -279,4 +303,26 @@ fn the_hooks_pass_and_fail_as_they_should() {
             other => panic!("no test of {other}"),
         }
     }
+}
+
+#[test]
+fn pre_commit_itself_runs_the_hooks() {
+    let Some(program) = tool("pre-commit") else { return };
+    let mut hooks = yaml(".pre-commit-hooks.yaml");
+    // Built from source they would take minutes; what they run is the same.
+    for hook in hooks.as_array_mut().unwrap() {
+        hook["language"] = "system".into();
+    }
+    let config = serde_json::json!({ "repos": [{ "repo": "local", "hooks": hooks }] });
+    let forge = Forge::new(&good());
+    let callgate = env!("CARGO_BIN_EXE_callgate");
+    forge.shell(&[callgate.into(), "fmt".into()], &[]);
+    forge.shell(&[callgate.into(), "render".into(), "--out".into(), "rendered".into()], &[]).expect(0);
+    forge.repository.commit(&[(".pre-commit-config.yaml", &config.to_string())]);
+    let words = [program, "run".into(), "--all-files".into(), "--color=never".into()];
+    let run = forge.shell(&words, &[]).expect(0);
+    assert_eq!(run.stdout.matches("Passed").count(), 3, "{}", run.stdout);
+    forge.repository.commit(&[("rendered/web.access.conf", "old\n"), ("callgate.yaml", "schema: 9\n")]);
+    let run = forge.shell(&words, &[]).expect(1);
+    assert_eq!(run.stdout.matches("Failed").count(), 2, "{}", run.stdout);
 }
