@@ -105,7 +105,7 @@ struct Global {
 enum Subcommands {
     /// Check policies, site and templates: all faults in one run
     Check(check::Check),
-    /// Review a change for a pull request: what opens and closes, and what needs a second pair of eyes
+    /// Review a change: what opens and closes, and what two people should look at
     Review(review::Review),
     /// Render the allowlist for every target
     Render(render::Render),

@@ -593,7 +593,9 @@ revision: 4
             .collect();
         let mut entries: Vec<Published> = (1u32..).zip(&long).map(|(line, text)| entry(text, line)).collect();
         // Each with words of its own, and all of them inside a wide one that says something else.
-        entries.iter_mut().for_each(|entry| entry.label = Some(entry.text.clone()));
+        for entry in &mut entries {
+            entry.label = Some(entry.text.clone());
+        }
         let begun = std::time::Instant::now();
         let policy = policy(POLICY);
         let comparison = compared(&policy, &[with(&["13.0.0.0/12"]), entries].concat());

@@ -7,7 +7,7 @@ mod column;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::collect::{Collector, Entry, special};
+use super::collect::{Collector, Entry, Weight, special};
 use super::page::{Cell, Line, Row, Table};
 use super::token::{self, Form, Found, Span, What, is_mask};
 use super::words::{Standing, Wording, heading};
@@ -45,11 +45,12 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
         Some(Standing::Source) => {}
         None if collector.rules.chosen => {}
         Some(Standing::Former) | None => {
-            let strict = standing.is_some();
+            let weight =
+                if standing.is_some() || collector.rules.chosen { Weight::Full } else { Weight::Light };
             for (line, found) in ready.rows.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.found) {
                 if let What::Span(span) = &found.what {
                     let why = "stands in a table that does not say what it is";
-                    collector.doubt_as(span, line, (found.start, why), !strict && !collector.rules.chosen);
+                    collector.doubt_as(span, (line, found.start), why, weight);
                 }
             }
             return;
@@ -73,7 +74,7 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
             let dates = super::dates::find(&text, &collector.rules.zone);
             let dates = if dates.is_empty() { collector.context.dates() } else { dates };
             let entry = Entry { line, at, text: Some(&text), role, environments, label: None, dates };
-            collector.publish(&span, entry);
+            collector.publish(&span, &entry);
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn read(text: &str) -> Page {
     let lines: Vec<(u32, &str)> = (1_u32..).zip(text.lines()).collect();
     let following = following(&lines);
     let mut reader =
-        Reader { blocks: Vec::new(), open: None, list: 0, bullet: false, ended: true, last: Last::default() };
+        Reader { blocks: Vec::new(), open: None, bullet: false, ended: true, last: Last::default() };
     let mut at = 0;
     while let Some((number, line)) = lines.get(at) {
         let rows = rows(lines.get(at..).unwrap_or_default());
@@ -63,7 +63,6 @@ struct Last {
 struct Reader {
     blocks: Vec<Block>,
     open: Option<Passage>,
-    list: u32,
     bullet: bool,
     ended: bool,
     last: Last,
@@ -85,19 +84,14 @@ impl Reader {
             return;
         }
         if let Some(rest) = bullet(trimmed) {
-            let goes_on = matches!(self.blocks.last(), Some(Block::Passage(last)) if matches!(last.kind, Kind::Item(_)));
-            let in_list = self.open.as_ref().is_some_and(|open| matches!(open.kind, Kind::Item(_)));
             self.close();
-            if !goes_on && !in_list {
-                self.list = self.list.saturating_add(1);
-            }
             let depth = u8::try_from(indent / 2 + 1).unwrap_or(u8::MAX);
             let lines =
                 Some(Line::plain(rest, number)).filter(|line| !line.text.is_empty()).into_iter().collect();
             self.bullet = rest.trim().is_empty();
             self.ended = ends(rest);
             self.last = Last { ends: self.ended, bare: is_bare(rest), length: rest.len() };
-            self.open = Some(Passage { kind: Kind::Item(depth), list: self.list, lines });
+            self.open = Some(Passage { kind: Kind::Item(depth), lines });
             return;
         }
         let shown = Line::plain(trimmed.trim_start_matches('#'), number);
@@ -126,8 +120,7 @@ impl Reader {
         if open_item && !wraps {
             self.close();
         }
-        let open =
-            self.open.get_or_insert_with(|| Passage { kind: Kind::Paragraph, list: 0, lines: Vec::new() });
+        let open = self.open.get_or_insert_with(|| Passage { kind: Kind::Paragraph, lines: Vec::new() });
         // A date may be cut anywhere: "March" and "12th" belong together.
         let wrapped =
             wraps || (!last.ends && !bare && line.text.starts_with(|first: char| first.is_ascii_digit()));
@@ -148,7 +141,7 @@ impl Reader {
                 continue;
             }
             let separator = if line.contains('|') { '|' } else { '\t' };
-            let cells = inner.split(separator).take(CELLS_MAX).enumerate().map(|(place, text)| Cell {
+            let cells = inner.splitn(CELLS_MAX, separator).enumerate().map(|(place, text)| Cell {
                 place,
                 lines: Some(Line::plain(text, *number))
                     .filter(|line| !line.text.is_empty())

@@ -291,8 +291,13 @@ impl Wording {
     }
 
     /// Whether it says that a list of addresses follows.
-    pub(super) fn announces(&self, ends_open: bool) -> bool {
-        self.has(NAMES) && (ends_open || self.has(FOLLOWS)) && !self.has(POINTS) && !self.has(OTHER)
+    pub(super) fn announces(&self) -> bool {
+        self.opens_list() && self.has(FOLLOWS)
+    }
+
+    /// Whether it speaks of addresses, so that a list of them follows if it ends with a colon.
+    pub(super) fn opens_list(&self) -> bool {
+        self.has(NAMES) && !self.has(POINTS) && !self.has(OTHER)
     }
 
     /// Environments that a label names: `Production`, `CTE Integration`.

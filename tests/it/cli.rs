@@ -20,6 +20,7 @@ use crate::support::{AT, Run, Scene, root};
 /// Every command of the program.
 pub(crate) const COMMANDS: [&str; 18] = [
     "check",
+    "review",
     "render",
     "explain",
     "admitted",
@@ -66,7 +67,7 @@ fn move_on(scene: &Scene) {
 
 /// Holds a text against what is recorded in the repository.
 #[track_caller]
-fn recorded(path: &str, text: &str) {
+pub(crate) fn recorded(path: &str, text: &str) {
     let place = root().join(path);
     if std::env::var_os("UPDATE_EXPECTED").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -423,7 +424,7 @@ fn faults(schema: &Value, path: &Path) -> Option<Vec<String>> {
 #[test]
 fn the_schemas_in_the_documents_are_those_that_the_program_prints() {
     let scene = Scene::new();
-    for which in ["policy", "site"] {
+    for which in ["policy", "site", "review"] {
         let printed = scene.run_now(&["schema", which]).expect(0).stdout;
         recorded(&format!("docs/schema/{which}.schema.json"), &printed);
     }
@@ -431,7 +432,7 @@ fn the_schemas_in_the_documents_are_those_that_the_program_prints() {
 
 #[test]
 fn the_schemas_are_valid_by_the_draft_that_they_name() {
-    for which in ["policy", "site"] {
+    for which in ["policy", "site", "review"] {
         let schema = schema(which);
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         jsonschema::draft202012::meta::validate(&schema).unwrap();

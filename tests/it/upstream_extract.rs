@@ -352,11 +352,13 @@ fn dates_and_labels_come_with_their_entries() {
 
 #[test]
 fn hostile_pages_take_bounded_time() {
-    let full = |piece: &str| piece.repeat(BYTES_MAX / piece.len());
+    // An eighth of what is read: what grows faster than the page shows all the same, and tests run without optimisation.
+    const BYTES: usize = BYTES_MAX / 8;
+    let full = |piece: &str| piece.repeat(BYTES / piece.len());
     let numbered = |piece: &str| {
         let mut text = String::new();
         let mut number = 0_u32;
-        while text.len() < BYTES_MAX - 64 {
+        while text.len() < BYTES - 64 {
             write!(text, "{}", piece.replace('#', &number.to_string())).unwrap();
             number += 1;
         }
@@ -371,7 +373,7 @@ fn hostile_pages_take_bounded_time() {
         numbered("<b id=#><p>"),
         full("<a href=x>1.2.3.4<"),
         full("<td colspan=1000 rowspan=1000>1.2.3.4</td>"),
-        format!("<table>{}", full("<tr><td colspan=64 rowspan=64>1.2.3.4")).chars().take(BYTES_MAX).collect(),
+        format!("<table>{}", full("<tr><td colspan=64 rowspan=64>1.2.3.4")).chars().take(BYTES).collect(),
         full("["),
         full("![]("),
         full("* "),
@@ -398,7 +400,7 @@ fn hostile_pages_take_bounded_time() {
         full("Callbacks come from\n"),
         full("callbacks\n\n"),
         full("[\""),
-        format!("[{}\"1.2.3.4\"]", full("\"1.2.3.4\",").get(..BYTES_MAX - 20).unwrap()),
+        format!("[{}\"1.2.3.4\"]", full("\"1.2.3.4\",").get(..BYTES / 10 * 10 - 10).unwrap()),
         numbered("callbacks come from 9.9.9.#\n"),
     ];
     for kind in [PageKind::Html, PageKind::Markdown, PageKind::Text, PageKind::Json, PageKind::Csv] {
@@ -409,7 +411,7 @@ fn hostile_pages_take_bounded_time() {
             let name: String = page.chars().take(24).collect();
             println!("{kind:?} {name:?}: {took:?}");
             // Without optimisation and beside other tests: a bound, not a measure.
-            assert!(took < Duration::from_secs(60), "{kind:?} {name:?} took {took:?}");
+            assert!(took < Duration::from_secs(30), "{kind:?} {name:?} took {took:?}");
             if let Reading::List(entries) = reading {
                 assert!(entries.len() < 100, "{kind:?} {name:?}");
             }

@@ -22,7 +22,7 @@ pub(super) struct Intro {
 
 impl Intro {
     /// A paragraph.
-    pub(super) fn new(text: &str, _line: u32, zone: &TimeZone) -> Self {
+    pub(super) fn new(text: &str, zone: &TimeZone) -> Self {
         let last = sentences(text).pop().and_then(|range| text.get(range)).unwrap_or(text);
         let wording = Wording::new(text);
         let opens = text.trim_end().ends_with(':')

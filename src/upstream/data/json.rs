@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Place, entries, named, places, unreadable};
-use crate::json::Json;
+use crate::json::{Entries, Json};
 use crate::policy::Environment;
 use crate::upstream::collect::ENTRIES_MAX;
 use crate::upstream::extract::Selector;
@@ -95,41 +95,43 @@ struct Reader<'r, 'a> {
 impl Reader<'_, '_> {
     fn value(&mut self, json: &Json<'_>, environments: &BTreeSet<Environment>) -> Result<(), Unreadable> {
         match json {
-            Json::List(items) => {
-                for item in items {
-                    match item {
-                        Json::Text(text) => self.address(text, environments)?,
-                        Json::Object(_) => self.object(item, environments)?,
-                        other => {
-                            return Err(unreadable(
-                                self.line,
-                                format!("{} stands where an address is expected", other.kind()),
-                            ));
-                        }
-                    }
-                }
-                Ok(())
-            }
-            Json::Object(keys) => {
-                let lists = keys.iter().filter(|(_, value)| matches!(value, Json::List(_) | Json::Object(_)));
-                if lists.clone().count() == 0 {
-                    return self.object(json, environments);
-                }
-                for (key, value) in lists {
-                    let own = named(key);
-                    self.value(value, if own.is_empty() { environments } else { &own })?;
-                }
-                Ok(())
-            }
+            Json::List(items) => items.iter().try_for_each(|item| self.item(item, environments)),
+            Json::Object(keys) => self.lists(json, keys, environments),
             Json::Text(text) => {
                 let parts: Vec<&str> =
                     text.split([',', ' ', '\n', ';']).filter(|part| !part.is_empty()).collect();
-                for part in parts {
-                    self.address(part, environments)?;
-                }
-                Ok(())
+                parts.into_iter().try_for_each(|part| self.address(part, environments))
             }
             other => Err(unreadable(self.line, format!("{} stands where a list is expected", other.kind()))),
+        }
+    }
+
+    /// Every list of an object; what is no list says nothing of addresses.
+    fn lists(
+        &mut self,
+        json: &Json<'_>,
+        keys: &Entries<'_>,
+        environments: &BTreeSet<Environment>,
+    ) -> Result<(), Unreadable> {
+        let mut any = false;
+        for (key, value) in keys {
+            if matches!(value, Json::List(_) | Json::Object(_)) {
+                any = true;
+                let own = named(key);
+                self.value(value, if own.is_empty() { environments } else { &own })?;
+            }
+        }
+        if any { Ok(()) } else { self.object(json, environments) }
+    }
+
+    fn item(&mut self, item: &Json<'_>, environments: &BTreeSet<Environment>) -> Result<(), Unreadable> {
+        match item {
+            Json::Text(text) => self.address(text, environments),
+            Json::Object(_) => self.object(item, environments),
+            other => {
+                let reason = format!("{} stands where an address is expected", other.kind());
+                Err(unreadable(self.line, reason))
+            }
         }
     }
 
