@@ -477,6 +477,26 @@ fn the_pull_request_says_what_to_decide_with_the_words_before_and_after() {
 }
 
 #[test]
+fn the_report_is_what_the_schema_says() {
+    let schema = std::fs::read_to_string(root().join("docs/schema/upstream.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    jsonschema::draft202012::meta::validate(&schema).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let (case, proposal) = hostile();
+    let comparison = case.compared(&case.text);
+    for proposal in [None, Some(&proposal)] {
+        let report = upstream_v1::UpstreamReport::new(SHAPED.parse().unwrap(), &[(&comparison, proposal)]);
+        let report = serde_json::to_value(&report).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+    let codes: Vec<&str> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(schema["$defs"]["finding"]["properties"]["code"]["enum"], serde_json::json!(codes));
+    let outcomes = Outcome::ALL.map(Outcome::as_str);
+    assert_eq!(schema["$defs"]["outcome"]["enum"], serde_json::json!(outcomes));
+}
+
+#[test]
 fn the_document_has_a_heading_for_every_finding() {
     let text = std::fs::read_to_string(root().join("docs/upstream-findings.md")).unwrap();
     let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
