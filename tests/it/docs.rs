@@ -220,14 +220,24 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
+/// What a command says of itself, with what stands below it and has options of its own.
+fn help_of(command: &str) -> String {
+    let scene = Scene::new();
+    let own = scene.run_now(&[command, "--help"]).expect(0).stdout;
+    let below = match command {
+        "upstream" => scene.run_now(&[command, "extract", "--help"]).expect(0).stdout,
+        _ => String::new(),
+    };
+    own + &below
+}
+
 #[test]
 fn every_command_and_every_option_is_told_of() {
     let all: String = for_users().into_iter().map(|document| document.text).collect();
-    let scene = Scene::new();
     let mut options = BTreeSet::new();
     for command in COMMANDS {
         assert!(has_word(&all, &format!("callgate {command}")), "nothing tells of `callgate {command}`");
-        let help = scene.run_now(&[command, "--help"]).expect(0).stdout;
+        let help = help_of(command);
         let usage = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
         let long = usage.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")));
         options.extend(long.map(str::to_owned));
@@ -240,11 +250,8 @@ fn every_command_and_every_option_is_told_of() {
 
 #[test]
 fn every_option_that_the_documents_name_is_one_of_its_command() {
-    let scene = Scene::new();
-    let helps: BTreeMap<&str, String> = COMMANDS
-        .into_iter()
-        .map(|command| (command, scene.run_now(&[command, "--help"]).expect(0).stdout))
-        .collect();
+    let helps: BTreeMap<&str, String> =
+        COMMANDS.into_iter().map(|command| (command, help_of(command))).collect();
     let (mut unknown, mut tried) = (Vec::new(), 0);
     for document in documents() {
         for command in document.text.split("callgate ").skip(1) {
