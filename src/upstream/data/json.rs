@@ -113,15 +113,14 @@ impl Reader<'_, '_> {
         keys: &Entries<'_>,
         environments: &BTreeSet<Environment>,
     ) -> Result<(), Unreadable> {
-        let mut any = false;
-        for (key, value) in keys {
-            if matches!(value, Json::List(_) | Json::Object(_)) {
-                any = true;
-                let own = named(key);
-                self.value(value, if own.is_empty() { environments } else { &own })?;
-            }
+        let lists = || keys.iter().filter(|(_, value)| matches!(value, Json::List(_) | Json::Object(_)));
+        if lists().next().is_none() {
+            return self.object(json, environments);
         }
-        if any { Ok(()) } else { self.object(json, environments) }
+        lists().try_for_each(|(key, value)| {
+            let own = named(key);
+            self.value(value, if own.is_empty() { environments } else { &own })
+        })
     }
 
     fn item(&mut self, item: &Json<'_>, environments: &BTreeSet<Environment>) -> Result<(), Unreadable> {

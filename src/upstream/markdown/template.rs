@@ -49,6 +49,9 @@ const SILENT: &[&str] = &[
     "endset",
 ];
 
+/// An attribute list has at most so many bytes.
+const ATTRIBUTES_MAX: usize = 500;
+
 /// A text without its template.
 pub(super) struct Plain {
     /// The text that is left.
@@ -73,6 +76,7 @@ pub(super) fn strip(text: &str) -> Plain {
             is_open: false,
         },
         dropping: false,
+        unclosed: Vec::new(),
     };
     reader.front_matter();
     while !reader.rest.is_empty() {
@@ -86,6 +90,8 @@ struct Reader<'a> {
     line: u32,
     out: Plain,
     dropping: bool,
+    /// Openings that nothing closes in the rest.
+    unclosed: Vec<&'static str>,
 }
 
 impl<'a> Reader<'a> {
@@ -128,9 +134,9 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             return;
         }
-        let ways: [(&str, &str); 3] = [("{%", "%}"), ("{{", "}}"), ("{:", "}")];
+        let ways: [(&'static str, &str); 3] = [("{%", "%}"), ("{{", "}}"), ("{:", "}")];
         for (open, close) in ways {
-            if self.rest.starts_with(open) && !self.out.is_open {
+            if self.rest.starts_with(open) {
                 return self.tag(open, close);
             }
         }
@@ -140,13 +146,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn tag(&mut self, open: &str, close: &str) {
-        // An attribute list stands on one line, and is all that the line has.
-        let reach =
-            if open == "{:" { self.rest.find('\n').unwrap_or(self.rest.len()) } else { self.rest.len() };
-        let end = self.rest.get(2..reach).and_then(|inner| inner.find(close));
-        let Some(end) = end else {
+    fn tag(&mut self, open: &'static str, close: &str) {
+        let end = match open {
+            // An attribute list is short and stands on one line.
+            "{:" => self
+                .rest
+                .bytes()
+                .take(ATTRIBUTES_MAX)
+                .take_while(|byte| *byte != b'\n')
+                .position(|byte| byte == b'}'),
+            _ if self.unclosed.contains(&open) => None,
+            _ => self.rest.find(close),
+        };
+        let Some(end) = end.and_then(|end| end.checked_sub(2)) else {
             // Searching is given up for good where nothing closes: a text of openings would be searched again and again.
+            if open != "{:" && !self.unclosed.contains(&open) {
+                self.unclosed.push(open);
+            }
             self.out.is_open |= open == "{%";
             let lone = self.take(1);
             return self.out.text.push_str(lone);
