@@ -16,7 +16,7 @@ use crate::holding::{Holding, HoldingError};
 use crate::plan::{Change, Wish};
 use crate::prefix::Family;
 use crate::security_group::select::Selection;
-use crate::security_group::{Groups, admit, quota};
+use crate::security_group::{Group, Groups, admit, quota};
 use crate::target::Target;
 use error::AwsError;
 
@@ -127,29 +127,27 @@ fn list_gap(change: &Change, id: &str) -> Result<Option<Gap>, HoldingError> {
 
 fn group_gaps(fuller: &[Cloud], selection: &Selection, target: &str) -> Vec<Gap> {
     let most = selection.rules_max.unwrap_or(quota::RULES_MAX);
-    let mut gaps = Vec::new();
-    for cloud in fuller {
-        for group in selection.groups.iter().filter_map(|id| cloud.groups.group(id)) {
-            let count = quota::count(&cloud.groups, group);
-            for (family, rules) in [(Family::V4, count.v4), (Family::V6, count.v6)] {
-                if rules > most {
-                    gaps.push(Gap {
-                        target: target.to_owned(),
-                        code: "quota",
-                        message: format!(
-                            "security group {} would have {rules} {family} rules while the new ones stand beside the old, \
-                             and the quota is {most}",
-                            group.id
-                        ),
-                        help: "nothing is revoked first to make room: take rules of others away, set `aggregate: true`, use \
-                               `prefix_lists:`, or ask AWS for more and set `rules_max:`"
-                            .to_owned(),
-                    });
-                }
-            }
-        }
+    let all = fuller.iter().flat_map(|cloud| cloud.groups.groups.iter().map(move |group| (cloud, group)));
+    let meant = all.filter(|(_, group)| selection.groups.contains(&group.id));
+    let counts = meant.flat_map(|(cloud, group)| {
+        let count = quota::count(&cloud.groups, group);
+        [(group, Family::V4, count.v4), (group, Family::V6, count.v6)]
+    });
+    let gap = |(group, family, rules): (&Group, Family, u32)| {
+        Gap {
+        target: target.to_owned(),
+        code: "quota",
+        message: format!(
+            "security group {} would have {rules} {family} rules while the new ones stand beside the old, and the quota is \
+             {most}",
+            group.id
+        ),
+        help: "nothing is revoked first to make room: take rules of others away, set `aggregate: true`, use `prefix_lists:`, \
+               or ask AWS for more and set `rules_max:`"
+            .to_owned(),
     }
-    gaps
+    };
+    counts.filter(|(_, _, rules)| *rules > most).map(gap).collect()
 }
 
 /// What somebody should know: what others have for the same, and who else names a list that is changed.

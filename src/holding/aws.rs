@@ -299,7 +299,7 @@ pub fn waits(step: &Step, arriving: &BTreeSet<Whom>) -> bool {
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(line: &str) -> Result<T, HoldingError> {
-    serde_json::from_str(line).map_err(|_| HoldingError::nothing(line))
+    serde_json::from_str(line).ok().ok_or_else(|| HoldingError::nothing(line))
 }
 
 fn lines<T: Serialize>(all: impl IntoIterator<Item = T>) -> String {
@@ -342,4 +342,222 @@ fn counted(counts: &[(&str, usize)]) -> String {
 
 fn text_of(content: &Content) -> &str {
     content.as_deref().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::list::Head;
+    use super::*;
+
+    const SOURCES: [&str; 6] =
+        ["192.0.2.1/32", "192.0.2.0/24", "198.51.100.7/32", "2001:db8::/32", "2001:db8:1::1/128", "pl-0a1"];
+
+    fn rule(port: u16, source: &str, description: &str) -> Line {
+        let whom = Whom::try_from(source.to_owned()).unwrap();
+        let rule = Some(format!("sgr-{port}-{source}"));
+        Line {
+            whose: whose(description),
+            port: Some(port),
+            source: whom,
+            description: description.to_owned(),
+            rule,
+        }
+    }
+
+    prop_compose! {
+        fn any_rule(texts: &'static [&'static str])(
+            port in select(vec![443_u16, 8443]), source in select(&SOURCES[..]), text in select(texts),
+        ) -> Line {
+            rule(port, source, text)
+        }
+    }
+
+    const ALL: &[&str] = &["callgate a active", "callgate b active", "", "by hand", "callgate"];
+    const OURS: &[&str] = &["callgate a active", "callgate b grace"];
+
+    fn text(rules: &[Line]) -> String {
+        lines(keyed(rules.iter().cloned()).into_values())
+    }
+
+    /// What is left of a group's or a list's lines once an order is carried out.
+    fn carry_out(state: &mut Lines, order: &Order) {
+        let line = |port: Option<u16>, source: &Whom, description: &str| Line {
+            whose: whose(description),
+            port,
+            source: source.clone(),
+            description: description.to_owned(),
+            rule: port.map(|port| format!("sgr-{port}-{source}")),
+        };
+        match order {
+            Order::Authorize { port, source, description } => {
+                let new = line(Some(*port), source, description);
+                assert!(state.insert(new.key(), new).is_none(), "AWS refuses a second one");
+            }
+            Order::Describe { port, source, description } => {
+                let new = line(Some(*port), source, description);
+                assert!(state.insert(new.key(), new).is_some());
+            }
+            Order::Revoke { rule, .. } => {
+                let gone = state.values().find(|line| line.rule.as_ref() == Some(rule)).unwrap().clone();
+                assert_eq!(gone.whose, Whose::Ours);
+                state.remove(&gone.key());
+            }
+            Order::Add { source, description } => {
+                let new = line(None, source, description);
+                assert!(state.insert(new.key(), new).is_none());
+            }
+            Order::Remove { source } => {
+                let gone = state.remove(&Key { port: None, whom: source.clone() }).unwrap();
+                assert_eq!(gone.whose, Whose::Ours);
+            }
+            Order::Resize { .. } | Order::Against { .. } => {}
+        }
+    }
+
+    fn bare(lines: &Lines) -> Vec<(Key, String)> {
+        lines.iter().map(|(key, line)| (key.clone(), line.description.clone())).collect()
+    }
+
+    proptest! {
+        /// Wherever it ends, whom the old and the new rules name is named, and the way back leads to what was there; of others
+        /// nothing goes, and nothing changes but what is adopted.
+        #[test]
+        fn orders_keep_what_stays_and_can_be_undone_from_anywhere(
+            have in prop::collection::vec(any_rule(ALL), 0..12),
+            want in prop::collection::vec(any_rule(OURS), 0..8),
+            exact in any::<bool>(),
+        ) {
+            let adopt = if exact { Adopt::Exact } else { Adopt::Nothing };
+            let place = Place::Group("sg-01");
+            let (have, want) = place.fitted(&Some(text(&have)), &Some(text(&want)), adopt).unwrap();
+            let (have, want) = (have.unwrap(), want.unwrap());
+            let old = read_lines(have.lines()).unwrap();
+            let new = read_lines(want.lines()).unwrap();
+            let orders = place.orders(&have, &want).unwrap();
+            let mut state = old.clone();
+            for step in 0..=orders.len() {
+                if let Some(order) = step.checked_sub(1).and_then(|at| orders.get(at)) {
+                    carry_out(&mut state, order);
+                }
+                for (key, line) in &old {
+                    let stays = new.contains_key(key) || line.whose != Whose::Ours;
+                    prop_assert!(!stays || state.contains_key(key), "{key:?} is gone after {step} of {orders:?}");
+                }
+                let mut back = state.clone();
+                for order in place.orders(&lines(state.values()), &have).unwrap() {
+                    carry_out(&mut back, &order);
+                }
+                prop_assert_eq!(bare(&back), bare(&old), "after {} of {:?}", step, &orders);
+            }
+            for (key, line) in old.iter().filter(|(_, line)| line.whose != Whose::Ours) {
+                let is_adopted = exact && new.contains_key(key);
+                prop_assert!(is_adopted || state[key].description == line.description);
+            }
+            prop_assert!(new.keys().all(|key| state.contains_key(key)));
+            // What came of it is read without what we knew of it; then there is nothing left to do.
+            let again = place.fitted(&Some(lines(state.values())), &Some(want), adopt).unwrap();
+            prop_assert_eq!(place.orders(text_of(&again.0), text_of(&again.1)).unwrap(), []);
+        }
+
+        #[test]
+        fn a_list_comes_to_hold_what_is_wanted_and_what_others_put_there(
+            have in prop::collection::vec(any_rule(ALL), 0..12),
+            want in prop::collection::vec(any_rule(OURS), 0..8),
+            size in 1_u32..8,
+        ) {
+            let entries = |rules: &[Line]| -> Vec<(Prefix, String)> {
+                let prefix = |line: &Line| match line.source {
+                    Whom::Prefix(prefix) => Some((prefix, line.description.clone())),
+                    Whom::List(_) => None,
+                };
+                rules.iter().filter_map(prefix).collect()
+            };
+            let head = Head { version: Some(7), max_entries: size };
+            let have = list::content(head, entries(&have));
+            let want = list::content(Head { version: None, max_entries: 6 }, entries(&want));
+            let place = Place::List("pl-01");
+            let (have, want) = place.fitted(&have, &want, Adopt::Exact).unwrap();
+            let orders = place.orders(text_of(&have), text_of(&want)).unwrap();
+            let (old, new) = (list::read(text_of(&have)).unwrap().1, list::read(text_of(&want)).unwrap().1);
+            let mut state = old.clone();
+            orders.iter().for_each(|order| carry_out(&mut state, order));
+            prop_assert!(new.keys().all(|key| state.contains_key(key)));
+            for (key, line) in &old {
+                let stays = new.contains_key(key) || line.whose != Whose::Ours;
+                prop_assert_eq!(state.get(key).map(|line| &line.description), stays.then_some(&line.description));
+            }
+            // Size, then version, then entries; larger only where there is no room, and as large as the site says.
+            let sized = orders.iter().position(|order| matches!(order, Order::Resize { .. }));
+            prop_assert!(sized.is_none_or(|at| at == 0 && orders[0] == Order::Resize { max_entries: 6 }));
+            let fits = state.len() <= usize::try_from(size.max(6)).unwrap();
+            if orders.iter().any(|order| matches!(order, Order::Add { .. })) {
+                prop_assert_eq!(list::lacking(&have, &want).unwrap().is_none(), fits);
+                prop_assert_eq!(sized.is_some(), state.len() > usize::try_from(size).unwrap() && size < 6);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_marker_at_the_start_is_ours() {
+        for (text, wanted) in [
+            ("callgate example/a active", Whose::Ours),
+            ("callgate ", Whose::Ours),
+            ("callgate", Whose::Others),
+            ("Callgate x", Whose::Others),
+            ("callgates x", Whose::Others),
+            (" callgate x", Whose::Others),
+            ("", Whose::Others),
+        ] {
+            assert_eq!(whose(text), wanted, "{text:?}");
+        }
+    }
+
+    /// A list is filled before a group names it, and emptied after the group names the addresses itself.
+    #[test]
+    fn a_list_waits_for_the_group_where_somebody_would_be_refused_meanwhile() {
+        let step = |holding: Holding, orders: &[Order]| Step {
+            holding,
+            input: Some(lines(orders)),
+            does: String::new(),
+        };
+        let account = Account::default();
+        let whom = |source: &str| Whom::try_from(source.to_owned()).unwrap();
+        let group = step(
+            Holding::AwsGroup { group: "sg-01".to_owned(), account: account.clone() },
+            &[Order::Authorize { port: 443, source: whom("192.0.2.1/32"), description: String::new() }],
+        );
+        let arriving = arriving([&group].into_iter()).unwrap();
+        let list = |orders: &[Order]| {
+            step(Holding::AwsPrefixList { list: "pl-01".to_owned(), account: account.clone() }, orders)
+        };
+        let add = Order::Add { source: whom("198.51.100.7/32"), description: String::new() };
+        let (gone, moved) =
+            (Order::Remove { source: whom("2001:db8::/32") }, Order::Remove { source: whom("192.0.2.1/32") });
+        for (orders, wanted) in [
+            (vec![add.clone()], false),
+            (vec![add.clone(), gone.clone()], false),
+            (vec![gone], true),
+            (vec![add, moved], true),
+        ] {
+            assert_eq!(waits(&list(&orders), &arriving), wanted, "{orders:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_content_of_ours_is_refused() {
+        for bad in [
+            "x",
+            "{}",
+            "{\"whose\":\"ours\"}",
+            "[]",
+            "{\"whose\":\"ours\",\"source\":\"any\",\"description\":\"\"}",
+        ] {
+            assert!(Place::Group("sg-01").orders(bad, "").is_err(), "{bad}");
+            assert!(Place::List("pl-01").orders(bad, "").is_err(), "{bad}");
+            assert!(orders(bad).is_err(), "{bad}");
+        }
+    }
 }

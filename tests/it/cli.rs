@@ -30,6 +30,7 @@ pub(crate) const COMMANDS: [&str; 18] = [
     "confirm",
     "rollback",
     "status",
+    "upstream",
     "timeline",
     "init",
     "fmt",
@@ -122,7 +123,8 @@ fn help_of_the_program_and_of_every_command_is_as_recorded() {
     for (operation, path) in OPERATIONS.iter().zip(&operations) {
         recorded(&format!("tests/golden-help/{path}"), &help(&["prefixes", operation, "--help"]).stdout);
     }
-    let names = COMMANDS.iter().chain(&["callgate"]).map(|name| format!("{name}.txt"));
+    recorded("tests/golden-help/upstream-extract.txt", &help(&["upstream", "extract", "--help"]).stdout);
+    let names = COMMANDS.iter().chain(&["callgate", "upstream-extract"]).map(|name| format!("{name}.txt"));
     let known: BTreeSet<String> = names.chain(operations).collect();
     let kept: BTreeSet<String> =
         files(&root().join("tests/golden-help")).iter().map(|path| path.display().to_string()).collect();
@@ -383,7 +385,8 @@ fn the_manual_is_roff_on_standard_output_or_a_page_a_command_in_a_folder() {
         files(&scene.path().join("share/man1")).iter().map(|path| path.display().to_string()).collect();
     let wanted = COMMANDS.iter().map(|command| format!("callgate-{command}.1"));
     let operations = OPERATIONS.iter().map(|operation| format!("callgate-prefixes-{operation}.1"));
-    assert_eq!(written, wanted.chain(operations).chain(["callgate.1".to_owned()]).collect());
+    let further = ["callgate.1", "callgate-upstream-extract.1"].map(str::to_owned);
+    assert_eq!(written, wanted.chain(operations).chain(further).collect());
     for page in written {
         assert!(scene.read(&format!("share/man1/{page}")).contains(".TH "), "{page}");
     }

@@ -48,6 +48,9 @@ mod server;
 mod support;
 mod terraform;
 mod tidy;
-#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod upstream;
+mod upstream_extract;
 mod upstream_pages;
+mod upstream_propose;
+#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod world;

@@ -50,13 +50,13 @@ pub fn read(holdings: &[Holding]) -> Result<Vec<Cloud>, AwsError> {
             Place::List(id) => lists.push(id.to_owned()),
         }
     }
-    accounts.into_iter().map(|(account, (groups, lists))| read_account(account, groups, &lists)).collect()
+    accounts.into_iter().map(|(account, (groups, lists))| read_account(account, &groups, &lists)).collect()
 }
 
-fn read_account(account: &Account, groups: Vec<String>, lists: &[String]) -> Result<Cloud, AwsError> {
+fn read_account(account: &Account, groups: &[String], lists: &[String]) -> Result<Cloud, AwsError> {
     let mut asked = 0_u32;
     loop {
-        let mut inputs = captured(account, groups.clone())?.inputs;
+        let mut inputs = captured(account, groups)?.inputs;
         let lists = ask_lists(account, lists, &mut inputs)?;
         let read = read_listings(inputs)?;
         let open = read.groups.iter().find(|group| group.rules.iter().any(|rule| rule.doubt.is_some()));
@@ -69,13 +69,13 @@ fn read_account(account: &Account, groups: Vec<String>, lists: &[String]) -> Res
     }
 }
 
-fn captured(account: &Account, groups: Vec<String>) -> Result<Capture, AwsError> {
+fn captured(account: &Account, groups: &[String]) -> Result<Capture, AwsError> {
     // Where nothing is named, all groups would be listed.
     if groups.is_empty() {
         return Ok(Capture { inputs: Vec::new(), warnings: Vec::new() });
     }
     Ok(capture(&Request {
-        selection: Selection { groups, ..Selection::default() },
+        selection: Selection { groups: groups.to_vec(), ..Selection::default() },
         profile: account.profile.clone(),
         region: account.region.clone(),
         network_acl: NetworkAcl::Skip,

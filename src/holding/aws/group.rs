@@ -73,8 +73,6 @@ pub(super) fn orders(have: &str, want: &str) -> Result<Vec<Order>, HoldingError>
         let description = wanted.description.clone();
         match (have.get(key), wanted.whose) {
             (None, Whose::Ours) => adds.push(Order::Authorize { port, source, description }),
-            // Somebody else took it away: it is not ours to bring back.
-            (None, Whose::Kept | Whose::Others) => {}
             (Some(known), Whose::Ours) if known.description != description => {
                 described.push(Order::Describe { port, source, description });
             }
@@ -82,7 +80,8 @@ pub(super) fn orders(have: &str, want: &str) -> Result<Vec<Order>, HoldingError>
             (Some(known), Whose::Kept | Whose::Others) if known.whose == Whose::Ours => {
                 described.push(Order::Describe { port, source, description });
             }
-            (Some(_), _) => {}
+            // It is as it should be. What somebody else took away of theirs is not ours to bring back.
+            (Some(_), Whose::Ours) | (_, Whose::Kept | Whose::Others) => {}
         }
     }
     for (key, known) in have.iter().filter(|(_, known)| known.whose == Whose::Ours) {

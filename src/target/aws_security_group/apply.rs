@@ -66,15 +66,7 @@ impl Place {
     ) -> Result<Vec<(Holding, Content)>, RenderError> {
         let comments = Comments::new(allowlist, ascii_word);
         let Some(lists) = lists else {
-            let rules = allowlist.service.ports.iter().flat_map(|port| {
-                let rule = |entry: &Entry| Wanted {
-                    port: *port,
-                    whom: Whom::Prefix(entry.prefix),
-                    description: described(&comments.of(entry)),
-                };
-                allowlist.entries().iter().map(rule)
-            });
-            return Ok(vec![(self.group(), group::content(rules))]);
+            return Ok(vec![(self.group(), group::content(rules(allowlist, &comments)))]);
         };
         let mut held = Vec::new();
         let mut named = Vec::new();
@@ -110,6 +102,17 @@ impl Place {
     fn list(&self, id: &str) -> Holding {
         Holding::AwsPrefixList { list: id.to_owned(), account: self.account.clone() }
     }
+}
+
+/// A rule for each port and prefix.
+fn rules(allowlist: &Allowlist, comments: &Comments) -> Vec<Wanted> {
+    let rule = |(port, entry): (u16, &Entry)| Wanted {
+        port,
+        whom: Whom::Prefix(entry.prefix),
+        description: described(&comments.of(entry)),
+    };
+    let ports = allowlist.service.ports.iter();
+    ports.flat_map(|port| allowlist.entries().iter().map(|entry| (*port, entry))).map(rule).collect()
 }
 
 fn wanted_head(list: &PrefixList) -> Head {

@@ -116,7 +116,7 @@ fn a_call_that_hangs_is_ended_and_undone() {
 #[test]
 fn a_change_is_confirmed_rolled_back_or_undone_by_its_timer() {
     let Some((stand, old, new)) = duel("") else { return };
-    let waiting = ["apply", "--at", AT, "--confirm", "60s", "--no-wait"];
+    let waiting = ["apply", "--at", AT, "--confirm", "10m", "--no-wait"];
     stand.run(&waiting).expect(0);
     assert_eq!(stand.admitted(), new);
     stand.run(&["rollback"]).expect(0);
