@@ -80,69 +80,75 @@ impl Then {
     }
 }
 
+/// What one side admits, from one of its own boundaries to the next.
+struct Future<'a> {
+    side: &'a Side<'a>,
+    boundaries: BTreeSet<Timestamp>,
+    list: Allowlist,
+    set: PrefixSet,
+}
+
+impl<'a> Future<'a> {
+    fn new(side: &'a Side<'a>, at: Timestamp) -> Self {
+        let list = listed(side, at);
+        Self { side, boundaries: boundaries(side, at), set: list.to_set(), list }
+    }
+
+    /// Goes on to an instant; between its own boundaries a side stays as it is.
+    fn go_to(&mut self, at: Timestamp) {
+        if self.boundaries.contains(&at) {
+            self.list = listed(self.side, at);
+            self.set = self.list.to_set();
+        }
+    }
+}
+
 /// What opens and closes from `at` on.
 pub(super) fn moves(old: &Side<'_>, new: &Side<'_>, at: Timestamp) -> Moves {
-    let instants = instants(old, new, at);
-    let mut all: Vec<Move> = Vec::new();
+    let (mut was, mut is) = (Future::new(old, at), Future::new(new, at));
+    let mut instants: BTreeSet<Timestamp> = [at].into();
+    instants.extend(was.boundaries.iter().chain(&is.boundaries));
+    let mut all: Vec<(Move, PrefixSet)> = Vec::new();
     let mut known = (PrefixSet::empty(), PrefixSet::empty());
     for from in instants.iter().take(INSTANTS_MAX).copied() {
-        let (was, is) = (listed(old, from), listed(new, from));
-        let (before, after) = (was.to_set(), is.to_set());
-        let (opens, closes) = (after.difference(&before), before.difference(&after));
-        for open in all.iter_mut().filter(|open| open.until.is_none()) {
-            open.until = over(open, (&opens, &closes), (&before, &after), from);
+        was.go_to(from);
+        is.go_to(from);
+        let (opens, closes) = (is.set.difference(&was.set), was.set.difference(&is.set));
+        for (open, own) in all.iter_mut().filter(|(open, _)| open.until.is_none()) {
+            let still = if open.effect == Effect::Opens { &opens } else { &closes };
+            let then = match open.effect {
+                Effect::Opens | Effect::Closes if still.covers(own) => continue,
+                Effect::Opens if is.set.covers(own) => Then::Same,
+                Effect::Closes if !was.set.covers(own) => Then::Same,
+                Effect::Opens | Effect::Closes => Then::Ends,
+            };
+            open.until = Some(Until { at: from, then });
         }
         let fresh = [
-            (Effect::Opens, opens.difference(&known.0), &is, new),
-            (Effect::Closes, closes.difference(&known.1), &was, old),
+            (Effect::Opens, opens.difference(&known.0), &is),
+            (Effect::Closes, closes.difference(&known.1), &was),
         ];
-        for (effect, set, list, side) in fresh {
+        for (effect, set, future) in fresh {
             if !set.is_empty() {
-                let told = Told { effect, from, excluded: excluded(&is), new };
-                all.extend(told.of(side, list, &set));
+                let told = Told { effect, from, excluded: excluded(&is.list), new };
+                all.extend(told.of(future.side, &future.list, &set));
             }
         }
         known = (opens, closes);
     }
+    let all = all.into_iter().map(|(one, _)| one).collect();
     Moves { all, instants_left_out: instants.len().saturating_sub(INSTANTS_MAX) }
 }
 
-/// Whether a difference is over at an instant, by what differs and what is admitted then.
-fn over(
-    open: &Move,
-    (opens, closes): (&PrefixSet, &PrefixSet),
-    (before, after): (&PrefixSet, &PrefixSet),
-    at: Timestamp,
-) -> Option<Until> {
-    let own: PrefixSet = open.prefixes.iter().copied().collect();
-    let (still, new_side_stays) = match open.effect {
-        Effect::Opens => (opens, after.covers(&own)),
-        Effect::Closes => (closes, !before.covers(&own)),
-    };
-    let then = if new_side_stays { Then::Same } else { Then::Ends };
-    (!still.covers(&own)).then_some(Until { at, then })
-}
-
-/// The instant of the review and every later one at which a side may change, ascending.
-fn instants(old: &Side<'_>, new: &Side<'_>, at: Timestamp) -> BTreeSet<Timestamp> {
-    let mut instants: BTreeSet<Timestamp> = [at].into();
-    let mut add = |instant: Timestamp| {
-        if instant > at {
-            instants.insert(instant);
-        }
-    };
-    for side in [old, new] {
-        let policies = side.policies.by_provider.values().flat_map(|policy| &policy.sources);
-        let lifecycles = policies.flat_map(|source| source.environments.values());
-        lifecycles.flat_map(Lifecycle::boundaries).for_each(&mut add);
-        for exception in &side.site.exceptions {
-            match &exception.action {
-                Action::Retire(since) => add(since.starts()),
-                Action::HoldUntil(until) => add(until.ends()),
-            }
-        }
-    }
-    instants
+/// Every instant after this one at which a side may change.
+fn boundaries(side: &Side<'_>, at: Timestamp) -> BTreeSet<Timestamp> {
+    let sources = side.policies.by_provider.values().flat_map(|policy| &policy.sources);
+    let lifecycles = sources.flat_map(|source| source.environments.values());
+    let exceptions = side.site.exceptions.iter().map(|exception| match &exception.action {
+        Action::Retire(since) => since.starts(),
+        Action::HoldUntil(until) => until.ends(),
+    });
+    lifecycles.flat_map(Lifecycle::boundaries).chain(exceptions).filter(|instant| *instant > at).collect()
 }
 
 /// What a side admits then; what is odd about it is for `check`, which looks at now.
@@ -171,17 +177,17 @@ struct Told<'a> {
 
 impl Told<'_> {
     /// The addresses by the sources of the side that admits them.
-    fn of(&self, side: &Side<'_>, list: &Allowlist, set: &PrefixSet) -> Vec<Move> {
+    fn of(&self, side: &Side<'_>, list: &Allowlist, set: &PrefixSet) -> Vec<(Move, PrefixSet)> {
         let found = list.origins.iter().filter_map(|origin| {
             let policy = side.policies.by_provider.get(origin.provider.as_str())?;
             let source = policy.source(&origin.source)?;
-            let own: PrefixSet = source.prefixes.iter().copied().collect();
-            let prefixes = own.intersection(set).to_prefixes();
+            let own = source.prefixes.iter().copied().collect::<PrefixSet>().intersection(set);
+            let prefixes = own.to_prefixes();
             if prefixes.is_empty() {
                 return None;
             }
             let (provider, id) = (origin.provider.as_str(), &origin.source);
-            Some(Move {
+            let one = Move {
                 effect: self.effect,
                 from: self.from,
                 until: None,
@@ -195,7 +201,8 @@ impl Told<'_> {
                     Effect::Closes => Some(self.reason(provider, id)),
                 },
                 prefixes,
-            })
+            };
+            Some((one, own))
         });
         found.collect()
     }
