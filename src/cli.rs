@@ -29,6 +29,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -104,7 +105,7 @@ struct Global {
 enum Subcommands {
     /// Check policies, site and templates: all faults in one run
     Check(check::Check),
-    /// Review a change for a pull request: what opens and closes, and what needs a second pair of eyes
+    /// Review a change: what opens and closes, and what two people should look at
     Review(review::Review),
     /// Render the allowlist for every target
     Render(render::Render),
@@ -126,7 +127,7 @@ enum Subcommands {
     Status(apply::Status),
     #[command(hide = true)]
     Timer(apply::Timer),
-    /// Hold what the providers publish now against the policy
+    /// Read the providers' pages, and say whether they still publish what the policies hold
     Upstream(upstream::Upstream),
     /// List what opened, became legacy, will close or fall due
     Timeline(timeline::Timeline),
@@ -234,20 +235,37 @@ fn man(out: Option<PathBuf>) -> Outcome {
     print_bytes(&text)
 }
 
-/// The clock is read here, once a run, and only where no `--at` was given.
-#[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+/// The instant to judge at: read once a run, and only where no `--at` was given.
 fn instant(global: &Global) -> Timestamp {
-    global.at.unwrap_or_else(|| {
-        let now = Timestamp::now();
-        // Nothing falls due within a second, and nobody reads nanoseconds.
-        Timestamp::from_second(now.as_second()).unwrap_or(now)
-    })
+    global.at.unwrap_or_else(now)
+}
+
+/// The clock. Only what is fetched is dated by it as well, whatever `--at` says: evidence is of the day on which it was read.
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    // Nothing falls due within a second, and nobody reads nanoseconds.
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 fn parse_at(text: &str) -> Result<Timestamp, String> {
     parse_moment(text, &TimeZone::UTC)
         .map(|moment| moment.starts())
         .map_err(|error| format!("{error}: {}", error.help()))
+}
+
+/// Reads `60s`, `5m` or `1h`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time: write `60s`, `5m` or `1h`");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let Ok(number) = number.parse::<u64>() else { return Err(wrong()) };
+    let seconds = match unit {
+        "s" => number,
+        "m" => number.saturating_mul(60),
+        "h" => number.saturating_mul(3600),
+        _ => return Err(wrong()),
+    };
+    Ok(Duration::from_secs(seconds))
 }
 
 /// Prints data. A reader that has gone away is no fault of ours, and leaves the status as it is.

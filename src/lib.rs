@@ -11,7 +11,7 @@
 //!    [`nginx`] does so for its configuration, and [`security_group`] for AWS and Terraform.
 //! 6. [`target`] writes the allowlist in each tool's syntax, or refuses.
 //! 7. [`holding`] is what is ours in a system; [`apply`] changes it, and brings back what was there.
-//! 8. [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
+//! 8. [`review`] compares two whole states; [`timeline`] and [`report`] tell people and machines; [`cli`] is the command line.
 //!
 //! From validation to rendering, and from a listing to drift, everything is pure: the outside is reached only in [`system`], the clock is
 //! read once, in [`cli`].

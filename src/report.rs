@@ -21,3 +21,6 @@ pub mod review_v1;
 pub mod sarif;
 pub mod source_v1;
 pub mod text;
+pub mod upstream_markdown;
+pub mod upstream_text;
+pub mod upstream_v1;

@@ -129,7 +129,12 @@ pub fn review(old: &Side<'_>, new: &Side<'_>, changes: Vec<Change>, at: Timestam
         })
     };
     let mut elsewhere = changes;
-    elsewhere.retain(|change| !selected(old, change) && !selected(new, change));
+    // What happens alike in an environment that is selected has been told there.
+    let told: Vec<Change> =
+        elsewhere.iter().filter(|change| selected(old, change) || selected(new, change)).cloned().collect();
+    elsewhere.retain(|change| {
+        !told.iter().any(|told| Change { environment: told.environment, ..change.clone() } == *told)
+    });
     let moves = moves::moves(old, new, at);
     let mut touched = concern::touched(old, new);
     touched.extend(moves.all.iter().map(|one| (one.provider.clone(), one.source.clone())));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::enforced::{Enforced, Prepared, State};
 use super::planned::Planned;
-use super::{Exit, Global, Outcome, complain, print};
+use super::{Exit, Global, Outcome, complain, parse_time, print};
 use crate::apply::journal::{Ending, Journal, Phase, RunId};
 use crate::apply::lasting::Fault;
 use crate::apply::session::{self, Orders, Outcome as Came, Pending, Session, SessionError, Which};
@@ -48,19 +48,9 @@ pub(super) struct Apply {
 }
 
 fn parse_wait(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time: write `60s`, `5m` or `1h`");
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let Ok(number) = number.parse::<u64>() else { return Err(wrong()) };
-    let seconds = match unit {
-        "s" => number,
-        "m" => number.saturating_mul(60),
-        "h" => number.saturating_mul(3600),
-        _ => return Err(wrong()),
-    };
-    if (5..=86_400).contains(&seconds) {
-        Ok(Duration::from_secs(seconds))
-    } else {
-        Err(format!("`{text}` is not between 5s and 24h"))
+    match parse_time(text)? {
+        time if (5..=86_400).contains(&time.as_secs()) => Ok(time),
+        _ => Err(format!("`{text}` is not between 5s and 24h")),
     }
 }
 

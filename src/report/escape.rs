@@ -7,9 +7,14 @@ use crate::plain::{harmless, line};
 /// Keeps a forge from taking what follows for a mention or a reference: shown as nothing.
 const APART: &str = "&#8203;";
 
+/// One harmless line in which GitHub's runner finds no command, as it does anywhere in a line that a step prints.
+pub fn one_line(text: &str) -> String {
+    line(text).replace("##[", "## [")
+}
+
 /// A piece of one line as code: forges look for nothing in it. At most `most` characters.
 pub fn code(text: &str, most: usize) -> String {
-    let text = shortened(&line(text), most);
+    let text = shortened(&one_line(text), most);
     if text.is_empty() {
         return String::new();
     }
@@ -28,7 +33,7 @@ pub fn code_cell(text: &str, most: usize) -> String {
 /// A sentence of one line: what stands between backticks is code, and the rest is plain text. At most `most`
 /// characters.
 pub fn prose(text: &str, most: usize) -> String {
-    let text = shortened(&line(text), most);
+    let text = shortened(&one_line(text), most);
     let parts: Vec<&str> = text.split('`').collect();
     let mut shown = String::with_capacity(text.len() * 2);
     for (index, part) in parts.iter().enumerate() {
@@ -36,6 +41,8 @@ pub fn prose(text: &str, most: usize) -> String {
         if paired {
             shown.push_str(&code_cell(part, most));
         } else {
+            // One without a partner is a character like others.
+            shown.push_str(if index % 2 == 1 { "\\`" } else { "" });
             plain(part, &mut shown);
         }
     }
@@ -107,7 +114,7 @@ pub fn link(url: &str, host: &str) -> String {
 /// Text in HTML, between tags or in an attribute.
 pub fn html(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for c in line(text).chars() {
+    for c in one_line(text).chars() {
         match c {
             '&' => shown.push_str("&amp;"),
             '<' => shown.push_str("&lt;"),
@@ -127,7 +134,7 @@ pub fn html(text: &str) -> String {
 /// Text in XML 1.0, between tags or in an attribute: what it can't hold is a space.
 pub fn xml(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars().map(harmless) {
+    for c in text.replace("##[", "## [").chars().map(harmless) {
         match c {
             '&' => shown.push_str("&amp;"),
             '<' => shown.push_str("&lt;"),
@@ -181,6 +188,7 @@ mod tests {
             assert_eq!(code(text, 100), wanted, "{text:?}");
         }
         assert_eq!(code("abc", 2), "`ab…`");
+        assert_eq!(code("a ##[set-output name=b]c", 99), "`a ## [set-output name=b]c`");
         assert_eq!(code_cell("a|b", 9), "`a\\|b`");
     }
 

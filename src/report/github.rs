@@ -2,9 +2,9 @@
 //!
 //! <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
 
+use super::escape::one_line;
 use super::finding::{Finding, Weight};
 use super::review_v1::Report;
-use crate::plain::line;
 
 /// What the runner shows of a report: the verdict, and every finding that counts, errors first.
 pub fn annotations(report: &Report) -> String {
@@ -37,8 +37,8 @@ fn annotation(found: &Finding) -> String {
         }
     }
     properties.push(format!("title={}", property(&format!("callgate {}", found.code))));
-    let help = found.help.as_ref().map(|help| format!("\nhelp: {}", line(help))).unwrap_or_default();
-    let message = format!("{}{help}", line(&found.message));
+    let help = found.help.as_ref().map(|help| format!("\nhelp: {}", one_line(help))).unwrap_or_default();
+    let message = format!("{}{help}", one_line(&found.message));
     format!("::{command} {}::{}\n", properties.join(","), data(&message))
 }
 

@@ -28,7 +28,7 @@ struct Limits {
 }
 
 /// From all to the least, in the order in which things are left out.
-const LIMITS: [Limits; 7] = [
+const LIMITS: [Limits; 8] = [
     Limits { diff_lines: 400, bars: 80, rows: 100, prefixes: 20, words: 400 },
     Limits { diff_lines: 80, bars: 80, rows: 100, prefixes: 20, words: 400 },
     Limits { diff_lines: 0, bars: 80, rows: 100, prefixes: 20, words: 400 },
@@ -36,20 +36,22 @@ const LIMITS: [Limits; 7] = [
     Limits { diff_lines: 0, bars: 0, rows: 40, prefixes: 10, words: 200 },
     Limits { diff_lines: 0, bars: 0, rows: 20, prefixes: 5, words: 100 },
     Limits { diff_lines: 0, bars: 0, rows: 5, prefixes: 3, words: 60 },
+    Limits { diff_lines: 0, bars: 0, rows: 2, prefixes: 2, words: 40 },
 ];
 
 /// The comment.
 pub fn comment(report: &Report) -> String {
-    let mut text = String::new();
     for limits in &LIMITS {
         let mut page = Page { report, limits, text: String::new(), left_out: Vec::new() };
         page.write();
-        text = page.text;
-        if text.len() <= BYTES_MAX {
-            break;
+        if page.text.len() <= BYTES_MAX {
+            return page.text;
         }
     }
-    text
+    let summary = prose(&report.summary, 400);
+    format!(
+        "{MARKER}\n### callgate review\n\n**{summary}**\n\nThe rest is too long for a comment: see `--format json`.\n"
+    )
 }
 
 /// A comment being written.
@@ -115,6 +117,7 @@ impl Page<'_> {
         let policies = report.policies.iter().filter(|policy| policy.changed).map(|policy| {
             let provider = code(&policy.provider, 63);
             match (policy.revision_before, policy.revision) {
+                (Some(was), Some(is)) if was == is => format!("{provider} revision {is}, not raised"),
                 (Some(was), Some(is)) => format!("{provider} revision {was} to {is}"),
                 (None, Some(is)) => format!("{provider} revision {is}, new"),
                 (Some(was), None) => format!("{provider} revision {was}, gone"),
@@ -246,14 +249,14 @@ impl Page<'_> {
             let of_base = if place.in_base { " of the base" } else { "" };
             format!(" in {}{of_base}", code(&format!("{file}{at}"), 220))
         });
-        let help = found.help.as_ref().map(|help| format!(": {}", prose(help, self.limits.words)));
+        let help = found.help.as_ref().map(|help| format!("\n  - {}", prose(help, self.limits.words)));
         let waived =
             found.waived.as_ref().map(|waived| format!(" (waived {})", prose(waived, self.limits.words)));
         format!(
             "- **{}**{}: {}{}{}",
             found.code,
             place.unwrap_or_default(),
-            prose(&found.message, self.limits.words.max(200)),
+            prose(&found.message, self.limits.words.max(100)),
             waived.unwrap_or_default(),
             help.unwrap_or_default()
         )
@@ -389,7 +392,8 @@ impl Page<'_> {
             self.left_out.push(format!("the difference of {}, {all} lines", code(&file.path, 200)));
             return;
         }
-        let shown: Vec<&str> = file.diff.iter().take(self.limits.diff_lines).map(String::as_str).collect();
+        let shown: Vec<String> =
+            file.diff.iter().take(self.limits.diff_lines).map(|line| inert(line)).collect();
         if shown.len() < all {
             let more = all - shown.len();
             self.left_out
@@ -448,7 +452,7 @@ impl Page<'_> {
             if more > 0 {
                 listed.push_str(&format!("; and {more} more"));
             }
-            self.line(&format!("\n**Left out here**, and in `--format json`: {listed}."));
+            self.line(&format!("\n**Left out here**, see `--format json`: {listed}."));
         }
         self.line("\nAn address list is not authentication: verify each callback as well.");
     }
@@ -463,6 +467,15 @@ fn of_place(one: &MoveReport) -> String {
     let Some(place) = &one.place else { return String::new() };
     let line = if place.in_base { "in the base".to_owned() } else { format!("line {}", place.line) };
     format!(" ({}, {line})", code(&place.file, 200))
+}
+
+/// A line of a difference that GitHub's runner takes for no command where the comment is printed in a log.
+fn inert(line: &str) -> String {
+    let line = line.replace("##[", "## [");
+    match line.trim_start().strip_prefix("::") {
+        Some(rest) => format!(" : :{rest}"),
+        None => line,
+    }
 }
 
 /// An instant as the chart takes it: to the second, in UTC.

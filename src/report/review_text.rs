@@ -1,8 +1,8 @@
 //! A reviewed change for people at a terminal.
 
+use super::escape::one_line;
 use super::finding::Finding;
 use super::review_v1::{MoveReport, Report};
-use crate::plain::line;
 
 /// Prefixes of a line.
 const PREFIXES_MAX: usize = 10;
@@ -24,7 +24,7 @@ pub fn report(report: &Report) -> String {
         let lines =
             |count: fn(&super::review_v1::FileReport) -> usize| target.files.iter().map(count).sum::<usize>();
         text.push_str(&format!(
-            "target {} ({}, {}, {}): {} prefixes open, {} close; lines +{} -{}\n",
+            "target {} ({}, {}, {}): prefixes +{} -{}, lines +{} -{}\n",
             target.name,
             target.kind,
             target.mode,
@@ -59,7 +59,7 @@ fn moved(one: &MoveReport) -> String {
         "ends" => format!(", until {}", until.at),
         _ => format!(", the base does so from {} on", until.at),
     });
-    let why = one.why.as_ref().map(|why| format!(": {}", line(why))).unwrap_or_default();
+    let why = one.why.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
     let mut text = format!(
         "{} {from}{}: {prefixes} ({}/{}, {}, {}){why}\n",
         one.effect,
@@ -70,7 +70,7 @@ fn moved(one: &MoveReport) -> String {
         one.environments.join("+")
     );
     for piece in one.evidence.iter().take(3) {
-        text.push_str(&format!("  {}, read {}\n", line(&piece.url), line(&piece.read)));
+        text.push_str(&format!("  {}, read {}\n", one_line(&piece.url), one_line(&piece.read)));
     }
     text
 }
@@ -78,12 +78,12 @@ fn moved(one: &MoveReport) -> String {
 fn finding(found: &Finding) -> String {
     let place = found.place.as_ref().map(|place| {
         let of_base = if place.in_base { " of the base" } else { "" };
-        format!(" {}:{}:{}{of_base}:", line(&place.file), place.line, place.column)
+        format!(" {}:{}:{}{of_base}:", one_line(&place.file), place.line, place.column)
     });
-    let help = found.help.as_ref().map(|help| format!("  help: {}\n", line(help))).unwrap_or_default();
+    let help = found.help.as_ref().map(|help| format!("  help: {}\n", one_line(help))).unwrap_or_default();
     let weight = match found.by {
         super::finding::Says::Review => "look",
         super::finding::Says::Check | super::finding::Says::Change => found.severity.as_str(),
     };
-    format!("{weight}[{}]:{} {}\n{help}", found.code, place.unwrap_or_default(), line(&found.message))
+    format!("{weight}[{}]:{} {}\n{help}", found.code, place.unwrap_or_default(), one_line(&found.message))
 }

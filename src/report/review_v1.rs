@@ -1,5 +1,7 @@
 //! A reviewed change for machines, version 1; see `docs/review.md`. Every other form of the report is made from it.
 
+mod build;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -7,16 +9,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::finding::{Finder, Finding, Place, Says, Weight};
-use super::markdown::bars;
-use crate::diagnostic::{Diagnostics, Label};
-use crate::plain::line;
-use crate::policy::history::{Change, Effect};
+use crate::diagnostic::Diagnostics;
+use crate::policy::history::Effect;
 use crate::policy::load::Policies;
-use crate::policy::{Policy, Source};
-use crate::prefix::{Prefix, PrefixSet};
-use crate::review::file::FileChange;
+use crate::prefix::Prefix;
+use crate::review::Review;
 use crate::review::moves::Move;
-use crate::review::{Review, TargetChange};
+use build::{elsewhere, lifecycles, move_report, policy_reports, target};
 
 /// How a review ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -395,145 +394,4 @@ fn summary(totals: &Totals, review: Option<&Review>) -> String {
         parts.push(counted(totals.warnings, "new warning"));
     }
     parts.join("; ")
-}
-
-fn policy_reports((old, new): (&Policies, &Policies)) -> Vec<PolicyReport> {
-    let providers: BTreeSet<&String> = old.by_provider.keys().chain(new.by_provider.keys()).collect();
-    let reports = providers.into_iter().map(|provider| {
-        let (was, is) = (old.by_provider.get(provider), new.by_provider.get(provider));
-        PolicyReport {
-            provider: provider.clone(),
-            revision_before: was.map(|policy| policy.revision),
-            revision: is.map(|policy| policy.revision),
-            changed: was.map(|policy| policy.digest) != is.map(|policy| policy.digest),
-        }
-    });
-    reports.collect()
-}
-
-fn strings(prefixes: &[Prefix]) -> Vec<String> {
-    prefixes.iter().map(ToString::to_string).collect()
-}
-
-/// The source of a move in the new policies, or where it is gone, in the old ones.
-fn source_of<'p>(
-    provider: &str,
-    source: &str,
-    (old, new): (&'p Policies, &'p Policies),
-) -> Option<(&'p Policy, &'p Source)> {
-    [new, old].into_iter().find_map(|policies| {
-        let policy = policies.by_provider.get(provider)?;
-        Some((policy, policy.source(&crate::policy::SourceId::new(source)?)?))
-    })
-}
-
-fn move_report(one: &Move, at: Timestamp, policies: (&Policies, &Policies), finder: &Finder) -> MoveReport {
-    let found = source_of(&one.provider, &one.source, policies);
-    let place = found.and_then(|(policy, source)| {
-        let (source_text, span) = (std::sync::Arc::clone(&policy.text), source.place.clone());
-        finder.place(&Label { source: source_text, span, text: String::new() })
-    });
-    let evidence = found.map(|(policy, source)| evidence(policy, source)).unwrap_or_default();
-    MoveReport {
-        effect: one.effect.as_str(),
-        provider: one.provider.clone(),
-        source: one.source.clone(),
-        role: one.role.as_str(),
-        environments: one.environments.iter().map(|environment| environment.as_str()).collect(),
-        state: one.state.map(crate::policy::State::as_str),
-        from: one.from.to_string(),
-        now: one.from == at,
-        until: one.until.map(|until| UntilReport { at: until.at.to_string(), then: until.then.as_str() }),
-        prefixes: strings(&one.prefixes),
-        why: one.why.clone(),
-        place,
-        evidence,
-    }
-}
-
-fn evidence(policy: &Policy, source: &Source) -> Vec<EvidenceReport> {
-    let reports = source.evidence.iter().map(|piece| EvidenceReport {
-        page: piece.page.clone(),
-        url: policy.pages.get(&piece.page).map(|page| page.url.clone()).unwrap_or_default(),
-        section: piece.section.clone(),
-        says: piece.says.clone(),
-        read: piece.read.to_string(),
-        version: piece.version.clone(),
-    });
-    reports.collect()
-}
-
-fn elsewhere(change: &Change) -> ElsewhereReport {
-    ElsewhereReport {
-        effect: change.effect.as_str(),
-        provider: change.provider.clone(),
-        role: change.role.as_str(),
-        environment: change.environment.as_str(),
-        from: change.from.to_string(),
-        prefixes: strings(&change.prefixes),
-        sources: change.sources.clone(),
-    }
-}
-
-fn lifecycles(review: &Review, policies: (&Policies, &Policies), at: Timestamp) -> Vec<LifecycleReport> {
-    let mut reports = Vec::new();
-    for (provider, id) in &review.touched {
-        let Some((_, source)) = source_of(provider, id, policies) else { continue };
-        let mut of: Vec<(Option<&'static str>, Vec<_>)> = Vec::new();
-        for (environment, lifecycle) in &source.environments {
-            let bars = bars(lifecycle, source.role, at);
-            match of.as_mut_slice() {
-                [(only, same)] if *same == bars => *only = None,
-                _ => of.push((Some(environment.as_str()), bars)),
-            }
-        }
-        // One environment alone is all there is to say.
-        if let [(only, _)] = of.as_mut_slice() {
-            *only = None;
-        }
-        reports.extend(of.into_iter().map(|(environment, bars)| LifecycleReport {
-            provider: provider.clone(),
-            source: id.clone(),
-            environment,
-            states: bars.into_iter().map(state).collect(),
-        }));
-    }
-    reports
-}
-
-fn state((state, from, to): (&'static str, Timestamp, Timestamp)) -> StateReport {
-    StateReport { state, from: from.to_string(), to: to.to_string() }
-}
-
-fn target(change: &TargetChange) -> TargetReport {
-    let list = |set: &PrefixSet| strings(&set.to_prefixes());
-    TargetReport {
-        name: line(&change.name),
-        kind: change.kind.as_str(),
-        mode: change.mode.as_str(),
-        presence: change.presence.as_str(),
-        opens: list(&change.opens),
-        closes: list(&change.closes),
-        files: change.files.iter().map(file).collect(),
-        quotas: change
-            .quotas
-            .iter()
-            .map(|quota| QuotaReport {
-                what: quota.what.clone(),
-                sum: quota.sum.clone(),
-                used: quota.used,
-                most: quota.most,
-            })
-            .collect(),
-    }
-}
-
-fn file(change: &FileChange) -> FileReport {
-    FileReport {
-        path: change.path.clone(),
-        added: change.added,
-        removed: change.removed,
-        diff: change.lines.clone(),
-        left_out: change.left_out,
-    }
 }

@@ -22,8 +22,14 @@ use crate::prefix::{Prefix, Space, special_space};
 use context::{Context, Intro};
 use group::Unit;
 
+/// Words of lines that let somebody through.
+const RULES: &[&str] = &[" allow ", " permit ", " accept", " whitelist", " source "];
+/// So many doubts are looked at.
+const DOUBTS_MAX: usize = 1000;
 /// A bare entry has at most so many words besides its addresses.
 const BARE_WORDS_MAX: usize = 4;
+/// So many characters are kept of what an entry stands in.
+const QUOTED_MAX: usize = 600;
 /// A label has at most so many words.
 const LABEL_WORDS_MAX: usize = 5;
 
@@ -55,8 +61,6 @@ pub(super) struct Outcome {
     pub(super) lost: Vec<(Role, Unreadable)>,
     /// Places where the text of a source may be missing.
     pub(super) absent: Option<u32>,
-    /// Whether it speaks of callbacks' addresses at all.
-    pub(super) speaks: bool,
 }
 
 /// An address of which it is not known whether it is a source.
@@ -64,10 +68,19 @@ pub(super) struct Outcome {
 pub(super) struct Doubt {
     /// What it covers.
     pub(super) prefixes: Vec<Prefix>,
-    /// Whether it is forgotten where the page has a list.
-    pub(super) weak: bool,
+    /// What it counts.
+    pub(super) weight: Weight,
     /// What to say of it.
     pub(super) told: Unreadable,
+}
+
+/// What a doubt counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// It is forgotten where the page has a list.
+    Light,
+    /// Where it is no entry, the page is unreadable.
+    Full,
 }
 
 /// Reads a part of a page.
@@ -81,8 +94,7 @@ pub(super) fn collect(part: &Part<'_>, rules: &Rules) -> Outcome {
     };
     for block in part.blocks {
         collector.block(block);
-        if collector.out.entries.len() > ENTRIES_MAX {
-            collector.fault(1, format!("the page lists more than {ENTRIES_MAX} entries"));
+        if !collector.out.faults.is_empty() {
             break;
         }
     }
@@ -165,32 +177,30 @@ impl<'a> Collector<'a> {
         }
         for line in &passage.lines {
             let found = token::find(&line.text);
-            if self.absent(line, &found) {
-                continue;
+            self.absent(line, &found);
+            self.unit(Unit::new(passage, line, found));
+        }
+    }
+
+    fn unit(&mut self, unit: Unit<'a>) {
+        match unit.shape() {
+            group::Shape::Bare => {
+                self.pending.clear();
+                self.group.push(unit);
             }
-            let unit = Unit::new(passage, line, found);
-            match unit.shape() {
-                group::Shape::Bare => {
-                    if unit.has_addresses() {
-                        self.pending.clear();
-                    }
-                    self.group.push(unit);
-                }
-                group::Shape::Label => self.group.push(unit),
-                group::Shape::Prose => {
-                    self.close();
-                    self.prose(passage, line, &unit.found);
-                }
+            group::Shape::Label => self.group.push(unit),
+            group::Shape::Prose => {
+                self.close();
+                self.prose(unit.line, &unit.found);
             }
         }
     }
 
     /// Takes note where the value of a variable stands in place of an address.
-    fn absent(&mut self, line: &Line, found: &[Found]) -> bool {
+    fn absent(&mut self, line: &Line, found: &[Found]) {
         if line.text.contains(ABSENT) && found.is_empty() && Wording::new(&line.text).says_calls() {
             self.out.absent.get_or_insert(line.number());
         }
-        false
     }
 
     /// Whether code shows how something looks: commands and their output, messages, programs.
@@ -203,62 +213,42 @@ impl<'a> Collector<'a> {
         if bare > 0 && others <= labels.max(bare / 3) {
             return false;
         }
-        for unit in &units {
-            let rule = Wording::new(&unit.line.text).has(&[
-                " allow ",
-                " permit ",
-                " accept",
-                " whitelist",
-                " source ",
-            ]);
-            for found in unit.found.iter().filter(|_| rule) {
-                if let What::Span(span) = &found.what {
-                    self.doubt(span, unit.line, found.start, "stands in a sample of rules");
-                }
+        let rules = units.iter().filter(|unit| Wording::new(&unit.line.text).has(RULES));
+        for (unit, found) in rules.flat_map(|unit| unit.found.iter().map(move |found| (unit, found))) {
+            if let What::Span(span) = &found.what {
+                self.doubt(span, unit.line, found.start, "stands in a sample of rules");
             }
         }
         true
     }
 
-    fn prose(&mut self, passage: &Passage, line: &Line, found: &[Found]) {
-        let whole = Wording::new(&line.text);
-        self.out.speaks |= whole.standing() == Some(Standing::Source);
+    fn prose(&mut self, line: &Line, found: &[Found]) {
         if !found.is_empty() {
             sentence::collect(self, line, found);
         }
-        let _ = passage;
-        let text = line.text.trim_end();
-        let opens = text.ends_with(':');
-        let mut parts = sentences(text).into_iter().peekable();
-        while let Some(range) = parts.next() {
-            let part = text.get(range.clone()).unwrap_or_default();
-            let holds = found.iter().any(|one| range.contains(&one.start));
-            let last = parts.peek().is_none();
-            let wording = Wording::new(part);
-            // A heading of a list says it in the sentence before, too: "They use these addresses. Allow all:".
-            let announces = wording.announces(last && opens) || (last && opens && whole.announces(true));
-            if announces && (!holds || (last && opens)) && !self.is_fulfilled_by(found, &range, last && opens)
-            {
-                self.pending.push(Announced {
-                    role: if whole.says_owned() && !whole.says_calls() {
-                        Role::OwnerNetwork
-                    } else {
-                        Role::Callback
-                    },
-                    line: line.number(),
-                    text: part.to_owned(),
-                    headings: 0,
-                });
-                break;
-            }
-        }
-        self.context.introduce(Intro::new(text, line.number(), &self.rules.zone));
+        self.announce(line, found);
+        self.context.introduce(Intro::new(line.text.trim_end(), &self.rules.zone));
     }
 
-    /// Whether addresses of the same line are what a sentence announces.
-    fn is_fulfilled_by(&self, found: &[Found], range: &std::ops::Range<usize>, open: bool) -> bool {
-        let _ = self;
-        !open && found.iter().any(|one| one.start >= range.start)
+    /// Takes note of a list that is to follow.
+    fn announce(&mut self, line: &Line, found: &[Found]) {
+        let whole = Wording::new(&line.text);
+        let text = line.text.trim_end();
+        let ranges = sentences(text);
+        let last = ranges.len().saturating_sub(1);
+        let announces = |(index, range): &(usize, &std::ops::Range<usize>)| {
+            let part = text.get((*range).clone()).unwrap_or_default();
+            // The last sentence may say it by its end, and name addresses in the sentence before.
+            if *index == last && text.ends_with(':') {
+                return whole.opens_list();
+            }
+            Wording::new(part).announces() && found.last().is_none_or(|one| one.start < range.start)
+        };
+        let Some((_, range)) = ranges.iter().enumerate().find(announces) else { return };
+        let owned = whole.says_owned() && !whole.says_calls();
+        let role = if owned { Role::OwnerNetwork } else { Role::Callback };
+        let told = text.get(range.clone()).unwrap_or_default().to_owned();
+        self.pending.push(Announced { role, line: line.number(), text: told, headings: 0 });
     }
 
     fn close(&mut self) {
@@ -276,26 +266,32 @@ impl<'a> Collector<'a> {
     }
 
     pub(super) fn doubt(&mut self, span: &Span, line: &Line, at: usize, why: &str) {
-        self.doubt_as(span, line, (at, why), !self.rules.chosen);
+        let weight = if self.rules.chosen { Weight::Full } else { Weight::Light };
+        self.doubt_as(span, (line, at), why, weight);
     }
 
-    pub(super) fn doubt_as(&mut self, span: &Span, line: &Line, (at, why): (usize, &str), weak: bool) {
+    pub(super) fn doubt_as(&mut self, span: &Span, (line, at): (&Line, usize), why: &str, weight: Weight) {
         let prefixes = span.prefixes();
         if prefixes.iter().any(|prefix| special_space(prefix).is_some()) {
             return;
         }
+        let number = line.number_at(at);
+        if self.out.doubts.len() >= DOUBTS_MAX {
+            return self
+                .fault(number, "the page has too many addresses that may be sources or not".to_owned());
+        }
         let text = prefixes.first().map_or_else(String::new, |prefix| prefix.short().to_string());
-        let told = Unreadable {
-            line: Some(line.number_at(at)),
-            reason: format!("`{text}` {why}: it may be a source or not"),
-        };
-        self.out.doubts.push(Doubt { prefixes, weak, told });
+        let reason = format!("`{text}` {why}: it may be a source or not");
+        self.out.doubts.push(Doubt { prefixes, weight, told: Unreadable { line: Some(number), reason } });
     }
 
     /// Takes addresses as an entry.
-    pub(super) fn publish(&mut self, span: &Span, entry: Entry<'_>) {
+    pub(super) fn publish(&mut self, span: &Span, entry: &Entry<'_>) {
         let line = entry.line.number_at(entry.at);
-        let text = entry.text.unwrap_or(&entry.line.text);
+        if self.out.entries.len() >= ENTRIES_MAX {
+            return self.fault(line, format!("the page lists more than {ENTRIES_MAX} entries"));
+        }
+        let text = quoted(entry.text.unwrap_or(&entry.line.text));
         let prefixes = span.prefixes();
         for prefix in &prefixes {
             let bound = if prefix.first().is_ipv4() { self.rules.widest.0 } else { self.rules.widest.1 };
@@ -315,6 +311,14 @@ impl<'a> Collector<'a> {
                 text: text.to_owned(),
             });
         }
+    }
+}
+
+/// The words that are kept of what an entry stands in.
+fn quoted(text: &str) -> &str {
+    match text.char_indices().nth(QUOTED_MAX) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
     }
 }
 

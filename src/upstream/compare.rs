@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 pub use finding::{DateDifference, Finding, FindingCode, Quote, Weight};
 pub use listing::Piece;
+pub(crate) use wanted::carries;
 
 use super::{Published, Reading, Unreadable};
 use crate::policy::{Policy, ProviderId, Role};
@@ -37,6 +38,8 @@ pub struct Observed {
     pub digest: Option<String>,
     /// What came of it.
     pub seen: Seen,
+    /// What to do about it, where there is no list.
+    pub help: Option<String>,
 }
 
 /// What came of asking for a page.
@@ -167,6 +170,8 @@ pub struct PageComparison {
     pub outcome: Outcome,
     /// Why, in words, where there is no list.
     pub reason: Option<String>,
+    /// What to do about that, where it is known.
+    pub help: Option<String>,
     /// Where it stands now, where that is said.
     pub moved_to: Option<String>,
     /// When it was asked for.
@@ -339,7 +344,7 @@ sources:
 
     fn observed(page: &str, seen: Seen) -> Observed {
         let (url, at) = (format!("https://example.com/{page}"), AT.parse().unwrap());
-        Observed { page: page.to_owned(), url, at, digest: None, seen }
+        Observed { page: page.to_owned(), url, at, digest: None, seen, help: None }
     }
 
     /// What the policy's pages publish where all is as the policy says.

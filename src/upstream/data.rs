@@ -78,14 +78,23 @@ fn named(text: &str) -> BTreeSet<Environment> {
 }
 
 /// The keys and columns under which addresses stand, where none is asked for.
-const NAMES: &[&str] = &[
+const PREFIXES: &[&str] = &[
     "cidr",
+    "cidrs",
     "prefix",
+    "prefixes",
     "ip prefix",
     "ipv4 prefix",
     "ipv6 prefix",
     "ipv4prefix",
     "ipv6prefix",
+    "cidr block",
+];
+/// Names of lengths.
+const LENGTHS: &[&str] =
+    &["mask", "netmask", "mask len", "masklen", "prefix len", "prefixlen", "length", "prefix length"];
+/// The names of addresses, where none is of prefixes.
+const NAMES: &[&str] = &[
     "ip",
     "ip address",
     "ip addresses",
@@ -95,8 +104,6 @@ const NAMES: &[&str] = &[
     "network",
     "subnet",
     "range",
-    "cidrs",
-    "prefixes",
     "ip range",
     "ip ranges",
     "ipv4",
@@ -106,7 +113,28 @@ const NAMES: &[&str] = &[
     "sources",
 ];
 
-/// Whether addresses stand under this name.
-fn is_name(text: &str) -> bool {
-    NAMES.contains(&Wording::new(text).text())
+/// The names among these under which the addresses stand, by their places: those of prefixes where there are any.
+///
+/// An address and its length under names of their own are no list that is read: one of them says nothing.
+fn places(names: &[String]) -> Result<Vec<usize>, String> {
+    let at = |wanted: &[&str]| -> Vec<usize> {
+        names
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| wanted.contains(&Wording::new(name).text()))
+            .map(|(at, _)| at)
+            .collect()
+    };
+    let prefixes = at(PREFIXES);
+    if !prefixes.is_empty() {
+        return Ok(prefixes);
+    }
+    let found = at(NAMES);
+    let masks = at(LENGTHS);
+    if !found.is_empty() && !masks.is_empty() {
+        return Err(
+            "addresses and lengths stand under names of their own: name the one of whole prefixes".to_owned()
+        );
+    }
+    Ok(found)
 }

@@ -18,6 +18,9 @@ use crate::prefix::Prefix;
 /// A page has at most so many bytes.
 pub const BYTES_MAX: usize = 2 << 20;
 
+/// The widest prefixes where no policy says it: providers hold IPv6 blocks of /29 and more.
+const WIDEST: (u8, u8) = (16, 20);
+
 /// What of a page is read.
 #[derive(Debug, Clone)]
 pub struct Selector {
@@ -45,7 +48,7 @@ impl Default for Selector {
             filter: Vec::new(),
             column: None,
             zone: TimeZone::UTC,
-            widest: (16, 32),
+            widest: WIDEST,
             entries: (0, collect::ENTRIES_MAX),
         }
     }
@@ -87,7 +90,7 @@ fn read(bytes: &[u8], kind: PageKind, selector: &Selector) -> Result<Reading, Un
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         Unreadable { line: u32::try_from(line).ok(), reason: "the page is not UTF-8".to_owned() }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -106,7 +109,7 @@ fn read(bytes: &[u8], kind: PageKind, selector: &Selector) -> Result<Reading, Un
 /// Reads a page of text.
 fn pages(page: &Page, selector: &Selector) -> Result<Reading, Unreadable> {
     if let Some(moved) = &page.moved {
-        return Ok(Reading::Moved(moved.clone()));
+        return Ok(Reading::Moved(moved.to.clone()));
     }
     if let Some(cut) = &page.cut {
         return Err(whole(format!("{cut}: it may be cut short")));
@@ -137,7 +140,6 @@ fn pages(page: &Page, selector: &Selector) -> Result<Reading, Unreadable> {
         all.doubts.extend(one.doubts);
         all.lost.extend(one.lost);
         all.absent = all.absent.or(one.absent);
-        all.speaks |= one.speaks;
     }
     judge(page, all, selector)
 }
@@ -223,15 +225,16 @@ fn judge(page: &Page, mut all: Outcome, selector: &Selector) -> Result<Reading, 
     let listed = |doubt: &collect::Doubt| {
         doubt.prefixes.iter().all(|prefix| entries.iter().any(|entry| entry.prefix.covers(prefix)))
     };
-    let doubt = all.doubts.iter().find(|doubt| !listed(doubt) && !(doubt.weak && !entries.is_empty()));
+    let counts = |doubt: &&collect::Doubt| doubt.weight == collect::Weight::Full || entries.is_empty();
+    let doubt = all.doubts.iter().filter(counts).find(|doubt| !listed(doubt));
     if let Some(doubt) = doubt {
         return Err(doubt.told.clone());
     }
     // Networks of the owner are extra: where their list is lost, callbacks can be read all the same.
     let has_callbacks = entries.iter().any(|entry| entry.role == Role::Callback);
-    let lost = all.lost.into_iter().find(|(role, _)| *role == Role::Callback || !has_callbacks);
-    if let Some((_, lost)) = lost.filter(|(role, _)| *role == Role::Callback || entries.is_empty()) {
-        return Err(lost);
+    let missing = all.lost.into_iter().find(|(role, _)| *role == Role::Callback || !has_callbacks);
+    if let Some((_, why)) = missing.filter(|(role, _)| *role == Role::Callback || entries.is_empty()) {
+        return Err(why);
     }
     if let Some(torn) = &page.torn {
         // Where a heading follows the last entry, the part that lists had ended before.
@@ -272,11 +275,9 @@ fn merged(entries: Vec<Published>) -> Vec<Published> {
             Some(known) => {
                 known.environments.extend(entry.environments);
                 known.label = known.label.take().or(entry.label);
-                for date in entry.dates {
-                    if !known.dates.contains(&date) {
-                        known.dates.push(date);
-                    }
-                }
+                let new = entry.dates.into_iter().filter(|date| !known.dates.contains(date));
+                let new: Vec<_> = new.collect();
+                known.dates.extend(new);
             }
         }
     }

@@ -26,6 +26,8 @@ use fault::{Again, Fault, unreachable};
 
 /// Most redirects within the page's host.
 const REDIRECTS_MAX: usize = 5;
+/// Longest address that is followed.
+const URL_BYTES_MAX: usize = 2048;
 /// Most requests for one page, redirects aside.
 const ATTEMPTS_MAX: usize = 3;
 /// How long to wait before the second and the third attempt, where the server does not say.
@@ -228,6 +230,9 @@ impl Request<'_> {
         }
         if !to.username().is_empty() || to.password().is_some() {
             return Err(moved(said, "to an address with a user name"));
+        }
+        if to.as_str().len() > URL_BYTES_MAX {
+            return Err(moved(to.as_str(), "to an address longer than any page's"));
         }
         Ok(to)
     }

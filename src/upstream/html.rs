@@ -25,6 +25,9 @@ pub(super) fn read(text: &str) -> Result<Page, String> {
     let tree = parse(text)?;
     let mut page = Walker::new(&tree, None).page();
     page.moved = redirect::found(&tree, &page);
+    if page.cut.is_some() {
+        return Ok(page);
+    }
     if tree.unfinished {
         page.cut = Some("the page ends within an element".to_owned());
     } else if let Some(name) = unclosed(text) {

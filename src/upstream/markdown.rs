@@ -38,7 +38,9 @@ pub(super) fn read(text: &str) -> Result<Page, String> {
     let swallowed = !matches!(page.blocks.pop(), Some(Block::Passage(last)) if last.text() == LAST);
     page.included.clone_from(&plain.included);
     page.torn = torn.or_else(|| ending(text));
-    page.cut = if plain.is_open {
+    page.cut = if page.cut.is_some() {
+        page.cut
+    } else if plain.is_open {
         Some("the page has `{%` and ends without `%}`".to_owned())
     } else {
         swallowed.then(|| "an element of HTML is not closed and takes in the rest of the page".to_owned())
@@ -88,13 +90,14 @@ impl Made<'_> {
         match event {
             Event::Start(tag) => self.start(tag, line, range),
             Event::End(tag) => self.end(tag),
-            Event::Text(text) => self.text(&text, range.start),
+            Event::Text(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                self.text(&text, range.start);
+            }
             Event::Code(text) => {
                 self.html.push_str("<code>");
                 self.text(&text.replace('\n', " "), range.start);
                 self.html.push_str("</code>");
             }
-            Event::InlineMath(text) | Event::DisplayMath(text) => self.text(&text, range.start),
             Event::Html(text) | Event::InlineHtml(text) => self.raw(&text, range.start),
             Event::FootnoteReference(_) => self.html.push_str("<sup>*</sup>"),
             Event::SoftBreak => self.line(self.line_of(range.end)),

@@ -15,14 +15,21 @@ pub(super) struct Page {
     pub(super) blocks: Vec<Block>,
     /// Its title.
     pub(super) title: String,
-    /// Where it says that it stands now, if it only says that.
-    pub(super) moved: Option<Option<String>>,
+    /// Set where it only says that it stands elsewhere.
+    pub(super) moved: Option<Moved>,
     /// Why it can't be taken for the whole page.
     pub(super) cut: Option<String>,
     /// Why its last block is not whole. Only that is in doubt, and what is below the same heading.
     pub(super) torn: Option<String>,
     /// The first part that stands in another file, and its line.
     pub(super) included: Option<(u32, String)>,
+}
+
+/// What a page says that only sends its reader elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// The address, where it says one.
+    pub(super) to: Option<String>,
 }
 
 /// One block.
@@ -60,8 +67,6 @@ pub(super) enum Kind {
 pub(super) struct Passage {
     /// What it is.
     pub(super) kind: Kind,
-    /// Items of one list, however deep, have one number.
-    pub(super) list: u32,
     /// Its lines; never empty, and no line is.
     pub(super) lines: Vec<Line>,
 }
@@ -167,13 +172,24 @@ pub(super) struct Ink {
     pub(super) struck: bool,
 }
 
+/// What is between two letters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Gap {
+    /// Nothing.
+    #[default]
+    None,
+    /// What is not seen.
+    Seam,
+    /// Space.
+    Space,
+}
+
 /// A line as it is written.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     text: String,
     marks: Vec<(usize, u32)>,
-    space: bool,
-    seam: bool,
+    gap: Gap,
     unlinked: bool,
     struck: bool,
 }
@@ -183,8 +199,8 @@ impl Writer {
     pub(super) fn push(&mut self, text: &str, number: u32, ink: Ink) {
         for letter in text.chars() {
             match letter {
-                '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => self.seam = true,
-                letter if letter.is_whitespace() || letter.is_control() => self.space = true,
+                '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => self.seam(),
+                letter if letter.is_whitespace() || letter.is_control() => self.part(),
                 letter => self.letter(letter, number, ink),
             }
         }
@@ -192,22 +208,24 @@ impl Writer {
 
     /// What comes next does not touch what is there.
     pub(super) fn part(&mut self) {
-        self.space = true;
+        self.gap = Gap::Space;
     }
 
     /// What comes next touches what is there, but not by the author's word.
     pub(super) fn seam(&mut self) {
-        self.seam = true;
+        if self.gap == Gap::None {
+            self.gap = Gap::Seam;
+        }
     }
 
     fn letter(&mut self, letter: char, number: u32, ink: Ink) {
         let touches = |last: char| last.is_ascii_digit() && letter.is_ascii_digit();
-        if self.space && !self.text.is_empty() {
+        if self.gap == Gap::Space && !self.text.is_empty() {
             self.text.push(' ');
-        } else if self.seam && self.text.chars().next_back().is_some_and(touches) {
+        } else if self.gap == Gap::Seam && self.text.chars().next_back().is_some_and(touches) {
             self.text.push(SEAM);
         }
-        (self.space, self.seam) = (false, false);
+        self.gap = Gap::None;
         if self.marks.last().is_none_or(|(_, last)| *last != number) {
             self.marks.push((self.text.len(), number));
         }

@@ -167,11 +167,12 @@ fn agrees_with(comparison: &Comparison, page: &PageComparison, added: &[Added]) 
     let taken = added.iter().filter(|added| added.page == page.page).count();
     match page.outcome {
         Outcome::Agrees => true,
-        Outcome::Drift => whole && taken >= open,
+        // A reason means that two readings differ.
+        Outcome::Drift => whole && taken >= open && page.reason.is_none(),
         Outcome::NotWatched
         | Outcome::Unreachable
-        | Outcome::Unsettled
         | Outcome::Unreadable
+        | Outcome::Unsettled
         | Outcome::Moved
         | Outcome::Empty
         | Outcome::PagesDisagree => false,
@@ -266,7 +267,7 @@ waivers: []
 
     fn observed(page: &str, seen: Seen) -> Observed {
         let (url, digest) = (format!("https://example.com/{page}"), Some(DIGEST.to_owned()));
-        Observed { page: page.to_owned(), url, at: at(), digest, seen }
+        Observed { page: page.to_owned(), url, at: at(), digest, seen, help: None }
     }
 
     fn compared(policy: &Policy, main: &[Published]) -> Comparison {

@@ -94,8 +94,12 @@ fn is_label(text: &str) -> bool {
 fn by_label<'a>(page: &'a Page, wanted: &[String]) -> Vec<Part<'a>> {
     let Some(last) = wanted.last() else { return Vec::new() };
     let mut parts = Vec::new();
+    let mut end = 0;
     for (at, block) in page.blocks.iter().enumerate() {
         let Block::Passage(passage) = block else { continue };
+        if at < end {
+            continue;
+        }
         let text = passage.text();
         let alone =
             passage.lines.len() == 1 && matches!(passage.kind, Kind::Paragraph | Kind::Term | Kind::Item(1));
@@ -108,6 +112,7 @@ fn by_label<'a>(page: &'a Page, wanted: &[String]) -> Vec<Part<'a>> {
         }
         let blocks = page.blocks.get(at + 1..).unwrap_or_default();
         let length = length(blocks, 7);
+        end = at + 1 + length;
         // A table of contents has the name as well, and nothing below it.
         let holds = blocks.iter().take(length).any(|block| !matches!(block, Block::Open | Block::Close));
         if holds {

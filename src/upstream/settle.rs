@@ -29,6 +29,7 @@ pub fn settled(first: &Comparison, second: Comparison) -> Comparison {
                 Some(why) => PageComparison {
                     outcome: heaviest(&page.page, &findings).unwrap_or(Outcome::Unsettled),
                     reason: Some(why),
+                    help: Some("run it again later, or with a longer `--recheck`".to_owned()),
                     ..page.clone()
                 },
             }
@@ -143,6 +144,7 @@ sources:
             at,
             digest: None,
             seen: Seen::Read(reading),
+            help: None,
         };
         compare(&policy(), &[observed("main", main), observed("second", list(&BOTH))], at)
     }

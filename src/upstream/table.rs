@@ -7,7 +7,7 @@ mod column;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::collect::{Collector, Entry, special};
+use super::collect::{Collector, Entry, Weight, special};
 use super::page::{Cell, Line, Row, Table};
 use super::token::{self, Form, Found, Span, What, is_mask};
 use super::words::{Standing, Wording, heading};
@@ -45,11 +45,12 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
         Some(Standing::Source) => {}
         None if collector.rules.chosen => {}
         Some(Standing::Former) | None => {
-            let strict = standing.is_some();
+            let weight =
+                if standing.is_some() || collector.rules.chosen { Weight::Full } else { Weight::Light };
             for (line, found) in ready.rows.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.found) {
                 if let What::Span(span) = &found.what {
                     let why = "stands in a table that does not say what it is";
-                    collector.doubt_as(span, line, (found.start, why), !strict && !collector.rules.chosen);
+                    collector.doubt_as(span, (line, found.start), why, weight);
                 }
             }
             return;
@@ -73,7 +74,7 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
             let dates = super::dates::find(&text, &collector.rules.zone);
             let dates = if dates.is_empty() { collector.context.dates() } else { dates };
             let entry = Entry { line, at, text: Some(&text), role, environments, label: None, dates };
-            collector.publish(&span, entry);
+            collector.publish(&span, &entry);
         }
     }
 }
@@ -174,7 +175,12 @@ fn label(cells: &[Read<'_>]) -> Option<String> {
     let filled: Vec<&Read<'_>> =
         cells.iter().filter(|cell| !cell.cell.lines.is_empty() && !cell.cell.spanned).collect();
     match filled.as_slice() {
-        [only] if only.found.is_empty() && cells.len() > 1 => Some(only.cell.text()),
+        [only] if only.found.is_empty() && cells.len() > 1 => {
+            // A cell that is merely empty has lost something.
+            let whole =
+                cells.iter().all(|cell| cell.cell.spanned || cell.cell.header || !cell.cell.lines.is_empty());
+            whole.then(|| only.cell.text())
+        }
         _ => None,
     }
 }
@@ -251,7 +257,12 @@ fn entries<'t>(
     if collector.out.faults.len() == before {
         agree(collector, ready, cells, &listed);
     }
-    if listed.is_empty() && collector.out.faults.len() == before && is_hollow(ready, cells) {
+    let ended = |(index, cell): (usize, &Read<'_>)| {
+        let column = ready.columns.get(index);
+        matches!(column, Some(Column::First | Column::Last)) && !cell.found.is_empty()
+    };
+    let is_lost = is_hollow(ready, cells) || cells.iter().enumerate().any(ended);
+    if listed.is_empty() && collector.out.faults.len() == before && is_lost {
         collector.fault(row.line, "a row of the table has lost its address".to_owned());
     }
     if collector.out.faults.len() > before { Vec::new() } else { listed }

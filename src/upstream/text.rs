@@ -18,7 +18,9 @@ const CELLS_MAX: usize = 64;
 /// Reads a text.
 pub(super) fn read(text: &str) -> Page {
     let lines: Vec<(u32, &str)> = (1_u32..).zip(text.lines()).collect();
-    let mut reader = Reader { blocks: Vec::new(), open: None, list: 0, bullet: false, ended: true };
+    let following = following(&lines);
+    let mut reader =
+        Reader { blocks: Vec::new(), open: None, bullet: false, ended: true, last: Last::default() };
     let mut at = 0;
     while let Some((number, line)) = lines.get(at) {
         let rows = rows(lines.get(at..).unwrap_or_default());
@@ -27,12 +29,7 @@ pub(super) fn read(text: &str) -> Page {
             at += rows;
             continue;
         }
-        let next = lines
-            .get(at + 1..)
-            .unwrap_or_default()
-            .iter()
-            .map(|(_, line)| line.trim())
-            .find(|line| !line.is_empty());
+        let next = following.get(at).and_then(|next| lines.get(*next)).map(|(_, line)| line.trim());
         reader.line(*number, line, next);
         at += 1;
     }
@@ -40,12 +37,35 @@ pub(super) fn read(text: &str) -> Page {
     Page { blocks: reader.blocks, ..Page::default() }
 }
 
+/// For each line the next one that is not blank.
+fn following(lines: &[(u32, &str)]) -> Vec<usize> {
+    let mut next = lines.len();
+    let mut found = vec![next; lines.len()];
+    for (at, (_, line)) in lines.iter().enumerate().rev() {
+        if let Some(place) = found.get_mut(at) {
+            *place = next;
+        }
+        if !line.trim().is_empty() {
+            next = at;
+        }
+    }
+    found
+}
+
+/// What is remembered of the last line, as it was before it was joined to others.
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    ends: bool,
+    bare: bool,
+    length: usize,
+}
+
 struct Reader {
     blocks: Vec<Block>,
     open: Option<Passage>,
-    list: u32,
     bullet: bool,
     ended: bool,
+    last: Last,
 }
 
 impl Reader {
@@ -64,18 +84,14 @@ impl Reader {
             return;
         }
         if let Some(rest) = bullet(trimmed) {
-            let goes_on = matches!(self.blocks.last(), Some(Block::Passage(last)) if matches!(last.kind, Kind::Item(_)));
-            let in_list = self.open.as_ref().is_some_and(|open| matches!(open.kind, Kind::Item(_)));
             self.close();
-            if !goes_on && !in_list {
-                self.list = self.list.saturating_add(1);
-            }
             let depth = u8::try_from(indent / 2 + 1).unwrap_or(u8::MAX);
             let lines =
                 Some(Line::plain(rest, number)).filter(|line| !line.text.is_empty()).into_iter().collect();
             self.bullet = rest.trim().is_empty();
             self.ended = ends(rest);
-            self.open = Some(Passage { kind: Kind::Item(depth), list: self.list, lines });
+            self.last = Last { ends: self.ended, bare: is_bare(rest), length: rest.len() };
+            self.open = Some(Passage { kind: Kind::Item(depth), lines });
             return;
         }
         let shown = Line::plain(trimmed.trim_start_matches('#'), number);
@@ -92,31 +108,28 @@ impl Reader {
     }
 
     fn add(&mut self, line: Line) {
-        let ended = ends(&line.text) || is_bare(&line.text);
-        let wraps = |last: &Line| {
-            let goes_on = line.text.starts_with(char::is_lowercase) || last.text.len() >= WRAPPED_MIN;
-            !ends(&last.text) && !is_bare(&last.text) && !is_bare(&line.text) && goes_on
-        };
-        let starts_anew = self.open.as_ref().is_some_and(|open| {
-            matches!(open.kind, Kind::Item(_)) && open.lines.last().is_some_and(|last| !wraps(last))
-        });
-        if starts_anew {
+        let bare = is_bare(&line.text);
+        let this = Last { ends: ends(&line.text), bare, length: line.text.len() };
+        let last = self.last;
+        let free = !last.ends && !last.bare && !bare;
+        let wraps = free && (line.text.starts_with(char::is_lowercase) || last.length >= WRAPPED_MIN);
+        let open_item = self
+            .open
+            .as_ref()
+            .is_some_and(|open| matches!(open.kind, Kind::Item(_)) && !open.lines.is_empty());
+        if open_item && !wraps {
             self.close();
         }
-        let open =
-            self.open.get_or_insert_with(|| Passage { kind: Kind::Paragraph, list: 0, lines: Vec::new() });
-        let wrapped = open.lines.last().is_some_and(|last| {
-            // A date may be cut anywhere: "March" and "12th" belong together.
-            wraps(last)
-                || (!ends(&last.text)
-                    && line.text.starts_with(|first: char| first.is_ascii_digit())
-                    && !is_bare(&line.text))
-        });
+        let open = self.open.get_or_insert_with(|| Passage { kind: Kind::Paragraph, lines: Vec::new() });
+        // A date may be cut anywhere: "March" and "12th" belong together.
+        let wrapped =
+            wraps || (!last.ends && !bare && line.text.starts_with(|first: char| first.is_ascii_digit()));
         match open.lines.last_mut().filter(|_| wrapped) {
-            Some(last) => last.join(&line),
+            Some(before) => before.join(&line),
             None => open.lines.push(line),
         }
-        self.ended = ended;
+        self.last = this;
+        self.ended = this.ends || bare;
     }
 
     fn table(&mut self, lines: &[(u32, &str)]) {
@@ -128,7 +141,7 @@ impl Reader {
                 continue;
             }
             let separator = if line.contains('|') { '|' } else { '\t' };
-            let cells = inner.split(separator).take(CELLS_MAX).enumerate().map(|(place, text)| Cell {
+            let cells = inner.splitn(CELLS_MAX, separator).enumerate().map(|(place, text)| Cell {
                 place,
                 lines: Some(Line::plain(text, *number))
                     .filter(|line| !line.text.is_empty())

@@ -93,6 +93,13 @@ impl Span {
     }
 }
 
+/// What was found within a range of a line.
+pub(super) fn within<'f>(found: &'f [Found], range: &std::ops::Range<usize>) -> &'f [Found] {
+    let from = found.partition_point(|one| one.start < range.start);
+    let to = found.partition_point(|one| one.start < range.end);
+    found.get(from..to).unwrap_or_default()
+}
+
 /// A word of a line.
 #[derive(Debug, Clone, Copy)]
 struct Word<'a> {

@@ -138,6 +138,15 @@ const OTHER: &[&str] = &[
     " listens on",
     " listening on",
 ];
+/// Headings of what was once.
+const HISTORY: &[&str] = &[
+    " release note",
+    " changelog",
+    " change log",
+    " change history",
+    " version history",
+    " revision history",
+];
 /// Headings and introductions of what is shown as an example, or as history.
 const SHOWN: &[&str] = &[
     " example",
@@ -271,14 +280,24 @@ impl Wording {
         self.has(SOURCE).then_some(Standing::Source)
     }
 
+    /// Whether what stands below it was once, whatever is said there.
+    pub(super) fn says_history(&self) -> bool {
+        self.has(HISTORY)
+    }
+
     /// Whether what stands below it is an example, or history.
     pub(super) fn says_shown(&self) -> bool {
         self.has(SHOWN)
     }
 
     /// Whether it says that a list of addresses follows.
-    pub(super) fn announces(&self, ends_open: bool) -> bool {
-        self.has(NAMES) && (ends_open || self.has(FOLLOWS)) && !self.has(POINTS) && !self.has(OTHER)
+    pub(super) fn announces(&self) -> bool {
+        self.opens_list() && self.has(FOLLOWS)
+    }
+
+    /// Whether it speaks of addresses, so that a list of them follows if it ends with a colon.
+    pub(super) fn opens_list(&self) -> bool {
+        self.has(NAMES) && !self.has(POINTS) && !self.has(OTHER)
     }
 
     /// Environments that a label names: `Production`, `CTE Integration`.

@@ -327,19 +327,19 @@ fn text_escapes_what_would_steer_a_terminal() {
 // Changes.
 
 /// A repository with one commit, made by the real git.
-struct Repository {
-    scene: Scene,
+pub(crate) struct Repository {
+    pub(crate) scene: Scene,
 }
 
 impl Repository {
-    fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let repository = Self { scene: Scene::new() };
         repository.git(&["init", "--quiet", "--initial-branch=main"]);
         repository.commit(files);
         repository
     }
 
-    fn commit(&self, files: &[(&str, &str)]) {
+    pub(crate) fn commit(&self, files: &[(&str, &str)]) {
         for (path, text) in files {
             self.scene.write(path, text);
         }
@@ -347,13 +347,15 @@ impl Repository {
         self.git(&["commit", "--quiet", "--message=policies"]);
     }
 
-    fn git(&self, arguments: &[&str]) {
+    pub(crate) fn git(&self, arguments: &[&str]) {
         let mut command = assert_cmd::Command::new("git");
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.scene.path());
         command.env("GIT_CONFIG_NOSYSTEM", "1").current_dir(self.scene.path());
+        // The same files give the same commit.
+        command.env("GIT_AUTHOR_DATE", AT).env("GIT_COMMITTER_DATE", AT);
         let settings = [
             "-c",
             "user.name=callgate",

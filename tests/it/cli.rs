@@ -18,8 +18,9 @@ use crate::golden::{files, policy};
 use crate::support::{AT, Run, Scene, root};
 
 /// Every command of the program.
-pub(crate) const COMMANDS: [&str; 17] = [
+pub(crate) const COMMANDS: [&str; 18] = [
     "check",
+    "review",
     "render",
     "explain",
     "admitted",
@@ -29,6 +30,7 @@ pub(crate) const COMMANDS: [&str; 17] = [
     "confirm",
     "rollback",
     "status",
+    "upstream",
     "timeline",
     "init",
     "fmt",
@@ -65,7 +67,7 @@ fn move_on(scene: &Scene) {
 
 /// Holds a text against what is recorded in the repository.
 #[track_caller]
-fn recorded(path: &str, text: &str) {
+pub(crate) fn recorded(path: &str, text: &str) {
     let place = root().join(path);
     if std::env::var_os("UPDATE_EXPECTED").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -121,7 +123,8 @@ fn help_of_the_program_and_of_every_command_is_as_recorded() {
     for (operation, path) in OPERATIONS.iter().zip(&operations) {
         recorded(&format!("tests/golden-help/{path}"), &help(&["prefixes", operation, "--help"]).stdout);
     }
-    let names = COMMANDS.iter().chain(&["callgate"]).map(|name| format!("{name}.txt"));
+    recorded("tests/golden-help/upstream-extract.txt", &help(&["upstream", "extract", "--help"]).stdout);
+    let names = COMMANDS.iter().chain(&["callgate", "upstream-extract"]).map(|name| format!("{name}.txt"));
     let known: BTreeSet<String> = names.chain(operations).collect();
     let kept: BTreeSet<String> =
         files(&root().join("tests/golden-help")).iter().map(|path| path.display().to_string()).collect();
@@ -382,7 +385,8 @@ fn the_manual_is_roff_on_standard_output_or_a_page_a_command_in_a_folder() {
         files(&scene.path().join("share/man1")).iter().map(|path| path.display().to_string()).collect();
     let wanted = COMMANDS.iter().map(|command| format!("callgate-{command}.1"));
     let operations = OPERATIONS.iter().map(|operation| format!("callgate-prefixes-{operation}.1"));
-    assert_eq!(written, wanted.chain(operations).chain(["callgate.1".to_owned()]).collect());
+    let further = ["callgate.1", "callgate-upstream-extract.1"].map(str::to_owned);
+    assert_eq!(written, wanted.chain(operations).chain(further).collect());
     for page in written {
         assert!(scene.read(&format!("share/man1/{page}")).contains(".TH "), "{page}");
     }
@@ -420,7 +424,7 @@ fn faults(schema: &Value, path: &Path) -> Option<Vec<String>> {
 #[test]
 fn the_schemas_in_the_documents_are_those_that_the_program_prints() {
     let scene = Scene::new();
-    for which in ["policy", "site"] {
+    for which in ["policy", "site", "review"] {
         let printed = scene.run_now(&["schema", which]).expect(0).stdout;
         recorded(&format!("docs/schema/{which}.schema.json"), &printed);
     }
@@ -428,7 +432,7 @@ fn the_schemas_in_the_documents_are_those_that_the_program_prints() {
 
 #[test]
 fn the_schemas_are_valid_by_the_draft_that_they_name() {
-    for which in ["policy", "site"] {
+    for which in ["policy", "site", "review"] {
         let schema = schema(which);
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         jsonschema::draft202012::meta::validate(&schema).unwrap();

@@ -163,12 +163,15 @@ fn redirects_have_an_end() {
         "/self" => redirect(out, "/self"),
         "/nowhere" => respond(out, "301 Moved Permanently", &[], b""),
         "/broken" => redirect(out, "https://[/"),
+        "/endless" => redirect(out, &format!("/{}", "x".repeat(5000))),
         path => redirect(out, &format!("{path}x")),
     });
     missed(&server, "/circle", &MissedKind::Unreachable, "in a circle");
     missed(&server, "/self", &MissedKind::Unreachable, "in a circle");
     missed(&server, "/long", &MissedKind::Unreachable, "5 redirects, and redirects again");
     missed(&server, "/nowhere", &MissedKind::Unreachable, "without saying where to");
+    let endless = fetch(&server, "/endless", 20).unwrap_err();
+    assert!(endless.reason.contains("longer than any page's") && endless.reason.len() < 500, "{endless:?}");
     missed(&server, "/broken", &MissedKind::Moved(Some("https://[/".to_owned())), "to what is no address");
 }
 

@@ -37,15 +37,20 @@ mod nginx_reading;
 mod path;
 #[cfg(feature = "netns-tests")]
 mod persist;
+mod pipelines;
 mod prefixes;
 mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
+mod review;
 mod security_groups;
 mod server;
 mod support;
 mod terraform;
 mod tidy;
-#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
+mod upstream;
+mod upstream_extract;
 mod upstream_pages;
+mod upstream_propose;
+#[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod world;

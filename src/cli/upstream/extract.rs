@@ -1,28 +1,30 @@
 //! `callgate upstream extract`
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::cli::{Exit, Outcome, print, print_json};
-use crate::policy::{PageKind, parse_filter};
+use super::network::Network;
+use crate::cli::{Exit, Outcome, complain, now, print, print_json};
+use crate::policy::{Page, PageKind, parse_filter};
 use crate::report::{extract_text, extract_v1};
 use crate::system;
-use crate::upstream::Reading;
+use crate::upstream::document::{Document, Missed, MissedKind};
 use crate::upstream::extract::{BYTES_MAX, Selector, extract};
+use crate::upstream::{Reading, Unreadable};
 
 const AFTER_HELP: &str = "\
 Exit status: 0 a list, 1 no address, or the page only sends its reader elsewhere,
-2 wrong usage or a file that can't be read, 5 the page can't be read whole.
+2 wrong usage or a file that can't be read, 5 the page can't be read whole or does not answer.
 
 A list that can't be read whole is no list: nothing of it is shown.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Extract {
-    /// The page, saved
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The page: a file in which it was saved, or its address (`https://…`)
+    #[arg(value_name = "FILE|URL")]
+    page: String,
     /// How it is written: html, markdown, text, json or csv
     #[arg(long, value_parser = parse_kind)]
     kind: PageKind,
@@ -47,6 +49,8 @@ pub(super) struct Extract {
     /// The form of the report
     #[arg(long, default_value = "text")]
     format: Form,
+    #[command(flatten)]
+    network: Network,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -59,9 +63,11 @@ enum Form {
 
 impl Extract {
     pub(super) fn run(self) -> Outcome {
-        // One byte more than is read: a page that is too long is told so, not cut.
-        let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-        let bytes = system::read_bytes(&self.file, most)?;
+        let got = if self.page.starts_with("https://") {
+            self.network.fetcher()?.fetch(&Page::new(&self.page, self.kind))
+        } else {
+            Ok(read(Path::new(&self.page))?)
+        };
         let usual = Selector::default();
         let selector = Selector {
             section: self.section,
@@ -74,9 +80,16 @@ impl Extract {
             ),
             ..usual
         };
-        let reading = extract(&bytes, self.kind, &selector);
+        let reading = match got.map(|document| document.text(self.kind)) {
+            Ok(Ok(text)) => extract(text.as_bytes(), self.kind, &selector),
+            Ok(Err(unreadable)) => Reading::Unreadable(unreadable),
+            Err(missed) => match without_document(missed) {
+                Some(reading) => reading,
+                None => return Ok(Exit::Undetermined),
+            },
+        };
         match self.format {
-            Form::Text => print(&extract_text::extract(&self.file.display().to_string(), &reading))?,
+            Form::Text => print(&extract_text::extract(&self.page, &reading))?,
             Form::Json => print_json(&extract_v1::Extract::new(&reading))?,
         };
         Ok(match reading {
@@ -84,6 +97,33 @@ impl Extract {
             Reading::Empty | Reading::Moved(_) => Exit::Findings,
             Reading::Unreadable(_) => Exit::Undetermined,
         })
+    }
+}
+
+/// A file as a document: nobody says its type, so its text alone is judged.
+fn read(path: &Path) -> Result<Document, system::ReadError> {
+    // One byte more than is read: a page that is too long is told so, not cut.
+    let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let shown = path.display().to_string();
+    Ok(Document {
+        url: shown.clone(),
+        found_at: shown,
+        read_at: now(),
+        content_type: None,
+        etag: None,
+        last_modified: None,
+        body: system::read_bytes(path, most)?,
+    })
+}
+
+/// What a page amounts to that gave nothing to read, said with what to do; `None` where it did not answer.
+fn without_document(missed: Missed) -> Option<Reading> {
+    let Missed { kind, reason, help } = missed;
+    complain(&format!("{reason}\n  help: {help}\n"));
+    match kind {
+        MissedKind::Moved(to) => Some(Reading::Moved(to)),
+        MissedKind::Unreadable => Some(Reading::Unreadable(Unreadable { line: None, reason })),
+        MissedKind::Unreachable => None,
     }
 }
 

@@ -27,15 +27,7 @@ impl Checker<'_> {
             let filter: Vec<(String, String)> =
                 page.filter.iter().filter_map(|condition| self.condition(condition)).collect();
             let Some((url, kind)) = page.url.zip(page.kind) else { continue };
-            if !url.value.starts_with("https://") {
-                let message = format!("page `{}` is not https", url.value.escape_debug());
-                self.fault(
-                    Code::InvalidValue,
-                    &url.span,
-                    message,
-                    "pages are only fetched over https: anybody could change the answer",
-                );
-            }
+            self.check_url(&url);
             self.check_selector(kind, page.pointer.as_ref(), page.filter.first());
             let names = self.page_names(&name, kind, page.names);
             let page = Page {
@@ -79,6 +71,21 @@ impl Checker<'_> {
             }
         }
         names.into_iter().map(|name| name.value).collect()
+    }
+
+    fn check_url(&mut self, url: &At<String>) {
+        let shown = url.value.escape_debug();
+        let Some(rest) = url.value.strip_prefix("https://") else {
+            let help = "pages are only fetched over https: anybody could change the answer";
+            return self.fault(Code::InvalidValue, &url.span, format!("page `{shown}` is not https"), help);
+        };
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_plain = url.value.chars().all(|c| c.is_ascii_graphic() && c != '\\');
+        if host.is_empty() || host.starts_with(':') || host.contains('@') || !is_plain {
+            let help =
+                "write `https://`, the host, and the path; other characters as `%20`, and no user name";
+            self.fault(Code::InvalidValue, &url.span, format!("page `{shown}` is no address"), help);
+        }
     }
 
     /// Holds against the page's kind what only some kinds have.

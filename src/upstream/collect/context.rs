@@ -22,7 +22,7 @@ pub(super) struct Intro {
 
 impl Intro {
     /// A paragraph.
-    pub(super) fn new(text: &str, _line: u32, zone: &TimeZone) -> Self {
+    pub(super) fn new(text: &str, zone: &TimeZone) -> Self {
         let last = sentences(text).pop().and_then(|range| text.get(range)).unwrap_or(text);
         let wording = Wording::new(text);
         let opens = text.trim_end().ends_with(':')
@@ -107,8 +107,16 @@ impl Context {
         self.intros.iter().rev().find(|intro| intro.opens).or(self.intros.last())
     }
 
+    /// Whether a heading says that all below was once.
+    pub(super) fn is_history(&self) -> bool {
+        self.above.iter().any(|above| !above.outer && above.wording.says_history())
+    }
+
     /// What introduction and headings say of addresses; `own` is what stands nearer.
     pub(crate) fn standing(&self, own: Option<&Wording>) -> Option<Standing> {
+        if self.is_history() {
+            return Some(Standing::Other);
+        }
         if let Some(standing) = own.and_then(Wording::standing) {
             return Some(standing);
         }

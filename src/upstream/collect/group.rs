@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{BARE_WORDS_MAX, Collector, Entry, LABEL_WORDS_MAX, sentence, special};
+use super::{BARE_WORDS_MAX, Collector, Entry, LABEL_WORDS_MAX, Weight, sentence, special};
 use crate::policy::{Environment, Role};
 use crate::upstream::dates;
 use crate::upstream::page::{Kind, Line, Passage};
@@ -107,12 +107,14 @@ struct Label {
 /// Reads a list.
 pub(super) fn collect(collector: &mut Collector<'_>, group: &[Unit<'_>]) {
     let is_public = |unit: &&Unit<'_>| unit.spans().any(|(_, span)| special(&span).is_none());
-    let listed = group.iter().filter(is_public).count() > 0;
+    let listed = sentence::Among::of(group.iter().filter(is_public));
     let mut label: Option<Label> = None;
     for unit in group {
+        if !collector.out.faults.is_empty() {
+            return;
+        }
         if unit.shape() == Shape::Label {
             let environments = unit.own.labels();
-            collector.out.speaks |= unit.own.standing() == Some(Standing::Source);
             label = Some(Label { depth: unit.depth(), wording: unit.own.clone(), environments });
             continue;
         }
@@ -126,9 +128,10 @@ pub(super) fn collect(collector: &mut Collector<'_>, group: &[Unit<'_>]) {
     }
 }
 
-fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, listed: bool) {
+fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, listed: sentence::Among) {
     let near = unit.own.standing().or_else(|| label.and_then(|label| label.wording.standing()));
-    let standing = near.or_else(|| collector.context.standing(None));
+    let above = collector.context.standing(None);
+    let standing = if collector.context.is_history() { above } else { near.or(above) };
     let linked = unit.line.linked && !collector.rules.chosen;
     let publics: Vec<(&Found, Span)> = unit.spans().filter(|(_, span)| special(span).is_none()).collect();
     match standing {
@@ -137,9 +140,9 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
             for (found, span) in publics {
                 collector.doubt_as(
                     &span,
-                    unit.line,
-                    (found.start, "is listed as used no more, or so it seems"),
-                    false,
+                    (unit.line, found.start),
+                    "is listed as used no more, or so it seems",
+                    Weight::Full,
                 );
             }
             return;
@@ -157,7 +160,9 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
     if sentence::faults(collector, unit.line, &all, listed) {
         return;
     }
-    if let Some(found) = unit.found.iter().find(|one| listed && one.what == What::Endpoint) {
+    if let Some(found) =
+        unit.found.iter().find(|one| listed == sentence::Among::Sources && one.what == What::Endpoint)
+    {
         let line = unit.line.number_at(found.start);
         return collector.fault(line, "an address with a port or a path stands among sources".to_owned());
     }
@@ -186,6 +191,6 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
             label: unit.label(found.end),
             dates: given.clone(),
         };
-        collector.publish(&span, told);
+        collector.publish(&span, &told);
     }
 }

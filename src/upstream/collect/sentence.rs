@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::{Collector, Entry, special};
+use super::{Collector, Entry, Weight, special};
 use crate::policy::{Environment, Role};
 use crate::prefix::Space;
 use crate::upstream::dates;
 use crate::upstream::page::Line;
-use crate::upstream::token::{Found, Span, What, is_mask};
+use crate::upstream::token::{self, Found, Span, What, is_mask};
 use crate::upstream::words::{Standing, Wording, sentences};
+
+/// In a sentence of more addresses or environments nobody can tell which belong together.
+const NAMED_MAX: usize = 100;
 
 /// Reads a line of running text.
 pub(super) fn collect(collector: &mut Collector<'_>, line: &Line, found: &[Found]) {
     for range in sentences(&line.text) {
-        let inside: Vec<&Found> = found.iter().filter(|one| range.contains(&one.start)).collect();
+        let inside: Vec<&Found> = token::within(found, &range).iter().collect();
         let text = line.text.get(range.clone()).unwrap_or_default();
         if !inside.is_empty() {
             sentence(collector, line, (range.start, text), &inside);
@@ -29,7 +32,12 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
         Some(Standing::Other) => return,
         Some(Standing::Former) => {
             for (at, span) in &publics {
-                collector.doubt_as(span, line, (*at, "is said to be used no more, or so it seems"), false);
+                collector.doubt_as(
+                    span,
+                    (line, *at),
+                    "is said to be used no more, or so it seems",
+                    Weight::Full,
+                );
             }
             return;
         }
@@ -42,7 +50,7 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
             return;
         }
     }
-    if faults(collector, line, found, !publics.is_empty()) {
+    if faults(collector, line, found, Among::of(publics.iter())) {
         return;
     }
     if line.struck && !publics.is_empty() {
@@ -55,7 +63,7 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
         let environments = if named.is_empty() { collector.context.environments() } else { named };
         let entry =
             Entry { line, at: *at, text: Some(text), role, environments, label: None, dates: given.clone() };
-        collector.publish(span, entry);
+        collector.publish(span, &entry);
     }
 }
 
@@ -67,8 +75,25 @@ fn public(found: &Found) -> Option<(usize, Span)> {
     }
 }
 
+/// Whether other addresses of the sentence or the list are sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Among {
+    /// Some are.
+    Sources,
+    /// None is.
+    Nothing,
+}
+
+impl Among {
+    /// Whether there is one.
+    pub(super) fn of(mut sources: impl Iterator) -> Self {
+        if sources.next().is_some() { Self::Sources } else { Self::Nothing }
+    }
+}
+
 /// Tells what is wrong in a sentence or a list with sources; whether anything is.
-pub(super) fn faults(collector: &mut Collector<'_>, line: &Line, found: &[&Found], listed: bool) -> bool {
+pub(super) fn faults(collector: &mut Collector<'_>, line: &Line, found: &[&Found], among: Among) -> bool {
+    let listed = among == Among::Sources;
     let before = collector.out.faults.len();
     for one in found {
         let at = line.number_at(one.start);
@@ -113,6 +138,9 @@ fn environments(text: &str, start: usize, spans: &[(usize, Span)]) -> Vec<BTreeS
     let Some((first, _)) = named.first() else { return vec![BTreeSet::new(); spans.len()] };
     let places: Vec<usize> = spans.iter().map(|(at, _)| at.saturating_sub(start)).collect();
     let Some(first_address) = places.first() else { return Vec::new() };
+    if spans.len() > NAMED_MAX || named.len() > NAMED_MAX {
+        return vec![BTreeSet::new(); spans.len()];
+    }
     let named_first = first < first_address;
     let is_between = |(at, _): &(usize, Environment)| {
         places.iter().any(|place| place < at) && places.iter().any(|place| place > at)
@@ -125,29 +153,25 @@ fn environments(text: &str, start: usize, spans: &[(usize, Span)]) -> Vec<BTreeS
     }
     // A run of addresses belongs to the run of environments behind it, or before it where the sentence starts with one.
     let own = |place: &usize| {
-        let before = |at: &usize| at < place;
-        let run: Vec<&(usize, Environment)> = if named_first {
-            let last = named.iter().rposition(|(at, _)| before(at));
-            let run = last.map_or(&[][..], |last| named.get(..=last).unwrap_or_default());
-            let opens = |at: usize| {
-                places.iter().any(|other| {
-                    other > &at
-                        && other < place
-                        && last.and_then(|last| named.get(last)).is_some_and(|(end, _)| other < end)
-                })
-            };
-            run.iter().rev().take_while(|(at, _)| !opens(*at)).collect()
-        } else {
-            let next = named.iter().position(|(at, _)| !before(at)).unwrap_or(named.len());
-            let run = named.get(next..).unwrap_or_default();
-            let first = run.first().map_or(0, |(at, _)| *at);
-            run.iter()
-                .take_while(|(at, _)| !places.iter().any(|other| *other > first && other < at))
-                .collect()
-        };
-        run.into_iter().map(|(_, one)| *one).collect()
+        if named_first { run_before(&named, &places, *place) } else { run_behind(&named, &places, *place) }
     };
     places.iter().map(own).collect()
+}
+
+/// The environments named last before an address, with no address between them.
+fn run_before(named: &[(usize, Environment)], places: &[usize], place: usize) -> BTreeSet<Environment> {
+    let Some((last, _)) = named.iter().rfind(|(at, _)| *at < place) else { return BTreeSet::new() };
+    let parted = |at: usize| places.iter().any(|other| at < *other && other < last);
+    let run = named.iter().rev().skip_while(|(at, _)| at > last).take_while(|(at, _)| !parted(*at));
+    run.map(|(_, one)| *one).collect()
+}
+
+/// The environments named first behind an address, with no address between them.
+fn run_behind(named: &[(usize, Environment)], places: &[usize], place: usize) -> BTreeSet<Environment> {
+    let Some((first, _)) = named.iter().find(|(at, _)| *at > place) else { return BTreeSet::new() };
+    let parted = |at: usize| places.iter().any(|other| first < other && *other < at);
+    let run = named.iter().skip_while(|(at, _)| at < first).take_while(|(at, _)| !parted(*at));
+    run.map(|(_, one)| *one).collect()
 }
 
 /// Environments in a sentence with their places in its bytes.
@@ -171,7 +195,6 @@ fn named(text: &str) -> Vec<(usize, Environment)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::token;
 
     #[test]
     fn environments_belong_to_the_addresses_beside_them() {

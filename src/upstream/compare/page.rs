@@ -120,6 +120,7 @@ impl<'r> Read<'r> {
             decides: self.decides,
             outcome,
             reason: self.reason.clone(),
+            help: self.observed.and_then(|observed| observed.help.clone()).or_else(|| help(outcome)),
             moved_to: self.moved_to.clone(),
             read_at: self.observed.map(|observed| observed.at),
             digest: self.observed.and_then(|observed| observed.digest.clone()),
@@ -449,9 +450,32 @@ pub(super) fn unwatched_sources(policy: &Policy, known: &Known<'_>) -> Vec<Findi
         .map(|held| {
             let source = held.source;
             let message = format!("no watched page is expected to list `{}`", source.id);
-            let help = "its evidence names no watched page: nobody sees it go";
+            let help = "its evidence names no watched page, or sections that are not read: nobody sees it go";
             let finding = Finding::new(FindingCode::SourceNotWatched, message, help);
             finding.of(&source.id, source.role).about(held.addresses.to_prefixes())
         })
         .collect()
+}
+
+/// What to do about a page without a list, where whoever asked for it does not know better.
+fn help(outcome: Outcome) -> Option<String> {
+    let help = match outcome {
+        Outcome::NotWatched
+        | Outcome::Agrees
+        | Outcome::Unreachable
+        | Outcome::Unsettled
+        | Outcome::PagesDisagree
+        | Outcome::Drift => return None,
+        Outcome::Unreadable => {
+            "look at the page: where its heading or its layout changed, correct the page in the policy \
+             (`callgate upstream extract` shows what is read of it); where it is damaged, tell the provider"
+        }
+        Outcome::Empty => {
+            "look at the page in a browser, and ask the provider: a list that is missing is no withdrawal"
+        }
+        Outcome::Moved => {
+            "look where the provider publishes its addresses now, and change `url` of this page in the policy"
+        }
+    };
+    Some(help.to_owned())
 }

@@ -10,11 +10,27 @@ use crate::prefix::PrefixSet;
 /// The roles in which pages list addresses.
 pub(super) const ROLES: [Role; 2] = [Role::Callback, Role::OwnerNetwork];
 
+/// Whether a source stands on a page by the policy's evidence: in the section that is read of it, where both name one.
+pub(crate) fn carries(policy: &Policy, page: &str, source: &Source) -> bool {
+    let read = policy.pages.get(page).and_then(|page| page.section.as_deref());
+    source.evidence.iter().filter(|evidence| evidence.page == page).any(|evidence| {
+        evidence.section.as_deref().zip(read).is_none_or(|(stood, read)| is_heading(stood, read))
+    })
+}
+
+/// Whether two headings are one, however they are spaced and capitalised.
+fn is_heading(left: &str, right: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    words(left) == words(right)
+}
+
 /// A source with what is asked of it again and again.
 #[derive(Debug)]
 pub(super) struct Held<'p> {
     pub(super) source: &'p Source,
     pub(super) addresses: PrefixSet,
+    /// The pages that list it, by the evidence.
+    carriers: Vec<&'p str>,
     /// The state, over its environments, that says most: one that is admitted somewhere is admitted.
     pub(super) state: State,
 }
@@ -36,7 +52,7 @@ pub(super) struct Known<'p> {
 impl<'p> Known<'p> {
     pub(super) fn of(policy: &'p Policy, at: Timestamp) -> Self {
         let sources: Vec<Held<'p>> =
-            policy.sources.iter().filter_map(|source| Held::of(source, at)).collect();
+            policy.sources.iter().filter_map(|source| Held::of(policy, source, at)).collect();
         let union = |is: &dyn Fn(&Held<'p>) -> bool| -> PrefixSet {
             let own = sources.iter().filter(|held| is(held));
             own.flat_map(|held| held.source.prefixes.iter().copied()).collect()
@@ -137,7 +153,7 @@ impl<'p> Known<'p> {
 }
 
 impl<'p> Held<'p> {
-    fn of(source: &'p Source, at: Timestamp) -> Option<Self> {
+    fn of(policy: &'p Policy, source: &'p Source, at: Timestamp) -> Option<Self> {
         let states = source.environments.keys().filter_map(|environment| source.state(*environment, at));
         // Expired in one environment and active in the other is active; not made known in one and expired in the other, unknown.
         let rank = |state: &State| match state {
@@ -149,7 +165,9 @@ impl<'p> Held<'p> {
             State::Withdrawn => 5,
         };
         let state = states.min_by_key(rank)?;
-        Some(Self { source, addresses: source.prefixes.iter().copied().collect(), state })
+        let carriers = policy.pages.keys().map(String::as_str).filter(|page| carries(policy, page, source));
+        let (carriers, addresses) = (carriers.collect(), source.prefixes.iter().copied().collect());
+        Some(Self { source, addresses, carriers, state })
     }
 
     /// Whether it is neither withdrawn nor expired.
@@ -162,6 +180,6 @@ impl<'p> Held<'p> {
 
     /// Whether the evidence says that it stands on this page.
     pub(super) fn is_carried_by(&self, page: &str) -> bool {
-        self.source.evidence.iter().any(|evidence| evidence.page == page)
+        self.carriers.contains(&page)
     }
 }

@@ -1,6 +1,6 @@
 //! Comma-separated values: a column of addresses, with or without a header.
 
-use super::{Place, entries, is_name, named, unreadable};
+use super::{Place, entries, named, places, unreadable};
 use crate::upstream::collect::ENTRIES_MAX;
 use crate::upstream::extract::Selector;
 use crate::upstream::token;
@@ -74,8 +74,7 @@ fn columns(
             .map(|at| vec![at])
             .ok_or_else(|| unreadable(1, format!("the list has no column `{}`", token::shown(wanted))));
     }
-    let by_name: Vec<usize> =
-        (0..headers.len()).filter(|at| headers.get(*at).is_some_and(|header| is_name(header))).collect();
+    let by_name = places(headers).map_err(|why| unreadable(1, why))?;
     let Some((line, row)) = rows.get(usize::from(!headers.is_empty())) else { return Ok(Vec::new()) };
     if !by_name.is_empty() {
         return Ok(by_name);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Place, entries, is_name, named, unreadable};
-use crate::json::Json;
+use super::{Place, entries, named, places, unreadable};
+use crate::json::{Entries, Json};
 use crate::policy::Environment;
 use crate::upstream::collect::ENTRIES_MAX;
 use crate::upstream::extract::Selector;
@@ -95,41 +95,43 @@ struct Reader<'r, 'a> {
 impl Reader<'_, '_> {
     fn value(&mut self, json: &Json<'_>, environments: &BTreeSet<Environment>) -> Result<(), Unreadable> {
         match json {
-            Json::List(items) => {
-                for item in items {
-                    match item {
-                        Json::Text(text) => self.address(text, environments, None)?,
-                        Json::Object(_) => self.object(item, environments)?,
-                        other => {
-                            return Err(unreadable(
-                                self.line,
-                                format!("{} stands where an address is expected", other.kind()),
-                            ));
-                        }
-                    }
-                }
-                Ok(())
-            }
-            Json::Object(keys) => {
-                let lists = keys.iter().filter(|(_, value)| matches!(value, Json::List(_) | Json::Object(_)));
-                if lists.clone().count() == 0 {
-                    return self.object(json, environments);
-                }
-                for (key, value) in lists {
-                    let own = named(key);
-                    self.value(value, if own.is_empty() { environments } else { &own })?;
-                }
-                Ok(())
-            }
+            Json::List(items) => items.iter().try_for_each(|item| self.item(item, environments)),
+            Json::Object(keys) => self.lists(json, keys, environments),
             Json::Text(text) => {
                 let parts: Vec<&str> =
                     text.split([',', ' ', '\n', ';']).filter(|part| !part.is_empty()).collect();
-                for part in parts {
-                    self.address(part, environments, None)?;
-                }
-                Ok(())
+                parts.into_iter().try_for_each(|part| self.address(part, environments))
             }
             other => Err(unreadable(self.line, format!("{} stands where a list is expected", other.kind()))),
+        }
+    }
+
+    /// Every list of an object; what is no list says nothing of addresses.
+    fn lists(
+        &mut self,
+        json: &Json<'_>,
+        keys: &Entries<'_>,
+        environments: &BTreeSet<Environment>,
+    ) -> Result<(), Unreadable> {
+        let mut any = false;
+        for (key, value) in keys {
+            if matches!(value, Json::List(_) | Json::Object(_)) {
+                any = true;
+                let own = named(key);
+                self.value(value, if own.is_empty() { environments } else { &own })?;
+            }
+        }
+        if any { Ok(()) } else { self.object(json, environments) }
+    }
+
+    fn item(&mut self, item: &Json<'_>, environments: &BTreeSet<Environment>) -> Result<(), Unreadable> {
+        match item {
+            Json::Text(text) => self.address(text, environments),
+            Json::Object(_) => self.object(item, environments),
+            other => {
+                let reason = format!("{} stands where an address is expected", other.kind());
+                Err(unreadable(self.line, reason))
+            }
         }
     }
 
@@ -154,25 +156,22 @@ impl Reader<'_, '_> {
                 own.extend(named(text));
             }
         }
+        let names: Vec<String> = keys.iter().map(|(key, _)| spaced(key)).collect();
+        let at = match &self.selector.column {
+            Some(column) => keys.iter().position(|(key, _)| key == column).into_iter().collect(),
+            None => places(&names).map_err(|why| unreadable(self.line, why))?,
+        };
         let mut found = 0;
-        for (key, value) in keys {
-            let wanted = match &self.selector.column {
-                Some(column) => key == column,
-                None => is_name(&spaced(key)),
+        let values = at.iter().filter_map(|at| keys.get(*at)).filter(|(_, value)| *value != Json::Null);
+        for item in values.flat_map(|(_, value)| value.items()) {
+            let Some(text) = item.text() else {
+                return Err(unreadable(
+                    self.line,
+                    format!("{} stands where an address is expected", item.kind()),
+                ));
             };
-            if !wanted || matches!(value, Json::Null) {
-                continue;
-            }
-            for item in value.items() {
-                let Some(text) = item.text() else {
-                    return Err(unreadable(
-                        self.line,
-                        format!("{} stands where an address is expected", item.kind()),
-                    ));
-                };
-                self.address(text, &own, None)?;
-                found += 1;
-            }
+            self.address(text, &own)?;
+            found += 1;
         }
         if found == 0 {
             let what = self
@@ -185,18 +184,17 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn address(
-        &mut self,
-        text: &str,
-        environments: &BTreeSet<Environment>,
-        label: Option<String>,
-    ) -> Result<(), Unreadable> {
+    fn address(&mut self, text: &str, environments: &BTreeSet<Environment>) -> Result<(), Unreadable> {
         self.see(text);
         if self.listed.len() > ENTRIES_MAX {
             return Err(unreadable(self.line, format!("the list has more than {ENTRIES_MAX} entries")));
         }
-        let place =
-            Place { line: self.line, environments: environments.clone(), label, text: token::shown(text) };
+        let place = Place {
+            line: self.line,
+            environments: environments.clone(),
+            label: None,
+            text: token::shown(text),
+        };
         self.listed.extend(entries(text, &place, self.selector)?);
         Ok(())
     }

@@ -95,12 +95,12 @@ pub struct Reading<'a> {
     pub number: usize,
 }
 
-/// Saves what was read, or why nothing was; the answer is the path of the page's bytes.
+/// Saves what was read at an instant, or why nothing was.
 pub fn save(
     folder: &Path,
     reading: Reading<'_>,
     result: &Result<Document, Missed>,
-    now: Timestamp,
+    at: Timestamp,
 ) -> io::Result<()> {
     let stem = stem(reading);
     let mut sidecar = Sidecar {
@@ -109,7 +109,7 @@ pub fn save(
         page: reading.name.to_owned(),
         url: key(reading.page),
         found_at: None,
-        read_at: now.to_string(),
+        read_at: at.to_string(),
         file: None,
         sha256: None,
         status: None,
@@ -123,7 +123,6 @@ pub fn save(
             let file = format!("{stem}.{}", extension(reading.page.kind));
             system::replace_file(&folder.join(&file), &document.body)?;
             sidecar.found_at = Some(document.found_at.clone());
-            sidecar.read_at = document.read_at.to_string();
             sidecar.sha256 = Some(document.digest().to_string());
             sidecar.status = (reading.page.kind != PageKind::Dns).then_some(200);
             sidecar.content_type.clone_from(&document.content_type);
@@ -256,12 +255,12 @@ impl Saved {
         Ok(Self { folder: folder.to_path_buf(), readings: Mutex::new(readings) })
     }
 
-    /// The next reading of a page: first the earliest, then the one after it.
-    pub fn next(&self, page: &Page) -> Option<Result<Document, Missed>> {
+    /// The next reading of a page, and when it was: first the earliest, then the one after it.
+    pub fn next(&self, page: &Page) -> Option<(Timestamp, Result<Document, Missed>)> {
         let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
         let (read_at, sidecar) = readings.get_mut(&key(page))?.pop()?;
         drop(readings);
-        Some(self.replay(sidecar, read_at, page))
+        Some((read_at, self.replay(sidecar, read_at, page)))
     }
 
     /// What a page that was never saved amounts to.
@@ -340,7 +339,8 @@ mod tests {
 
     fn keep(folder: &Path, page: &Page, number: usize, result: &Result<Document, Missed>) {
         let reading = Reading { provider: "example", name: "v3 faq/../x", page, number };
-        save(folder, reading, result, Timestamp::UNIX_EPOCH).unwrap();
+        let at = result.as_ref().map_or(Timestamp::UNIX_EPOCH, |document| document.read_at);
+        save(folder, reading, result, at).unwrap();
     }
 
     fn at(seconds: i64, body: &[u8]) -> Document {
@@ -356,9 +356,10 @@ mod tests {
         keep(&folder, &page, 1, &Ok(at(1, b"first")));
         keep(&folder, &page, 2, &Ok(at(2, b"second")));
         let saved = Saved::open(&folder).unwrap();
-        assert_eq!(saved.next(&page), Some(Ok(at(1, b"first"))));
-        assert_eq!(saved.next(&page), Some(Ok(at(2, b"second"))));
-        assert_eq!(saved.next(&page), None);
+        let next = || saved.next(&page).map(|(_, result)| result.unwrap());
+        assert_eq!(next(), Some(at(1, b"first")));
+        assert_eq!(next(), Some(at(2, b"second")));
+        assert_eq!(next(), None);
         let names: Vec<_> =
             std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(names.iter().all(|name| !name.to_str().unwrap().contains("..")), "{names:?}");
@@ -378,7 +379,7 @@ mod tests {
             let missed = Missed { kind, reason: "why".to_owned(), help: "what to do".to_owned() };
             keep(folder.path(), &names, 1, &Err(missed.clone()));
             let saved = Saved::open(folder.path()).unwrap();
-            assert_eq!(saved.next(&names), Some(Err(missed)));
+            assert_eq!(saved.next(&names), Some((Timestamp::UNIX_EPOCH, Err(missed))));
         }
     }
 
@@ -391,10 +392,10 @@ mod tests {
         let body =
             body.into_iter().find(|path| path.extension().is_some_and(|found| found == "html")).unwrap();
         system::replace_file(&body, b"13.50.187.52").unwrap();
-        let missed = Saved::open(folder.path()).unwrap().next(&page).unwrap().unwrap_err();
+        let missed = Saved::open(folder.path()).unwrap().next(&page).unwrap().1.unwrap_err();
         assert!(missed.reason.contains("is not what was saved"), "{}", missed.reason);
         std::fs::remove_file(&body).unwrap();
-        let missed = Saved::open(folder.path()).unwrap().next(&page).unwrap().unwrap_err();
+        let missed = Saved::open(folder.path()).unwrap().next(&page).unwrap().1.unwrap_err();
         assert_eq!(missed.kind, MissedKind::Unreachable);
     }
 

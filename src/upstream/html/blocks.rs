@@ -61,7 +61,9 @@ const BLOCKS: &[&str] = &[
     "listing",
     "plaintext",
 ];
-/// A cell spans at most so many rows or columns, and a row has at most so many cells.
+/// A row has at most so many cells.
+const ROW_MAX: usize = 500;
+/// A cell spans at most so many rows or columns.
 const SPAN_MAX: usize = 64;
 /// All cells of a table are at most so many, those that are repeated among them.
 const CELLS_MAX: usize = 200_000;
@@ -70,7 +72,6 @@ const CELLS_MAX: usize = 200_000;
 #[derive(Debug, Clone, Copy)]
 struct Around {
     kind: Kind,
-    list: u32,
     depth: u8,
     ink: Ink,
     preserves: bool,
@@ -84,8 +85,8 @@ pub(super) struct Walker<'a> {
     title: String,
     writer: Writer,
     pending: Vec<Line>,
-    lists: u32,
     cells: usize,
+    excess: bool,
 }
 
 impl<'a> Walker<'a> {
@@ -97,24 +98,26 @@ impl<'a> Walker<'a> {
             title: String::new(),
             writer: Writer::default(),
             pending: Vec::new(),
-            lists: 0,
             cells: 0,
+            excess: false,
         }
     }
 
     /// All of it.
     pub(super) fn page(mut self) -> Page {
-        let around =
-            Around { kind: Kind::Paragraph, list: 0, depth: 0, ink: Ink::default(), preserves: false };
+        let around = Around { kind: Kind::Paragraph, depth: 0, ink: Ink::default(), preserves: false };
         self.title =
             self.tree.nodes.iter().find(|node| node.name() == "title").map_or_else(String::new, |node| {
                 let mut writer = Writer::default();
-                self.children_of(node).for_each(|child| write_text(&mut writer, child));
+                for child in self.children_of(node) {
+                    write_text(&mut writer, child);
+                }
                 writer.take().map(|line| line.text).unwrap_or_default()
             });
         self.walk(0, around);
         self.flush(around);
-        Page { blocks: self.blocks, title: self.title, ..Page::default() }
+        let cut = self.excess.then(|| "a table has more cells than are read".to_owned());
+        Page { blocks: self.blocks, title: self.title, cut, ..Page::default() }
     }
 
     fn children_of(&self, node: &'a Node) -> impl Iterator<Item = &'a Node> + use<'a> {
@@ -141,16 +144,22 @@ impl<'a> Walker<'a> {
 
     fn text(&mut self, parts: &[(u32, String)], around: Around) {
         for (line, text) in parts {
-            for (index, part) in (0_u32..).zip(text.split('\n')) {
-                if index > 0 && around.preserves {
-                    self.line_break();
-                } else if index > 0 {
-                    self.writer.part();
-                }
-                let number = self.number(line.saturating_add(index));
-                self.writer.push(part, number, around.ink);
+            let mut number = *line;
+            for (index, part) in text.split('\n').enumerate() {
+                self.text_line(part, index, (number, around));
+                number = number.saturating_add(1);
             }
         }
+    }
+
+    fn text_line(&mut self, text: &str, index: usize, (line, around): (u32, Around)) {
+        match (index, around.preserves) {
+            (0, _) => {}
+            (_, true) => self.line_break(),
+            (_, false) => self.writer.part(),
+        }
+        let number = self.number(line);
+        self.writer.push(text, number, around.ink);
     }
 
     fn number(&self, line: u32) -> u32 {
@@ -178,7 +187,7 @@ impl<'a> Walker<'a> {
                 self.inside(node, Around { ink: Ink { struck: true, ..around.ink }, ..around });
             }
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
-                let level = name.bytes().nth(1).map_or(6, |digit| digit.saturating_sub(b'0'));
+                let level = name.as_bytes().get(1).map_or(6, |digit| digit.saturating_sub(b'0'));
                 self.heading(node, level, around);
             }
             "summary" => self.heading(node, 7, around),
@@ -222,22 +231,12 @@ impl<'a> Walker<'a> {
         let mut within = around;
         match name {
             "ul" | "ol" | "menu" | "dir" => {
-                if around.depth == 0 {
-                    self.lists = self.lists.saturating_add(1);
-                }
-                within.list = self.lists;
                 within.depth = around.depth.saturating_add(1);
             }
             "li" => within.kind = Kind::Item(around.depth.max(1)),
-            "dl" => {
-                self.lists = self.lists.saturating_add(1);
-                within.list = self.lists;
-            }
             "dt" => within.kind = Kind::Term,
             "dd" => within.kind = Kind::Description,
             "pre" | "xmp" | "listing" | "plaintext" => {
-                self.lists = self.lists.saturating_add(1);
-                within.list = self.lists;
                 within.preserves = true;
                 within.kind = Kind::Code;
             }
@@ -268,7 +267,7 @@ impl<'a> Walker<'a> {
             });
         let line = Line::plain(label, self.number(line));
         if !line.text.is_empty() {
-            self.blocks.push(Block::Passage(Passage { kind: Kind::Paragraph, list: 0, lines: vec![line] }));
+            self.blocks.push(Block::Passage(Passage { kind: Kind::Paragraph, lines: vec![line] }));
         }
     }
 
@@ -280,7 +279,7 @@ impl<'a> Walker<'a> {
         self.line_break();
         let lines = std::mem::take(&mut self.pending);
         if !lines.is_empty() {
-            self.blocks.push(Block::Passage(Passage { kind: around.kind, list: around.list, lines }));
+            self.blocks.push(Block::Passage(Passage { kind: around.kind, lines }));
         }
     }
 
@@ -326,58 +325,51 @@ impl<'a> Walker<'a> {
                     self.rows(child, table, reaching, around);
                 }
                 "caption" => table.caption = text_of(&self.lines_of(child, around)),
-                "tr" if !is_hidden(child) => {
-                    let row = self.row(child, reaching, around);
-                    if !row.cells.is_empty() {
-                        table.rows.push(row);
-                    }
-                }
+                "tr" if !is_hidden(child) => table.rows.extend(self.row(child, reaching, around)),
                 _ => {}
             }
         }
     }
 
-    fn row(&mut self, node: &Node, reaching: &mut Vec<(usize, Cell)>, around: Around) -> Row {
+    fn row(&mut self, node: &Node, reaching: &mut Vec<(usize, Cell)>, around: Around) -> Option<Row> {
         let tree = self.tree;
         let mut cells: Vec<Cell> = Vec::new();
         let mut next: Vec<(usize, Cell)> = Vec::new();
         let mut above = std::mem::take(reaching).into_iter().peekable();
         let is_cell = |cell: &&Node| matches!(cell.name(), "td" | "th");
         let mut own = node.children.iter().filter_map(|id| tree.node(*id)).filter(is_cell);
-        while cells.len() < SPAN_MAX && self.cells < CELLS_MAX {
+        while !self.excess {
             if let Some((left, cell)) = above.next_if(|(_, cell)| cell.place == cells.len()) {
-                if left > 1 {
-                    next.push((left - 1, cell.clone()));
-                }
-                cells.push(cell);
+                next.extend((left > 1).then(|| (left - 1, cell.clone())));
+                self.add(&mut cells, cell);
                 continue;
             }
             let Some(found) = own.next() else { break };
-            let cell = Cell {
-                header: found.name() == "th",
-                spanned: false,
-                place: cells.len(),
-                lines: self.lines_of(found, around),
-            };
+            let lines = self.lines_of(found, around);
+            let cell = Cell { header: found.name() == "th", spanned: false, place: cells.len(), lines };
             let (wide, high) = (span(found, "colspan"), span(found, "rowspan"));
             for step in 0..wide {
                 let copy = Cell { spanned: step > 0, place: cells.len(), ..cell.clone() };
-                if high > 1 {
-                    next.push((high - 1, Cell { spanned: true, ..copy.clone() }));
-                }
-                cells.push(copy);
-                self.cells += 1;
+                next.extend((high > 1).then(|| (high - 1, Cell { spanned: true, ..copy.clone() })));
+                self.add(&mut cells, copy);
             }
         }
         *reaching = next;
         let line = cells.iter().flat_map(|cell| &cell.lines).map(Line::number).min().unwrap_or(1);
-        Row { line, cells }
+        (!cells.is_empty()).then_some(Row { line, cells })
+    }
+
+    /// Adds a cell. A table of too many is not read in part.
+    fn add(&mut self, cells: &mut Vec<Cell>, cell: Cell) {
+        self.cells += 1;
+        self.excess |= self.cells > CELLS_MAX || cells.len() >= ROW_MAX;
+        cells.push(cell);
     }
 
     /// What a cell holds, as lines.
     fn lines_of(&mut self, node: &Node, around: Around) -> Vec<Line> {
         let outer = std::mem::take(&mut self.blocks);
-        let plain = Around { kind: Kind::Paragraph, list: 0, depth: 0, preserves: false, ..around };
+        let plain = Around { kind: Kind::Paragraph, depth: 0, preserves: false, ..around };
         if !is_hidden(node) {
             self.inside(node, plain);
         }
@@ -401,7 +393,9 @@ fn text_of(lines: &[Line]) -> String {
 
 fn write_text(writer: &mut Writer, node: &Node) {
     if let Data::Text(parts) = &node.data {
-        parts.iter().for_each(|(line, text)| writer.push(text, *line, Ink::default()));
+        for (line, text) in parts {
+            writer.push(text, *line, Ink::default());
+        }
     }
 }
 

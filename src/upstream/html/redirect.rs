@@ -1,19 +1,19 @@
 //! Pages with status 200 that only send their reader elsewhere.
 
 use super::sink::{Data, Node, Tree};
-use crate::upstream::page::{Block, Page};
+use crate::upstream::page::{Block, Moved, Page};
 
 /// A page that says little besides has at most so many characters of text.
 const LITTLE_TEXT: usize = 600;
 /// Who is sent on later than this many seconds is to read the page before.
 const DELAY_MAX: u32 = 10;
 
-/// Where the page sends its reader: `None` where it is a page, the inner `None` where it does not say where.
-pub(super) fn found(tree: &Tree, page: &Page) -> Option<Option<String>> {
+/// Where the page sends its reader: `None` where it is a page.
+pub(super) fn found(tree: &Tree, page: &Page) -> Option<Moved> {
     let is_little = shown(page) <= LITTLE_TEXT;
     let elements = || tree.nodes.iter();
     if let Some(url) = elements().find_map(refresh).filter(|_| is_little) {
-        return Some(Some(url));
+        return Some(Moved { to: Some(url) });
     }
     let sent_by_script = elements().any(|node| node.name() == "script" && sends(&script(tree, node)));
     if !sent_by_script || !is_little {
@@ -24,7 +24,7 @@ pub(super) fn found(tree: &Tree, page: &Page) -> Option<Option<String>> {
     let url = canonical.and_then(|node| node.attribute("href")).map(str::to_owned);
     // Without such an address a little text and a script are more often a page that is built by the script.
     let says_so = page.title.to_lowercase().contains("redirect");
-    (url.is_some() || says_so).then_some(url)
+    (url.is_some() || says_so).then_some(Moved { to: url })
 }
 
 fn shown(page: &Page) -> usize {

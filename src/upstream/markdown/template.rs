@@ -95,16 +95,11 @@ impl<'a> Reader<'a> {
         let is_fence = |line: &str| matches!(line.trim_end(), "---" | "...");
         let Some(first) = lines.next().filter(|line| line.trim_end() == "---") else { return };
         let mut length = first.len();
-        for line in lines {
-            length += line.len();
-            if is_fence(line) {
-                let matter = self.take(length);
-                let count = matter.matches('\n').count();
-                for _ in 0..count {
-                    self.next_line();
-                }
-                return;
-            }
+        let Some(count) = lines.clone().position(is_fence) else { return };
+        length += lines.take(count + 1).map(str::len).sum::<usize>();
+        let matter = self.take(length);
+        for _ in 0..matter.matches('\n').count() {
+            self.next_line();
         }
     }
 

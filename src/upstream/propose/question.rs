@@ -3,7 +3,7 @@
 use super::written;
 use crate::policy::{Policy, SourceId};
 use crate::prefix::{Prefix, listed};
-use crate::upstream::compare::{Addition, Comparison, Finding, FindingCode, PageComparison, Weight};
+use crate::upstream::compare::{Addition, Comparison, Finding, FindingCode, PageComparison, Weight, carries};
 
 /// Most prefixes that are written out.
 const SHOWN_MAX: usize = 12;
@@ -49,9 +49,8 @@ fn may_ask(policy: &Policy, comparison: &Comparison, finding: &Finding, page: &P
         return false;
     }
     let source = finding.source.as_ref().and_then(|id| policy.source(id));
-    let deciding = |name: &str| comparison.pages.iter().any(|other| other.decides && other.page == name);
-    page.decides
-        || source.is_some_and(|source| !source.evidence.iter().any(|evidence| deciding(&evidence.page)))
+    let mut deciding = comparison.pages.iter().filter(|other| other.decides);
+    page.decides || source.is_some_and(|source| !deciding.any(|other| carries(policy, &other.page, source)))
 }
 
 /// What can be done, as lines below the words of the question; `None` where a finding asks nothing.

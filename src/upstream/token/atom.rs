@@ -60,7 +60,11 @@ pub(super) fn atom(word: &str) -> Atom {
         return match parts.as_slice() {
             // A sentence may end with a version.
             [.., last] if last.is_empty() && tail.is_none() && numbers == 3 && parts.len() == 4 => Atom::Near,
-            [_, _, "x" | "X"] => Atom::Plain,
+            [a, b, "x" | "X"] => match a.len().max(b.len()) {
+                0..=2 => Atom::Plain,
+                3 => Atom::Near,
+                _ => Atom::Damaged("it is no whole address".to_owned()),
+            },
             _ => Atom::Damaged("it is no whole address".to_owned()),
         };
     }
@@ -81,7 +85,7 @@ fn dotted(word: &str, parts: &[&str], tail: Option<&str>) -> Atom {
         (3, None) if is_date(parts) => Atom::Plain,
         (3, None) => Atom::Near,
         (2, None) if word.len() >= 9 => Atom::Near,
-        (1 | 2 | 3, _) => Atom::Plain,
+        (1..=3, _) => Atom::Plain,
         (_, _) => Atom::Damaged(format!("{} numbers are no address", parts.len())),
     }
 }

@@ -12,6 +12,8 @@ const VERSIONS: &[&str] = &[
     "version", "versions", "ver", "v", "release", "releases", "released", "build", "firmware", "revision",
     "rev", "sdk",
 ];
+/// What versions end with.
+const EARLY: &[&str] = &["alpha", "beta", "rc", "snapshot", "preview", "final", "release"];
 /// Words that join the ends of a range.
 const TO: &[&str] = &["to", "through", "thru"];
 /// Words that tell a range.
@@ -36,8 +38,25 @@ struct Placed<'a> {
     end: usize,
 }
 
+/// What the words of a line say of ranges in it.
+#[derive(Debug, Clone, Copy)]
+struct Hints {
+    ranged: bool,
+    moved: bool,
+}
+
+/// A line, and what its words say.
+#[derive(Debug, Clone, Copy)]
+struct Told<'a> {
+    text: &'a str,
+    hints: Hints,
+}
+
 /// All that is in a line.
 pub(super) fn join(line: &str, words: &[Word<'_>]) -> Vec<Found> {
+    let lower = line.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let told = Told { text: line, hints: Hints { ranged: has(RANGED), moved: has(MOVED) } };
     let mut pieces = Vec::new();
     for word in words {
         cut(*word, &mut pieces);
@@ -45,7 +64,7 @@ pub(super) fn join(line: &str, words: &[Word<'_>]) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < pieces.len() {
-        at = step(line, &pieces, at, &mut found).max(at + 1);
+        at = step(told, &pieces, at, &mut found).max(at + 1);
     }
     restated(line, found)
 }
@@ -77,6 +96,9 @@ fn cut<'a>(word: Word<'a>, pieces: &mut Vec<Placed<'a>>) {
         && parts.first().is_some_and(|part| part.text.is_empty());
     let only_dash = parts.iter().all(|part| part.text.is_empty());
     if !atoms.iter().any(told) && !only_number && !only_dash {
+        return pieces.push(whole(Piece::Word(word.text)));
+    }
+    if parts.last().is_some_and(|last| EARLY.iter().any(|mark| last.text.to_lowercase().starts_with(mark))) {
         return pieces.push(whole(Piece::Word(word.text)));
     }
     if glued(word.text, &parts, &atoms) {
@@ -156,11 +178,11 @@ fn is_strange(word: &str) -> bool {
 }
 
 /// What stands at `at`; where to go on.
-fn step(line: &str, pieces: &[Placed<'_>], at: usize, found: &mut Vec<Found>) -> usize {
+fn step(told_line: Told<'_>, pieces: &[Placed<'_>], at: usize, found: &mut Vec<Found>) -> usize {
     let Some(Placed { piece: Piece::Atom(told), start, end }) = pieces.get(at) else { return at + 1 };
-    let text = || shown(line.get(*start..*end).unwrap_or_default());
+    let text = || shown(told_line.text.get(*start..*end).unwrap_or_default());
     let what = match told {
-        Atom::Span(span) => return spanned(line, pieces, at, *span, found),
+        Atom::Span(span) => return spanned(told_line, pieces, at, *span, found),
         Atom::Damaged(why) => What::Damaged(format!("`{}`: {why}", text())),
         Atom::Near if before(pieces, at, VERSIONS) => return at + 1,
         Atom::Near => What::Near(text()),
@@ -181,7 +203,7 @@ fn before(pieces: &[Placed<'_>], at: usize, words: &[&str]) -> bool {
 }
 
 /// An address with what belongs to it.
-fn spanned(line: &str, pieces: &[Placed<'_>], at: usize, span: Span, found: &mut Vec<Found>) -> usize {
+fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: &mut Vec<Found>) -> usize {
     let single = span.form == Form::Single;
     if single
         && span.first.is_ipv4()
@@ -193,7 +215,7 @@ fn spanned(line: &str, pieces: &[Placed<'_>], at: usize, span: Span, found: &mut
     let mut push = |count: usize, what: Result<Span, String>| {
         let start = pieces.get(at).map_or(0, |placed| placed.start);
         let end = pieces.get(at + count - 1).map_or(start, |placed| placed.end);
-        let text = shown(line.get(start..end).unwrap_or_default());
+        let text = shown(line.text.get(start..end).unwrap_or_default());
         let what = what.map_or_else(|why| What::Damaged(format!("`{text}`: {why}")), What::Span);
         found.push(Found { start, end, what });
         at + count
@@ -245,7 +267,7 @@ fn range(first: Span, last: Span) -> Result<Span, String> {
 
 /// A range to a last octet; `None` where the number is something else.
 fn shorthand(
-    line: &str,
+    line: Told<'_>,
     pieces: &[Placed<'_>],
     at: usize,
     told: (Span, u32, bool),
@@ -261,13 +283,12 @@ fn shorthand(
     if octet <= d {
         return Some(Err("a range that ends before it starts".to_owned()));
     }
-    let lower = line.to_lowercase();
     let next = pieces.get(at + 1).map(|placed| (&placed.piece, placed.start));
     let end = pieces.get(at).map_or(0, |placed| placed.end);
     let goes_on = next.is_some_and(|(piece, start)| {
-        matches!(piece, Piece::Word(_)) && line.get(end..start).is_some_and(|gap| gap.trim().is_empty())
+        matches!(piece, Piece::Word(_)) && line.text.get(end..start).is_some_and(|gap| gap.trim().is_empty())
     });
-    if spaced && goes_on && !RANGED.iter().any(|word| lower.contains(word)) {
+    if spaced && goes_on && !line.hints.ranged {
         return Some(Err("a range, or an address and a number".to_owned()));
     }
     let last = Span::single(IpAddr::V4(Ipv4Addr::new(a, b, c, octet)));
@@ -275,15 +296,13 @@ fn shorthand(
 }
 
 /// Two addresses with `to` between: a range, unless one takes the other's place.
-fn worded(line: &str, first: Span, last: Span) -> Result<Span, String> {
-    let lower = line.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+fn worded(line: Told<'_>, first: Span, last: Span) -> Result<Span, String> {
     let near = match (first.first, last.first) {
         (IpAddr::V4(first), IpAddr::V4(last)) => u32::from(first) >> 8 == u32::from(last) >> 8,
         (IpAddr::V6(_), IpAddr::V6(_)) => true,
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     };
-    if has(MOVED) || !(near || has(RANGED)) {
+    if line.hints.moved || !(near || line.hints.ranged) {
         return Err("a range, or one address in place of another".to_owned());
     }
     range(first, last)

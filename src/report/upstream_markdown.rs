@@ -1,0 +1,299 @@
+//! What pages publish against policies, as Markdown: for tickets, and as the text of a pull request.
+//!
+//! Words of pages are hostile: they stand in code spans that they can't leave, so nothing in them is markup, a link or a mention.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::upstream_text::{said, words};
+use super::upstream_v1::{FindingReport, PageReport, ProviderReport, UpstreamReport};
+use crate::policy::{Evidence, Policy, SourceId};
+use crate::upstream::compare::{Comparison, PageComparison, Quote};
+use crate::upstream::propose::{Added, Proposal, Question};
+
+/// Most lines of a page that are shown for one finding.
+const QUOTES_SHOWN_MAX: usize = 3;
+/// Most characters of words of others in a line.
+const WORDS_SHOWN_MAX: usize = 300;
+
+// Writing into a String can't fail, so the results below are dropped.
+
+/// Words of others as a code span: one line, and no run of backticks in it ends the span.
+fn code(text: &str) -> String {
+    let shown = words(text, WORDS_SHOWN_MAX);
+    let shown = shown.trim();
+    if shown.is_empty() {
+        return "(nothing)".to_owned();
+    }
+    let runs = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(runs.saturating_add(1));
+    if runs > 0 { format!("{fence} {shown} {fence}") } else { format!("{fence}{shown}{fence}") }
+}
+
+/// The same in a cell of a table, where a bar ends the cell even in a code span.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// Our own words with names and words of others in them: what stands in backticks stays code, and nothing else is taken as markup.
+fn plain(text: &str) -> String {
+    let shown = words(text, WORDS_SHOWN_MAX.saturating_mul(2));
+    let parts: Vec<&str> = shown.split('`').collect();
+    // A lone backtick would make code of what follows.
+    if parts.len().is_multiple_of(2) {
+        return escaped(&shown);
+    }
+    let part =
+        |(number, part): (usize, &&str)| if number.is_multiple_of(2) { escaped(part) } else { code(part) };
+    parts.iter().enumerate().map(part).collect()
+}
+
+/// Words outside of code. A mention or a link that a forge would make of them is broken by an empty comment.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '@' | '#' => safe.extend(['\\', c].into_iter().chain("<!-- -->".chars())),
+            '\\' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '!' | '`' => safe.extend(['\\', c]),
+            c => safe.push(c),
+        }
+    }
+    safe.replace("://", ":<!-- -->//").replace("www.", "www<!-- -->.")
+}
+
+/// An address as a link, if it can't be anything else.
+fn link(url: &str) -> String {
+    let is_plain = url.starts_with("https://")
+        && url.len() <= 2_000
+        && url.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '|' | '`' | '\\' | '"'));
+    if is_plain { format!("<{url}>") } else { code(url) }
+}
+
+/// The report as Markdown.
+pub fn markdown(report: &UpstreamReport) -> String {
+    let mut text = format!("# What the providers publish against the policies, at {}\n", report.at);
+    for one in &report.providers {
+        let _ = writeln!(text, "\n## {}: {}\n", plain(&one.name), said(one.outcome));
+        provider(one, &mut text);
+    }
+    text
+}
+
+fn provider(one: &ProviderReport, text: &mut String) {
+    let _ = writeln!(text, "Policy {}, revision {}.\n", code(&one.provider), one.revision);
+    text.push_str("| page | outcome | entries | read | address |\n| --- | --- | --- | --- | --- |\n");
+    for page in &one.pages {
+        let decides = if page.decides { " (decides)" } else { "" };
+        let _ = writeln!(
+            text,
+            "| {}{decides} | {} | {} | {} | {} |",
+            cell(&page.page),
+            said(page.outcome),
+            page.entries,
+            page.read_at.as_deref().unwrap_or("–"),
+            link(&page.url).replace('|', "\\|")
+        );
+    }
+    for page in one.pages.iter().filter(|page| page.reason.is_some()) {
+        silent(page, text);
+    }
+    if !one.findings.is_empty() {
+        text.push('\n');
+    }
+    one.findings.iter().for_each(|found| finding(found, text));
+}
+
+fn silent(page: &PageReport, text: &mut String) {
+    let reason = page.reason.as_deref().unwrap_or_default();
+    let _ = write!(text, "\n{} {}: {}.", code(&page.page), said(page.outcome), code(reason));
+    if let Some(to) = &page.moved_to {
+        let _ = write!(text, " Now at {}.", link(to));
+    }
+    if let Some(help) = &page.help {
+        let _ = write!(text, " To do: {}.", plain(help));
+    }
+    text.push('\n');
+}
+
+fn finding(found: &FindingReport, text: &mut String) {
+    let _ = writeln!(text, "- **{}**: {}", found.code, plain(&found.message));
+    for quote in found.quotes.iter().take(QUOTES_SHOWN_MAX) {
+        let _ = writeln!(text, "  - line {}: {}", quote.line, code(&quote.text));
+    }
+    if found.weight != "note" {
+        let _ = writeln!(text, "  - {}", plain(&found.help));
+    }
+}
+
+/// The text of a pull request that carries a proposal.
+pub fn pull_request(policy: &Policy, comparison: &Comparison, proposal: &Proposal) -> String {
+    let mut text = format!("# {}: what its pages publish now\n\n", plain(&comparison.name));
+    let risen = if proposal.revision == policy.revision { "stays" } else { "rises to" };
+    let _ = writeln!(
+        text,
+        "The pages of {} were held against its policy, revision {}, at {}. The revision {risen} {}. Nothing else was changed.\n",
+        code(policy.provider.as_str()),
+        policy.revision,
+        comparison.at,
+        proposal.revision
+    );
+    decisions(proposal, &mut text);
+    if !proposal.added.is_empty() {
+        text.push_str("\n## New sources\n");
+    }
+    for one in &proposal.added {
+        added(policy, comparison, one, &mut text);
+    }
+    if !proposal.questions.is_empty() {
+        text.push_str("\n## Questions\n\nEach stands in the file as a comment, with the lines to write.\n");
+    }
+    for one in &proposal.questions {
+        question(policy, comparison, one, &mut text);
+    }
+    evidence(comparison, &mut text);
+    text
+}
+
+/// What a reviewer has to decide, first.
+fn decisions(proposal: &Proposal, text: &mut String) {
+    text.push_str("## To decide\n\n");
+    for one in &proposal.added {
+        let _ = writeln!(
+            text,
+            "- [ ] New source `{}`: hold {} against the page, and look up whose address space it is (`hosting: {}`).",
+            one.id,
+            code(&crate::prefix::listed(&one.prefixes, 8)),
+            one.hosting
+        );
+        for note in &one.notes {
+            let _ = writeln!(text, "  - {}", plain(note));
+        }
+    }
+    for one in &proposal.questions {
+        let _ = writeln!(text, "- [ ] {}: {}.", one.code, plain(&one.message));
+    }
+}
+
+fn added(policy: &Policy, comparison: &Comparison, one: &Added, text: &mut String) {
+    let _ = writeln!(text, "\n### `{}`\n", one.id);
+    let environments: Vec<&str> = one.environments.iter().map(|environment| environment.as_str()).collect();
+    let _ = writeln!(
+        text,
+        "{}, {}, for {}: {}\n",
+        one.role,
+        one.hosting,
+        environments.join(" and "),
+        code(&crate::prefix::listed(&one.prefixes, 20))
+    );
+    let known = policy.sources.iter().any(|source| source.evidence.iter().any(|own| own.page == one.page));
+    let before = if known {
+        "not in what the policy quotes of this page"
+    } else {
+        "the policy quotes nothing of this page"
+    };
+    let _ = writeln!(text, "- before: {before}");
+    after(comparison, &one.page, &one.quotes, text);
+}
+
+/// What a page says now, with the link to it.
+fn after(comparison: &Comparison, page: &str, quotes: &[Quote], text: &mut String) {
+    let url = comparison.pages.iter().find(|one| one.page == page).map(|one| link(&one.url));
+    let url = url.unwrap_or_else(|| code(page));
+    if quotes.is_empty() {
+        let _ = writeln!(text, "- after, on {url}: not listed");
+    }
+    for quote in quotes.iter().take(QUOTES_SHOWN_MAX) {
+        let _ = writeln!(text, "- after, line {} of {url}: {}", quote.line, code(&quote.text));
+    }
+}
+
+fn question(policy: &Policy, comparison: &Comparison, one: &Question, text: &mut String) {
+    let about = one.source.as_ref().map(|id| format!(" about `{id}`")).unwrap_or_default();
+    let _ = writeln!(text, "\n### {}{about}\n\n{}.\n", one.code, plain(&one.message));
+    for evidence in one.source.iter().flat_map(|id| quoted(policy, id, &one.page)) {
+        let says = evidence.says.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "- before, read {}: {}", evidence.read, code(says));
+    }
+    let finding = comparison.findings.iter().find(|finding| {
+        finding.code == one.code && finding.source == one.source && finding.page.as_deref() == Some(&one.page)
+    });
+    after(comparison, &one.page, finding.map(|finding| finding.quotes.as_slice()).unwrap_or_default(), text);
+}
+
+/// The words of a page that the policy has for a source, the last read first.
+fn quoted<'p>(policy: &'p Policy, id: &SourceId, page: &str) -> Vec<&'p Evidence> {
+    let source = policy.source(id).into_iter();
+    let own = source.flat_map(|source| &source.evidence).filter(|own| own.page == page && own.says.is_some());
+    let mut own: Vec<&Evidence> = own.collect();
+    own.sort_by_key(|evidence| std::cmp::Reverse(evidence.read.starts()));
+    own.truncate(QUOTES_SHOWN_MAX);
+    own
+}
+
+/// The pages, each with when it was read and the digest of what was read.
+fn evidence(comparison: &Comparison, text: &mut String) {
+    text.push_str(
+        "\n## Evidence\n\n| page | outcome | read | SHA-256 | address |\n| --- | --- | --- | --- | --- |\n",
+    );
+    let rows: BTreeMap<&str, &PageComparison> =
+        comparison.pages.iter().map(|page| (page.page.as_str(), page)).collect();
+    for page in rows.values() {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            cell(&page.page),
+            said(page.outcome.as_str()),
+            page.read_at.map_or_else(|| "–".to_owned(), |at| at.to_string()),
+            page.digest.as_deref().map_or_else(|| "–".to_owned(), cell),
+            link(&page.url).replace('|', "\\|")
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_page_can_not_leave_their_code_span() {
+        for (text, wanted) in [
+            ("13.50.187.51 (Cloud)", "`13.50.187.51 (Cloud)`"),
+            ("", "(nothing)"),
+            (" \n ", "(nothing)"),
+            ("a`b", "`` a`b ``"),
+            ("```", "```` ``` ````"),
+            ("<b>@all | #1\n# x\u{1b}[2J\u{202e}", "`<b>@all | #1 # x [2J`"),
+        ] {
+            assert_eq!(code(text), wanted, "{text:?}");
+        }
+        assert_eq!(cell("a|b"), "`a\\|b`");
+        let long = code(&"x".repeat(1_000_000));
+        assert!(long.len() < 400 && long.ends_with("…`"), "{}", long.len());
+    }
+
+    #[test]
+    fn words_outside_of_code_are_no_markup() {
+        for (text, wanted) in [
+            ("`main` lists `valid_from` now", "`main` lists `valid_from` now"),
+            ("a lone ` and <i>", "a lone \\` and &lt;i&gt;"),
+            ("@all #12 _x_ [a](b)", "\\@<!-- -->all \\#<!-- -->12 \\_x\\_ \\[a\\](b)"),
+            (
+                "see https://evil.example www.evil.example",
+                "see https:<!-- -->//evil.example www<!-- -->.evil.example",
+            ),
+        ] {
+            assert_eq!(plain(text), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_address_becomes_a_link() {
+        assert_eq!(link("https://example.com/ips?a=b#c"), "<https://example.com/ips?a=b#c>");
+        for bad in ["javascript:x", "https://a b", "https://a>b", "https://a`b", "http://a"] {
+            assert!(!link(bad).contains("<http") && !link(bad).starts_with('<'), "{bad}");
+        }
+    }
+}
