@@ -483,7 +483,9 @@ mod tests {
             let orders = place.orders(text_of(&have), text_of(&want)).unwrap();
             let (old, new) = (list::read(text_of(&have)).unwrap().1, list::read(text_of(&want)).unwrap().1);
             let mut state = old.clone();
-            orders.iter().for_each(|order| carry_out(&mut state, order));
+            for order in &orders {
+                carry_out(&mut state, order);
+            }
             prop_assert!(new.keys().all(|key| state.contains_key(key)));
             for (key, line) in &old {
                 let stays = new.contains_key(key) || line.whose != Whose::Ours;

@@ -72,11 +72,10 @@ impl Place {
         let mut named = Vec::new();
         for family in Family::ALL {
             let (list, entries) = (lists.of(family), allowlist.family(family));
-            let Some(id) = &list.id else {
-                if entries.is_empty() {
-                    continue;
-                }
-                return Err(unnamed(family));
+            let id = match &list.id {
+                Some(id) => id,
+                None if entries.is_empty() => continue,
+                None => return Err(unnamed(family)),
             };
             let text = entries.iter().map(|entry| (entry.prefix, described(&comments.of(entry))));
             held.push((self.list(id), list::content(wanted_head(list), text)));

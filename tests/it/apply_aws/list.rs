@@ -198,7 +198,7 @@ fn a_hundred_and_fifty_entries_come_before_as_many_go() {
     let Some(lists) = lists(400) else { return };
     let stand = &lists.stand;
     let many = |third: u32| -> String {
-        let all: Vec<String> = (0..150_u32).map(|one| format!("20.{third}.{}.0/24", one)).collect();
+        let all: Vec<String> = (0..150_u32).map(|one| format!("20.{third}.{one}.0/24")).collect();
         format!("[{}]", all.join(", "))
     };
     let v6 = ("six", "[\"2a10:a200::/32\"]");
