@@ -491,7 +491,8 @@ mod tests {
             }
             // Size, then version, then entries; larger only where there is no room, and as large as the site says.
             let sized = orders.iter().position(|order| matches!(order, Order::Resize { .. }));
-            prop_assert!(sized.is_none_or(|at| at == 0 && orders[0] == Order::Resize { max_entries: 6 }));
+            let grown = Order::Resize { max_entries: 6 };
+            prop_assert!(sized.is_none_or(|at| at == 0 && orders[0] == grown));
             let fits = state.len() <= usize::try_from(size.max(6)).unwrap();
             if orders.iter().any(|order| matches!(order, Order::Add { .. })) {
                 prop_assert_eq!(list::lacking(&have, &want).unwrap().is_none(), fits);

@@ -24,6 +24,9 @@ use crate::policy::raw::RawPolicy;
 use crate::policy::validate::parse_raw;
 use place::{Places, Splice};
 
+/// Most sources that one change adds; a page that lists more kinds of entries was hardly read as it was meant.
+const ADDED_MAX: usize = 200;
+
 /// A proposed change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
@@ -49,6 +52,11 @@ pub enum ProposeError {
     /// The text is laid out in a way that this program does not edit.
     #[error("the text of `{0}` can't be edited: {1}")]
     Layout(String, String),
+    /// More is new than a person can review.
+    #[error(
+        "the pages of `{0}` list {1} new sources, more than one change takes: read them, and write the policy by hand"
+    )]
+    TooMany(String, usize),
     /// The edited text would not say what was meant.
     #[error("the edited text of `{0}` does not say what was meant: {1}")]
     NotMeant(String, String),
@@ -74,6 +82,10 @@ pub fn propose(
     let raw = parse_raw(&policy.text, &mut Diagnostics::new())
         .ok_or_else(|| layout("it is no policy".to_owned()))?;
     let mut ids: BTreeSet<String> = policy.sources.iter().map(|source| source.id.to_string()).collect();
+    let parts: usize = comparison.additions.iter().map(|addition| source::parts(addition).len()).sum();
+    if parts > ADDED_MAX {
+        return Err(ProposeError::TooMany(policy.provider.to_string(), parts));
+    }
     let (mut added, mut questions) = (Vec::new(), question::all(policy, comparison));
     for (addition, page) in comparison.additions.iter().filter_map(|addition| with_page(comparison, addition))
     {
@@ -572,6 +584,28 @@ revision: 4
         assert_eq!(proposal.added.len(), 1);
         assert_eq!(proposal.added[0].id.as_str(), "callback-13-50-0-51-and-39-more");
         assert_eq!(proposal.added[0].prefixes.len(), 40);
+    }
+
+    #[test]
+    fn lists_as_long_as_pages_can_have_end_in_time() {
+        let long: Vec<String> = (0..20_000u32)
+            .map(|number| format!("13.{}.{}.{}/31", number / 8192, number / 32 % 256, number % 32 * 8))
+            .collect();
+        let mut entries: Vec<Published> = (1u32..).zip(&long).map(|(line, text)| entry(text, line)).collect();
+        // Each with words of its own, and all of them inside a wide one that says something else.
+        for entry in &mut entries {
+            entry.label = Some(entry.text.clone());
+        }
+        let begun = std::time::Instant::now();
+        let policy = policy(POLICY);
+        let comparison = compared(&policy, &[with(&["13.0.0.0/12"]), entries].concat());
+        assert!(comparison.additions.len() > 1);
+        let refused = propose(&policy, &comparison, "policies/example.yaml");
+        assert!(matches!(refused, Err(ProposeError::TooMany(..))), "{refused:?}");
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+        let entries: Vec<Published> = (1u32..).zip(&long).map(|(line, text)| entry(text, line)).collect();
+        let many = check_laws(POLICY, &[with(&[]), entries].concat()).unwrap();
+        assert_eq!((many.added.len(), many.added[0].prefixes.len()), (1, 20_000));
     }
 
     #[test]

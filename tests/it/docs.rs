@@ -220,14 +220,24 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
+/// What a command says of itself, with what stands below it and has options of its own.
+fn help_of(command: &str) -> String {
+    let scene = Scene::new();
+    let own = scene.run_now(&[command, "--help"]).expect(0).stdout;
+    let below = match command {
+        "upstream" => scene.run_now(&[command, "extract", "--help"]).expect(0).stdout,
+        _ => String::new(),
+    };
+    own + &below
+}
+
 #[test]
 fn every_command_and_every_option_is_told_of() {
     let all: String = for_users().into_iter().map(|document| document.text).collect();
-    let scene = Scene::new();
     let mut options = BTreeSet::new();
     for command in COMMANDS {
         assert!(has_word(&all, &format!("callgate {command}")), "nothing tells of `callgate {command}`");
-        let help = scene.run_now(&[command, "--help"]).expect(0).stdout;
+        let help = help_of(command);
         let usage = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
         let long = usage.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")));
         options.extend(long.map(str::to_owned));
@@ -240,21 +250,14 @@ fn every_command_and_every_option_is_told_of() {
 
 #[test]
 fn every_option_that_the_documents_name_is_one_of_its_command() {
-    let scene = Scene::new();
-    let mut helps: BTreeMap<&str, String> = COMMANDS
-        .into_iter()
-        .map(|command| (command, scene.run_now(&[command, "--help"]).expect(0).stdout))
-        .collect();
-    // A command below a command has options of its own.
-    helps.insert("upstream extract", scene.run_now(&["upstream", "extract", "--help"]).expect(0).stdout);
+    let helps: BTreeMap<&str, String> =
+        COMMANDS.into_iter().map(|command| (command, help_of(command))).collect();
     let (mut unknown, mut tried) = (Vec::new(), 0);
     for document in documents() {
         for command in document.text.split("callgate ").skip(1) {
             // The words of one command: up to what ends it in a text or a shell.
             let command = command.split(['\n', '`', '|', ';', '&', '>', ')']).next().unwrap();
-            let below = command.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
             let first = command.split_whitespace().next().unwrap_or("");
-            let first = if helps.contains_key(below.as_str()) { below.as_str() } else { first };
             let Some(help) = helps.get(first) else { continue };
             let options = command.split_whitespace().filter(|word| word.starts_with("--"));
             for option in options.map(|word| word.trim_end_matches([',', '.', '"'])) {

@@ -4,9 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::Arc;
 
+use assert_cmd::Command;
 use callgate::diagnostic::{Diagnostics, SourceText};
 use callgate::instant::parse_moment;
 use callgate::policy::validate::{Lists, parse_raw, validate};
@@ -341,7 +341,7 @@ fn a_long_list_as_plain_text_with_prefixes_in_a_file() {
         "  ips: { url: \"https://example.com/ips.txt\", kind: text }\n",
         &format!(
             "  - id: all # of them\n    prefixes:\n{}    hosting: shared\n    evidence: [{{ page: ips, read: 2026-07-01 }}]\n",
-            own.iter().map(|one| format!("      - {one}\n")).collect::<String>()
+            own.iter().fold(String::new(), |text, one| text + "      - " + one + "\n")
         ),
     );
     let mut published: Vec<&str> = own.iter().map(String::as_str).rev().collect();
@@ -399,10 +399,10 @@ fn hostile() -> (Case, Proposal) {
     new.label = Some(words.to_owned());
     new.dates = vec![Stated { kind: StatedKind::Deadline, moment: None, text: words.to_owned() }];
     let mut back = entry(10, "91.198.202.100");
-    back.text = words.to_owned();
+    words.clone_into(&mut back.text);
     let mut dated = entry(11, "13.50.187.51");
-    dated.dates = new.dates.clone();
-    dated.text = words.to_owned();
+    dated.dates.clone_from(&new.dates);
+    words.clone_into(&mut dated.text);
     entries.extend([new, back, dated]);
     let faq = Seen::Read(Reading::List(entries));
     let pages = [("faq", faq), ("firewall", Seen::Moved(Some(words.to_owned()), words.to_owned()))];
@@ -474,6 +474,26 @@ fn the_pull_request_says_what_to_decide_with_the_words_before_and_after() {
         assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
     }
     assert!(text.contains(DIGEST));
+}
+
+#[test]
+fn the_report_is_what_the_schema_says() {
+    let schema = std::fs::read_to_string(root().join("docs/schema/upstream.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    jsonschema::draft202012::meta::validate(&schema).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let (case, proposal) = hostile();
+    let comparison = case.compared(&case.text);
+    for proposal in [None, Some(&proposal)] {
+        let report = upstream_v1::UpstreamReport::new(SHAPED.parse().unwrap(), &[(&comparison, proposal)]);
+        let report = serde_json::to_value(&report).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+    let codes: Vec<&str> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(schema["$defs"]["finding"]["properties"]["code"]["enum"], serde_json::json!(codes));
+    let outcomes = Outcome::ALL.map(Outcome::as_str);
+    assert_eq!(schema["$defs"]["outcome"]["enum"], serde_json::json!(outcomes));
 }
 
 #[test]
