@@ -17,7 +17,7 @@ fn folder() -> Option<PathBuf> {
     if folder.join("index.json").exists() {
         return Some(folder);
     }
-    println!("skipped: {} is missing", folder.display());
+    eprintln!("skipped: {} is missing", folder.display());
     None
 }
 

@@ -182,13 +182,17 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
     let own_says = Some(&unit.own).filter(|own| own.says_calls() || own.says_owned());
     let role = collector.context.role(own_says.or(label_says)).unwrap_or(Role::Callback);
     for (found, span) in publics {
+        // What stands in parentheses is about this address alone.
+        let label = unit.label(found.end);
+        let said =
+            label.as_deref().map(|label| Wording::new(label).labels()).filter(|named| !named.is_empty());
         let told = Entry {
             line: unit.line,
             at: found.start,
             text: None,
             role,
-            environments: environments.clone(),
-            label: unit.label(found.end),
+            environments: said.unwrap_or_else(|| environments.clone()),
+            label,
             dates: given.clone(),
         };
         collector.publish(&span, &told);
