@@ -315,7 +315,7 @@ impl<'a> Collector<'a> {
 }
 
 /// The words that are kept of what an entry stands in.
-fn quoted(text: &str) -> &str {
+pub(super) fn quoted(text: &str) -> &str {
     match text.char_indices().nth(QUOTED_MAX) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),
         None => text,

@@ -160,9 +160,11 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
     if sentence::faults(collector, unit.line, &all, listed) {
         return;
     }
-    if let Some(found) =
-        unit.found.iter().find(|one| listed == sentence::Among::Sources && one.what == What::Endpoint)
-    {
+    let alone = |one: &Found| {
+        standing == Some(Standing::Source) && one.end - one.start == unit.line.text.trim().len()
+    };
+    let among = |one: &&Found| listed == sentence::Among::Sources || alone(one);
+    if let Some(found) = unit.found.iter().filter(|one| one.what == What::Endpoint).find(among) {
         let line = unit.line.number_at(found.start);
         return collector.fault(line, "an address with a port or a path stands among sources".to_owned());
     }

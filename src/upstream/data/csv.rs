@@ -1,7 +1,7 @@
 //! Comma-separated values: a column of addresses, with or without a header.
 
 use super::{Place, entries, named, places, unreadable};
-use crate::upstream::collect::ENTRIES_MAX;
+use crate::upstream::collect::{ENTRIES_MAX, quoted};
 use crate::upstream::extract::Selector;
 use crate::upstream::token;
 use crate::upstream::words::heading;
@@ -47,8 +47,8 @@ pub(in crate::upstream) fn read(text: &str, selector: &Selector) -> Result<Vec<P
             continue;
         }
         let environments = row.iter().filter(|cell| token::find(cell).is_empty()).flat_map(named).collect();
-        let place =
-            Place { line: *line, environments, label: None, text: row.iter().collect::<Vec<_>>().join(", ") };
+        let text = quoted(&row.iter().collect::<Vec<_>>().join(", ")).to_owned();
+        let place = Place { line: *line, environments, label: None, text };
         for column in &columns {
             let cell = row.get(*column).unwrap_or_default();
             // One cell may list several.

@@ -302,10 +302,13 @@ fn worded(line: Told<'_>, first: Span, last: Span) -> Result<Span, String> {
         (IpAddr::V6(_), IpAddr::V6(_)) => true,
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     };
-    if line.hints.moved || !(near || line.hints.ranged) {
+    let read = range(first, last)?;
+    // Two addresses that are the ends of one block are no chance.
+    let whole = read.prefixes().len() == 1;
+    if line.hints.moved || !(near || whole || line.hints.ranged) {
         return Err("a range, or one address in place of another".to_owned());
     }
-    range(first, last)
+    Ok(read)
 }
 
 /// A netmask behind an address, and how many pieces both are.
