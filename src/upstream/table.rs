@@ -4,7 +4,7 @@
 
 mod column;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::collect::{Collector, Entry, Weight, special};
@@ -66,13 +66,19 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
             continue;
         }
         let listed = entries(collector, &ready, row, cells);
+        // What all entries of a row share is found once: a cell may hold thousands.
+        let text = cells.iter().map(|cell| cell.cell.text()).collect::<Vec<_>>().join(" | ");
+        let dates = super::dates::find(&text, &collector.rules.zone);
+        let dates = if dates.is_empty() { collector.context.dates() } else { dates };
+        let mut of_column: BTreeMap<usize, BTreeSet<Environment>> = BTreeMap::new();
         for (index, line, at, span) in listed {
-            let environments = environments(collector, &ready, (cells, index), &group);
+            let environments = of_column
+                .entry(index)
+                .or_insert_with(|| environments(collector, &ready, (cells, index), &group))
+                .clone();
             let wide = span.first != span.last;
             let role = said.unwrap_or(if described && wide { Role::OwnerNetwork } else { Role::Callback });
-            let text = cells.iter().map(|cell| cell.cell.text()).collect::<Vec<_>>().join(" | ");
-            let dates = super::dates::find(&text, &collector.rules.zone);
-            let dates = if dates.is_empty() { collector.context.dates() } else { dates };
+            let dates = dates.clone();
             let entry = Entry { line, at, text: Some(&text), role, environments, label: None, dates };
             collector.publish(&span, &entry);
         }
