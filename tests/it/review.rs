@@ -271,7 +271,6 @@ fn what_two_people_should_look_at_is_named() {
             )]),
         ),
         ("new-page-host", changed(&[(faq, "https://developers.resurs.example/faq/")])),
-        ("new-page-host", changed(&[(faq, "https://developers.resurs.com@evil.example/faq/")])),
         ("waiver-added", more("waivers:\n  - { code: overlap, reason: so they say, until: 2027-01-31 }\n")),
     ];
     for (code, policy) in cases {
