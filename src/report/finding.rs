@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn paths_are_told_below_the_root() {
         let paths = Paths {
-            root: "/work/shop".to_owned(),
+            root: "/srv/shop".to_owned(),
             below: "pay/".to_owned(),
             renamed: vec![
                 ("0123456789ab:".to_owned(), String::new()),
@@ -285,8 +285,8 @@ mod tests {
             ("./policies/a.yaml", Some(("pay/policies/a.yaml", false))),
             ("../policies/a.yaml", Some(("policies/a.yaml", false))),
             ("../../a.yaml", Some(("../a.yaml", false))),
-            ("/work/shop/pay/a.yaml", Some(("pay/a.yaml", false))),
-            ("/work/shopping/a.yaml", Some(("/work/shopping/a.yaml", false))),
+            ("/srv/shop/pay/a.yaml", Some(("pay/a.yaml", false))),
+            ("/srv/shopping/a.yaml", Some(("/srv/shopping/a.yaml", false))),
             ("/etc/a.yaml", Some(("/etc/a.yaml", false))),
             ("0123456789ab:policies/a.yaml", Some(("pay/policies/a.yaml", true))),
             ("before/policies/a.yaml", Some(("pay/policies/a.yaml", true))),
