@@ -53,6 +53,9 @@ pub(super) struct Rules {
 pub(super) struct Outcome {
     /// Entries, in order, perhaps several times.
     pub(super) entries: Vec<Published>,
+    /// Entries of a feed whose introduction says nothing of them: they count where the page says of no others that it
+    /// calls from them.
+    pub(super) unexplained: Vec<Published>,
     /// What makes it unreadable.
     pub(super) faults: Vec<Unreadable>,
     /// Addresses that may be sources or not: unreadable unless they are entries as well.
@@ -288,7 +291,7 @@ impl<'a> Collector<'a> {
     /// Takes addresses as an entry.
     pub(super) fn publish(&mut self, span: &Span, entry: &Entry<'_>) {
         let line = entry.line.number_at(entry.at);
-        if self.out.entries.len() >= ENTRIES_MAX {
+        if self.out.entries.len() + self.out.unexplained.len() >= ENTRIES_MAX {
             return self.fault(line, format!("the page lists more than {ENTRIES_MAX} entries"));
         }
         let text = quoted(entry.text.unwrap_or(&entry.line.text));
@@ -300,8 +303,9 @@ impl<'a> Collector<'a> {
                 return self.fault(line, reason);
             }
         }
+        let kept = if entry.explained { &mut self.out.entries } else { &mut self.out.unexplained };
         for prefix in prefixes {
-            self.out.entries.push(Published {
+            kept.push(Published {
                 prefix,
                 role: entry.role,
                 environments: entry.environments.clone(),
@@ -338,6 +342,8 @@ pub(super) struct Entry<'e> {
     pub(super) label: Option<String>,
     /// Dates that are given for it.
     pub(super) dates: Vec<Stated>,
+    /// Whether something says what it is, or nothing that stands before it fails to.
+    pub(super) explained: bool,
 }
 
 /// In which kind of space addresses lie from which nobody calls; `None` for all others.

@@ -136,6 +136,7 @@ fn pages(page: &Page, selector: &Selector) -> Result<Reading, Unreadable> {
     let mut all = Outcome::default();
     for one in outcomes {
         all.entries.extend(one.entries);
+        all.unexplained.extend(one.unexplained);
         all.faults.extend(one.faults);
         all.doubts.extend(one.doubts);
         all.lost.extend(one.lost);
@@ -221,7 +222,7 @@ fn judge(page: &Page, mut all: Outcome, selector: &Selector) -> Result<Reading, 
     if let Some(fault) = all.faults.into_iter().next() {
         return Err(fault);
     }
-    let entries = merged(std::mem::take(&mut all.entries));
+    let entries = explained(std::mem::take(&mut all.entries), std::mem::take(&mut all.unexplained))?;
     let listed = |doubt: &collect::Doubt| {
         doubt.prefixes.iter().all(|prefix| entries.iter().any(|entry| entry.prefix.covers(prefix)))
     };
@@ -260,6 +261,22 @@ fn judge(page: &Page, mut all: Outcome, selector: &Selector) -> Result<Reading, 
         return Err(Unreadable { line: Some(*line), reason });
     }
     bounded(entries, selector)
+}
+
+/// What a page says of its entries: where it says so of some, it has to say it of all.
+fn explained(entries: Vec<Published>, unexplained: Vec<Published>) -> Result<Vec<Published>, Unreadable> {
+    if entries.is_empty() {
+        return Ok(merged(unexplained));
+    }
+    let listed = |one: &&Published| entries.iter().any(|entry| entry.prefix.covers(&one.prefix));
+    if let Some(other) = unexplained.iter().find(|one| !listed(one)) {
+        let text = other.prefix.short();
+        let reason = format!(
+            "`{text}` stands where nothing says what it is, unlike others: it may be a source or not"
+        );
+        return Err(Unreadable { line: Some(other.line), reason });
+    }
+    Ok(merged(entries))
 }
 
 /// Each prefix once for its role; what the provider calls from is no mere network of its own.

@@ -54,11 +54,21 @@ fn ending(text: &str) -> Option<String> {
     if last.starts_with('|') && !last.ends_with('|') {
         return Some("the page ends within the row of a table".to_owned());
     }
+    if text.ends_with('\n') {
+        return None;
+    }
+    let count = |letter: char| last.matches(letter).count();
+    if count('(') > count(')') || count('`') % 2 == 1 {
+        return Some("the page ends within parentheses or code".to_owned());
+    }
+    let above = text.lines().rev().nth(1).unwrap_or_default().trim();
+    if last.starts_with('|') && above.starts_with('|') && count('|') < above.matches('|').count() {
+        return Some("the page ends within the row of a table".to_owned());
+    }
     let word = last.split_whitespace().next_back().unwrap_or_default();
     let is_address = word.matches(['.', ':']).count() >= 2
         && word.chars().all(|letter| letter.is_ascii_hexdigit() || ".:/`*-–".contains(letter));
-    let open = !text.ends_with('\n') && is_address;
-    open.then(|| {
+    is_address.then(|| {
         format!("the page ends with `{word}` and no line break behind it: it may be cut short there")
     })
 }

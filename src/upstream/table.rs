@@ -79,7 +79,16 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
             let wide = span.first != span.last;
             let role = said.unwrap_or(if described && wide { Role::OwnerNetwork } else { Role::Callback });
             let dates = dates.clone();
-            let entry = Entry { line, at, text: Some(&text), role, environments, label: None, dates };
+            let entry = Entry {
+                line,
+                at,
+                text: Some(&text),
+                role,
+                environments,
+                label: None,
+                dates,
+                explained: true,
+            };
             collector.publish(&span, &entry);
         }
     }

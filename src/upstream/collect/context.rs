@@ -107,6 +107,11 @@ impl Context {
         self.intros.iter().rev().find(|intro| intro.opens).or(self.intros.last())
     }
 
+    /// Whether a paragraph stands before what follows.
+    pub(super) fn is_introduced(&self) -> bool {
+        !self.intros.is_empty()
+    }
+
     /// Whether a heading says that all below was once.
     pub(super) fn is_history(&self) -> bool {
         self.above.iter().any(|above| !above.outer && above.wording.says_history())

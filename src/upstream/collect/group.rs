@@ -196,6 +196,7 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
             environments: said.unwrap_or_else(|| environments.clone()),
             label,
             dates: given.clone(),
+            explained: standing.is_some() || collector.rules.chosen || !collector.context.is_introduced(),
         };
         collector.publish(&span, &told);
     }

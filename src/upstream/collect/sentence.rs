@@ -61,8 +61,16 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
     let role = collector.context.role(Some(&own)).unwrap_or(Role::Callback);
     for ((at, span), named) in publics.iter().zip(environments) {
         let environments = if named.is_empty() { collector.context.environments() } else { named };
-        let entry =
-            Entry { line, at: *at, text: Some(text), role, environments, label: None, dates: given.clone() };
+        let entry = Entry {
+            line,
+            at: *at,
+            text: Some(text),
+            role,
+            environments,
+            label: None,
+            dates: given.clone(),
+            explained: true,
+        };
         collector.publish(span, &entry);
     }
 }
