@@ -20,6 +20,7 @@ mod apply_nginx;
 mod bad_configurations;
 mod bad_listings;
 mod check;
+mod ci;
 mod cli;
 mod diff;
 mod docs;
