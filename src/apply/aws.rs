@@ -8,6 +8,7 @@ pub mod read;
 pub mod run;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::configuration::Gap;
 use crate::admission::Layer;
@@ -19,6 +20,11 @@ use crate::security_group::select::Selection;
 use crate::security_group::{Group, Groups, admit, quota};
 use crate::target::Target;
 use error::AwsError;
+
+/// How often AWS is asked again what came of a change.
+const LOOKS_MAX: u32 = 5;
+/// How long to wait before that.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// What one account and region tells.
 #[derive(Debug, Clone)]
@@ -66,6 +72,22 @@ pub fn layer_of<'c>(clouds: &'c [Cloud], target: &dyn Target) -> Option<Box<dyn 
 /// What there will be once the changes are made.
 pub fn predicted(clouds: &[Cloud], changes: &[Change]) -> Result<Vec<Cloud>, HoldingError> {
     with_orders(clouds, changes, |_| true)
+}
+
+/// What came of a change, read again while something is open: AWS tells of a change everywhere only after a moment.
+pub(super) fn once_settled<T, E>(
+    read: impl Fn() -> Result<T, E>,
+    is_open: impl Fn(&T) -> bool,
+) -> Result<T, E> {
+    let mut now = read()?;
+    for _ in 0..LOOKS_MAX {
+        if !is_open(&now) {
+            break;
+        }
+        std::thread::sleep(LOOK_PAUSE);
+        now = read()?;
+    }
+    Ok(now)
 }
 
 /// What AWS would refuse for want of room. What is added comes before what is taken away, so both have to fit.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::aws;
 use super::configuration::{self, Gap, Guarded};
@@ -19,11 +18,6 @@ use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
 use crate::target::template::Templates;
 use crate::target::{RenderError, Target};
-
-/// How often AWS is asked again what came of a change.
-const READ_BACK_MAX: u32 = 5;
-/// How long to wait before that.
-const READ_BACK_PAUSE: Duration = Duration::from_secs(2);
 
 /// What is to be put in force.
 pub struct Job<'a> {
@@ -174,20 +168,12 @@ impl<'a> Job<'a> {
         Ok(Survey { seen, after, wishes, changes, gaps, blocked, notes, lasting, drifts, observed, digest })
     }
 
-    /// Reads what came of changes. AWS tells of a change everywhere only after a moment, so it is asked again where something is
-    /// not as it should be.
+    /// Reads what came of changes. AWS is asked again where something is not as it should be.
     pub fn read_back(&self) -> Result<Survey, ToolError> {
-        let mut now = self.survey()?;
+        let is_in_aws = self.is_in_aws();
         let is_open =
             |now: &Survey| !now.changes.is_empty() || now.drifts.iter().any(TargetDrift::is_certain);
-        for _ in 0..READ_BACK_MAX {
-            if !self.is_in_aws() || !is_open(&now) {
-                break;
-            }
-            std::thread::sleep(READ_BACK_PAUSE);
-            now = self.survey()?;
-        }
-        Ok(now)
+        aws::once_settled(|| self.survey(), |now| is_in_aws && is_open(now))
     }
 
     fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
