@@ -2,7 +2,7 @@
 
 use super::extract_v1::{EMPTY, MOVED, kind};
 use super::text::counted;
-use crate::plain::line;
+use crate::plain::{line, shortened};
 use crate::upstream::{Published, Reading};
 
 /// Quoted words are cut after so many characters.
@@ -37,10 +37,6 @@ fn entry(name: &str, entry: &Published) -> String {
         let at = date.moment.as_ref().map_or_else(|| "day not given whole".to_owned(), ToString::to_string);
         format!("{} {} ({at})", kind(date.kind), line(&date.text))
     }));
-    let said = line(&entry.text);
-    let quoted = match said.char_indices().nth(QUOTED_MAX) {
-        Some((end, _)) => format!("{}…", said.get(..end).unwrap_or_default()),
-        None => said,
-    };
+    let quoted = shortened(line(&entry.text), QUOTED_MAX);
     format!("{}  {}\n    {name}:{}: {quoted}\n", entry.prefix.short(), notes.join(", "), entry.line)
 }
