@@ -55,6 +55,20 @@ pub(crate) fn words(text: &str, most: usize) -> String {
     format!("{} …", kept.trim_end())
 }
 
+/// `1 prefix`, `2 prefixes`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {}", plural(what)) }
+}
+
+/// More than one of what a noun names.
+pub(crate) fn plural(one: &str) -> String {
+    match one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u'])) {
+        Some(stem) => format!("{stem}ies"),
+        None if one.ends_with(['s', 'x']) => format!("{one}es"),
+        None => format!("{one}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +82,22 @@ mod tests {
         }
         assert_eq!(line("a\u{1b}[2J\nb\r\u{2028}c \u{202e}d"), "a [2J b c d");
         assert_eq!(line("a\u{fffe}b\u{ffff} \u{1fffe}c\u{10ffff}\u{fffd}"), "a b c \u{fffd}");
+    }
+
+    #[test]
+    fn nouns_follow_their_number() {
+        for (count, what, wanted) in [
+            (0, "error", "0 errors"),
+            (1, "new warning", "1 new warning"),
+            (2, "new warning", "2 new warnings"),
+            (1, "prefix", "1 prefix"),
+            (2, "source prefix", "2 source prefixes"),
+            (3, "entry", "3 entries"),
+            (3, "key", "3 keys"),
+            (3, "address", "3 addresses"),
+        ] {
+            assert_eq!(counted(count, what), wanted);
+        }
     }
 
     #[test]

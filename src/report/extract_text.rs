@@ -1,8 +1,7 @@
 //! What a selector reads of a page, for people.
 
 use super::extract_v1::{EMPTY, MOVED, kind};
-use super::text::counted;
-use crate::plain::{line, shortened};
+use crate::plain::{counted, line, shortened};
 use crate::upstream::{Published, Reading};
 
 /// Quoted words are cut after so many characters.
@@ -14,7 +13,7 @@ pub fn extract(name: &str, reading: &Reading) -> String {
     match reading {
         Reading::List(entries) => {
             let mut text: String = entries.iter().map(|one| entry(&name, one)).collect();
-            text.push_str(&format!("{}\n", counted(entries.len(), "entry").replace("entrys", "entries")));
+            text.push_str(&format!("{}\n", counted(entries.len(), "entry")));
             text
         }
         Reading::Empty => format!("empty: {EMPTY}\n"),
