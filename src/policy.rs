@@ -397,6 +397,10 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, in the order of a life.
+    pub const ALL: [State; 6] =
+        [State::Unknown, State::Announced, State::Active, State::Grace, State::Expired, State::Withdrawn];
+
     /// Whether sources in this state belong on an allowlist.
     pub fn is_admitted(self) -> bool {
         match self {
