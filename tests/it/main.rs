@@ -19,6 +19,7 @@ mod apply_aws;
 mod apply_nginx;
 mod bad_configurations;
 mod bad_listings;
+mod browser;
 mod check;
 mod ci;
 mod cli;
