@@ -318,6 +318,19 @@ impl Lifecycle {
         }
     }
 
+    /// All that is dated, known or not, but for the end, which may also be open.
+    pub fn dated(&self) -> [Option<&Dated>; 6] {
+        [
+            &self.announced,
+            &self.valid_from,
+            &self.legacy_since,
+            &self.deadline,
+            &self.withdrawn,
+            &self.review_by,
+        ]
+        .map(Option::as_ref)
+    }
+
     /// Every instant at which the state changes.
     pub fn boundaries(&self) -> impl Iterator<Item = Timestamp> + '_ {
         let starts = [&self.announced, &self.valid_from, &self.legacy_since];

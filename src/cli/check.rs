@@ -10,6 +10,7 @@ use super::state::State;
 use super::{Exit, Format, Global, Outcome, complain, print, print_styled};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::instant::parse_duration;
+use crate::plain::counted;
 use crate::policy::due;
 use crate::policy::history::{self, Change};
 use crate::policy::load::{Folder, Library as _, Policies, load, load_into, read_fault};
@@ -138,7 +139,7 @@ impl Check {
                         "{} revision {}: {}, digest {}\n",
                         policy.provider,
                         policy.revision,
-                        text::counted(policy.sources.len(), "source"),
+                        counted(policy.sources.len(), "source"),
                         policy.digest.short()
                     ));
                 }

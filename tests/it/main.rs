@@ -21,6 +21,7 @@ mod bad_configurations;
 mod bad_listings;
 mod browser;
 mod check;
+mod ci;
 mod cli;
 mod diff;
 mod docs;
