@@ -9,7 +9,6 @@ use super::escape::{code, code_cell, fence, html, link, prose, shortened};
 use super::finding::{Finding, Weight};
 use super::review_v1::{EvidenceReport, FileReport, MoveReport, Report, TargetReport, Verdict};
 use crate::plain::cut;
-use crate::review::concern::host;
 
 /// The first line of a comment, by which a bot finds the one that it wrote before.
 pub const MARKER: &str = "<!-- callgate-review -->";
@@ -219,7 +218,7 @@ impl Page<'_> {
     }
 
     fn piece(&self, piece: &EvidenceReport) -> String {
-        let mut text = format!("  - {}", link(&piece.url, host(&piece.url)));
+        let mut text = format!("  - {}", link(&piece.url));
         if let Some(section) = &piece.section {
             text.push_str(&format!(", section {}", code(section, 100)));
         }
