@@ -111,7 +111,7 @@ enum Subcommands {
     Check(check::Check),
     /// Review a change: what opens and closes, and what two people should look at
     Review(review::Review),
-    /// Do all that a scheduled run is to do: check, review, render, diff, upstream; one summary, one status
+    /// Do all that a scheduled run has to do, with one summary and one exit status
     Ci(Box<ci::Ci>),
     /// Render the allowlist for every target
     Render(render::Render),
