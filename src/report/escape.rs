@@ -14,6 +14,15 @@ pub fn one_line(text: &str) -> String {
     line(text).replace("##[", "## [")
 }
 
+/// A line of a difference that GitHub's runner takes for no command where it is printed in a log.
+pub fn inert(line: &str) -> String {
+    let line = line.replace("##[", "## [");
+    match line.trim_start().strip_prefix("::") {
+        Some(rest) => format!(" : :{rest}"),
+        None => line,
+    }
+}
+
 /// A piece of one line as code: forges look for nothing in it. At most `most` characters.
 pub fn code(text: &str, most: usize) -> String {
     let text = shortened(one_line(text), most);
@@ -186,6 +195,18 @@ mod tests {
         assert_eq!(code(&"x".repeat(1_000_000), 9), "`xxxxxxxxx…`");
         assert_eq!(code("a ##[set-output name=b]c", 99), "`a ## [set-output name=b]c`");
         assert_eq!(code_cell("a|b", 9), "`a\\|b`");
+    }
+
+    #[test]
+    fn lines_hold_no_command_of_a_runner() {
+        for (text, wanted) in [
+            (" a ::b", " a ::b"),
+            ("::error::x", " : :error::x"),
+            ("\t ::x", " : :x"),
+            ("+##[group]", "+## [group]"),
+        ] {
+            assert_eq!(inert(text), wanted, "{text:?}");
+        }
     }
 
     #[test]

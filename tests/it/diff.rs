@@ -265,6 +265,12 @@ fn the_artifact_itself_is_no_drift_and_its_age_is_told() {
     let run = diff(&scene, &[]).expect(1);
     assert!(run.stdout.contains("callgate render --target edge"), "{}", run.stdout);
     assert!(run.stdout.contains("---- text of edge, for reading only"), "{}", run.stdout);
+    scene.write("nft.txt", table.replace("91.132.170.1", "91.132.170.9 # \u{1b}[2J\u{202e}"));
+    for form in ["text", "markdown"] {
+        let run = diff(&scene, &["--format", form]);
+        assert!(run.stdout.contains("91.132.170.9 #  [2J "), "{}", run.stdout);
+        assert!(!run.stdout.contains(['\u{1b}', '\u{202e}']), "{}", run.stdout);
+    }
 }
 
 #[test]
