@@ -122,6 +122,20 @@ pub enum Exclusion {
     Environment,
 }
 
+impl Exclusion {
+    /// Why a source is not admitted, in words.
+    pub fn words(&self) -> String {
+        match self {
+            Exclusion::Expired(end) => format!("expired: its end was {end}"),
+            Exclusion::Retired(since, reason) => format!("retired here on {since}: {reason}"),
+            Exclusion::NotYet => "not made known yet".to_owned(),
+            Exclusion::Tombstone => "withdrawn".to_owned(),
+            Exclusion::Role(role) => format!("role {role} is not selected"),
+            Exclusion::Environment => "its environments are not selected".to_owned(),
+        }
+    }
+}
+
 /// How a site treats a source in one environment at an instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {

@@ -6,6 +6,7 @@ mod admitted;
 mod apply;
 mod base;
 mod check;
+mod ci;
 mod comparison;
 mod diff;
 mod enforced;
@@ -22,12 +23,14 @@ mod prefixes;
 mod render;
 mod review;
 mod schema;
+mod state;
+mod survey;
 mod timeline;
 mod upstream;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,6 +43,7 @@ use serde::Serialize;
 use crate::diagnostic::Diagnostics;
 use crate::instant::parse_moment;
 use crate::report::text;
+use crate::system;
 
 /// How a run ended; the numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +111,8 @@ enum Subcommands {
     Check(check::Check),
     /// Review a change: what opens and closes, and what two people should look at
     Review(review::Review),
+    /// Do all that a scheduled run has to do, with one summary and one exit status
+    Ci(Box<ci::Ci>),
     /// Render the allowlist for every target
     Render(render::Render),
     /// Say for one address whether it is admitted, since when, and how we know
@@ -190,6 +196,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
     match command {
         Subcommands::Check(check) => check.run(&global),
         Subcommands::Review(review) => review.run(&global),
+        Subcommands::Ci(ci) => ci.run(&global),
         Subcommands::Render(render) => render.run(&global),
         Subcommands::Explain(explain) => explain.run(&global),
         Subcommands::Admitted(admitted) => admitted.run(&global),
@@ -254,6 +261,14 @@ fn parse_at(text: &str) -> Result<Timestamp, String> {
         .map_err(|error| format!("{error}: {}", error.help()))
 }
 
+/// Reads a form and the file that it is written to, such as `sarif=review.sarif`.
+fn parse_out<F: ValueEnum>(text: &str) -> Result<(F, PathBuf), String> {
+    let (form, path) = text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or_else(|| {
+        format!("`{text}` names no form and file: write a form, `=` and a file, such as `json=report.json`")
+    })?;
+    Ok((F::from_str(form, false)?, PathBuf::from(path)))
+}
+
 /// Reads `60s`, `5m` or `1h`.
 fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: write `60s`, `5m` or `1h`");
@@ -301,6 +316,13 @@ fn written(result: io::Result<()>) -> Outcome {
         }
         Ok(()) | Err(_) => Ok(Exit::Ok),
     }
+}
+
+/// Replaces a file whole.
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    system::replace_file(path, text.as_bytes())
+        .with_context(|| format!("`{}` can't be written", path.display()))?;
+    Ok(())
 }
 
 /// Prints to standard error; nothing is left to do where that fails.

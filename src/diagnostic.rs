@@ -8,6 +8,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use crate::plain::shortened;
+
 /// How much a diagnostic weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -342,15 +344,6 @@ impl Diagnostic {
 const MESSAGE_CHARS_MAX: usize = 400;
 /// Longest help kept: it may list what is known.
 const HELP_CHARS_MAX: usize = 800;
-
-fn shortened(mut text: String, chars_max: usize) -> String {
-    if let Some((end, _)) = text.char_indices().nth(chars_max) {
-        text.truncate(end);
-        text.push('…');
-        text.shrink_to_fit();
-    }
-    text
-}
 
 /// Diagnostics in the order in which they were found.
 ///

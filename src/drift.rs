@@ -35,6 +35,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// All of them.
+    pub const ALL: [Part; 4] = [Part::Blocked, Part::AtRisk, Part::Foreign, Part::PossiblyForeign];
+
     /// Its name in reports.
     pub fn as_str(self) -> &'static str {
         match self {

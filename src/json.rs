@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::plain::line;
+use crate::plain::{line, shortened};
 
 /// Most characters of a text that a message shows.
 const SHOWN_MAX: usize = 60;
@@ -112,11 +112,7 @@ impl<'a> Json<'a> {
 
 /// A text within a message: harmless, and not too long.
 pub(crate) fn shown(text: &str) -> String {
-    let text = line(text);
-    match text.char_indices().nth(SHOWN_MAX) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    shortened(line(text), SHOWN_MAX)
 }
 
 /// Refuses an object that gives a key twice.

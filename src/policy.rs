@@ -318,6 +318,19 @@ impl Lifecycle {
         }
     }
 
+    /// All that is dated, known or not, but for the end, which may also be open.
+    pub fn dated(&self) -> [Option<&Dated>; 6] {
+        [
+            &self.announced,
+            &self.valid_from,
+            &self.legacy_since,
+            &self.deadline,
+            &self.withdrawn,
+            &self.review_by,
+        ]
+        .map(Option::as_ref)
+    }
+
     /// Every instant at which the state changes.
     pub fn boundaries(&self) -> impl Iterator<Item = Timestamp> + '_ {
         let starts = [&self.announced, &self.valid_from, &self.legacy_since];
@@ -384,6 +397,10 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, in the order of a life.
+    pub const ALL: [State; 6] =
+        [State::Unknown, State::Announced, State::Active, State::Grace, State::Expired, State::Withdrawn];
+
     /// Whether sources in this state belong on an allowlist.
     pub fn is_admitted(self) -> bool {
         match self {

@@ -228,11 +228,6 @@ impl Jump {
     }
 }
 
-/// `1 port`, `2 ports`.
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// Makes a target out of its settings; `None` where they have a fault, which goes to `sink`.
 pub fn build(settings: &TargetSettings, site: &Site, sink: &mut Diagnostics) -> Option<Box<dyn Target>> {
     let mut found = Diagnostics::new();

@@ -8,6 +8,7 @@ pub mod read;
 pub mod run;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::configuration::Gap;
 use crate::admission::Layer;
@@ -19,6 +20,11 @@ use crate::security_group::select::Selection;
 use crate::security_group::{Group, Groups, admit, quota};
 use crate::target::Target;
 use error::AwsError;
+
+/// How often AWS is asked again what came of a change.
+const LOOKS_MAX: u32 = 5;
+/// How long to wait before that.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// What one account and region tells.
 #[derive(Debug, Clone)]
@@ -65,15 +71,23 @@ pub fn layer_of<'c>(clouds: &'c [Cloud], target: &dyn Target) -> Option<Box<dyn 
 
 /// What there will be once the changes are made.
 pub fn predicted(clouds: &[Cloud], changes: &[Change]) -> Result<Vec<Cloud>, HoldingError> {
-    let mut after = clouds.to_vec();
-    for change in changes {
-        let Some((place, account)) = place(&change.step.holding) else { continue };
-        let orders = orders(change.step.input.as_deref().unwrap_or_default())?;
-        for cloud in after.iter_mut().filter(|cloud| cloud.account == *account) {
-            place.put_into(&mut cloud.groups, &orders);
+    with_orders(clouds, changes, |_| true)
+}
+
+/// What came of a change, read again while something is open: AWS tells of a change everywhere only after a moment.
+pub(super) fn once_settled<T, E>(
+    read: impl Fn() -> Result<T, E>,
+    is_open: impl Fn(&T) -> bool,
+) -> Result<T, E> {
+    let mut now = read()?;
+    for _ in 0..LOOKS_MAX {
+        if !is_open(&now) {
+            break;
         }
+        std::thread::sleep(LOOK_PAUSE);
+        now = read()?;
     }
-    Ok(after)
+    Ok(now)
 }
 
 /// What AWS would refuse for want of room. What is added comes before what is taken away, so both have to fit.
@@ -82,35 +96,40 @@ pub fn lacking(
     changes: &[Change],
     targets: &[&dyn Target],
 ) -> Result<Vec<Gap>, HoldingError> {
-    let fuller = with_additions(clouds, changes)?;
+    let is_addition = |order: &Order| !matches!(order, Order::Revoke { .. } | Order::Remove { .. });
+    let fuller = with_orders(clouds, changes, is_addition)?;
     let mut gaps = Vec::new();
     for change in changes {
-        match &change.step.holding {
-            Holding::AwsPrefixList { list, .. } => gaps.extend(list_gap(change, list)?),
-            Holding::AwsGroup { .. } => {
+        match place(&change.step.holding) {
+            Some((Place::List(list), _)) => gaps.extend(list_gap(change, list)?),
+            Some((Place::Group(_), _)) => {
                 let target = targets.iter().find(|target| target.common().name == change.wish.target);
                 let selection = target.and_then(|target| target.security_group());
                 let Some(selection) = selection else { continue };
                 gaps.extend(group_gaps(&fuller, &selection, &change.wish.target));
             }
-            _ => {}
+            None => {}
         }
     }
     Ok(gaps)
 }
 
-/// The groups while both the old and the new rules are in them.
-fn with_additions(clouds: &[Cloud], changes: &[Change]) -> Result<Vec<Cloud>, HoldingError> {
-    let mut fuller = clouds.to_vec();
+/// The groups and lists after those orders of the changes that are meant.
+fn with_orders(
+    clouds: &[Cloud],
+    changes: &[Change],
+    is_meant: impl Fn(&Order) -> bool,
+) -> Result<Vec<Cloud>, HoldingError> {
+    let mut after = clouds.to_vec();
     for change in changes {
         let Some((place, account)) = place(&change.step.holding) else { continue };
         let mut orders = orders(change.step.input.as_deref().unwrap_or_default())?;
-        orders.retain(|order| !matches!(order, Order::Revoke { .. } | Order::Remove { .. }));
-        for cloud in fuller.iter_mut().filter(|cloud| cloud.account == *account) {
+        orders.retain(&is_meant);
+        for cloud in after.iter_mut().filter(|cloud| cloud.account == *account) {
             place.put_into(&mut cloud.groups, &orders);
         }
     }
-    Ok(fuller)
+    Ok(after)
 }
 
 fn list_gap(change: &Change, id: &str) -> Result<Option<Gap>, HoldingError> {
@@ -170,7 +189,7 @@ pub fn notes(wishes: &[Wish], changes: &[Change]) -> Result<Vec<String>, AwsErro
     }
     let own: BTreeSet<&str> = wishes.iter().filter_map(|wish| group_of(&wish.holding)).collect();
     for change in changes {
-        if let Holding::AwsPrefixList { list, account } = &change.step.holding {
+        if let Some((Place::List(list), account)) = place(&change.step.holding) {
             notes.extend(read::shared(list, account, &own));
         }
     }
@@ -178,8 +197,8 @@ pub fn notes(wishes: &[Wish], changes: &[Change]) -> Result<Vec<String>, AwsErro
 }
 
 fn group_of(holding: &Holding) -> Option<&str> {
-    match holding {
-        Holding::AwsGroup { group, .. } => Some(group),
-        _ => None,
+    match place(holding)? {
+        (Place::Group(group), _) => Some(group),
+        (Place::List(_), _) => None,
     }
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::aws;
 use super::configuration::{self, Gap, Guarded};
@@ -19,11 +18,6 @@ use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
 use crate::target::template::Templates;
 use crate::target::{RenderError, Target};
-
-/// How often AWS is asked again what came of a change.
-const READ_BACK_MAX: u32 = 5;
-/// How long to wait before that.
-const READ_BACK_PAUSE: Duration = Duration::from_secs(2);
 
 /// What is to be put in force.
 pub struct Job<'a> {
@@ -174,20 +168,12 @@ impl<'a> Job<'a> {
         Ok(Survey { seen, after, wishes, changes, gaps, blocked, notes, lasting, drifts, observed, digest })
     }
 
-    /// Reads what came of changes. AWS tells of a change everywhere only after a moment, so it is asked again where something is
-    /// not as it should be.
+    /// Reads what came of changes. AWS is asked again where something is not as it should be.
     pub fn read_back(&self) -> Result<Survey, ToolError> {
-        let mut now = self.survey()?;
+        let is_in_aws = self.is_in_aws();
         let is_open =
             |now: &Survey| !now.changes.is_empty() || now.drifts.iter().any(TargetDrift::is_certain);
-        for _ in 0..READ_BACK_MAX {
-            if !self.is_in_aws() || !is_open(&now) {
-                break;
-            }
-            std::thread::sleep(READ_BACK_PAUSE);
-            now = self.survey()?;
-        }
-        Ok(now)
+        aws::once_settled(|| self.survey(), |now| is_in_aws && is_open(now))
     }
 
     fn gaps(&self, guarded: &[Guarded]) -> Vec<Gap> {
@@ -203,26 +189,23 @@ impl<'a> Job<'a> {
 
     /// How each target's rules differ from what is wanted.
     fn drifts(&self, seen: &Seen) -> Vec<TargetDrift> {
-        let mut all = Vec::with_capacity(self.targets.len());
-        // All places of a host are among the same rules.
-        let mut of_host: Option<plan::Answers> = None;
-        for target in &self.targets {
-            let common = target.common();
-            let known = of_host.clone().filter(|_| target.layer() == LayerKind::Host);
-            let answers = match known {
-                Some(answers) => answers,
-                None => match seen.layer_of(*target) {
-                    Some(layer) => plan::ask(layer.as_ref(), self.allowlist, self.allowlist.instant),
-                    None => continue,
-                },
+        let ask = |target: &dyn Target| {
+            let layer = seen.layer_of(target)?;
+            Some(plan::ask(layer.as_ref(), self.allowlist, self.allowlist.instant))
+        };
+        // All places of a host are among the same rules, which are asked once.
+        let first = self.targets.iter().find(|target| target.layer() == LayerKind::Host);
+        let of_host = first.and_then(|target| ask(*target));
+        let of_target = |target: &&dyn Target| {
+            let answers = match target.layer() {
+                LayerKind::Host => of_host.clone(),
+                LayerKind::Nginx | LayerKind::SecurityGroup => ask(*target),
             };
-            if target.layer() == LayerKind::Host {
-                of_host = Some(answers.clone());
-            }
-            let asked = answers.compared(self.allowlist, common.mode);
-            all.push(TargetDrift { target: common.name.clone(), asked });
-        }
-        all
+            let common = target.common();
+            let asked = answers?.compared(self.allowlist, common.mode);
+            Some(TargetDrift { target: common.name.clone(), asked })
+        };
+        self.targets.iter().filter_map(of_target).collect()
     }
 
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
@@ -248,23 +231,14 @@ impl<'a> Job<'a> {
 }
 
 impl Seen {
-    /// The rules of a layer, ready to be asked; `None` where it was not read.
-    pub fn layer(&self, kind: LayerKind) -> Option<Box<dyn Layer + '_>> {
-        match kind {
+    /// The rules that a target's place is among: of nginx, each target has a location of its own, and of AWS a group;
+    /// `None` where they were not read.
+    pub fn layer_of(&self, target: &dyn Target) -> Option<Box<dyn Layer + '_>> {
+        match target.layer() {
             LayerKind::Host => {
                 let host = self.host.as_ref()?;
                 Some(Box::new(netfilter::evaluate::Asked::new(host)))
             }
-            LayerKind::Nginx => self.nginx.iter().find_map(Guarded::layer),
-            // Each target has groups of its own.
-            LayerKind::SecurityGroup => None,
-        }
-    }
-
-    /// The rules that a target's place is among: of nginx, each target has a location of its own, and of AWS a group.
-    pub fn layer_of(&self, target: &dyn Target) -> Option<Box<dyn Layer + '_>> {
-        match target.layer() {
-            LayerKind::Host => self.layer(LayerKind::Host),
             LayerKind::Nginx => {
                 self.nginx.iter().find(|guarded| guarded.target == target.common().name)?.layer()
             }

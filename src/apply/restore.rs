@@ -1,18 +1,11 @@
 //! Brings places of ours back to what they held. It needs a journal's snapshots and nothing else: no policy, no site.
 
-use std::time::Duration;
-
 use super::aws;
 use super::journal::Snapshot;
 use super::tools::{self, ToolError};
 use crate::holding::Holding;
-use crate::plan::{self, Wish};
+use crate::plan::{self, Change, Wish};
 use crate::system::fault;
-
-/// How often AWS is asked again what came of a rollback.
-const LOOKS_MAX: u32 = 5;
-/// How long to wait before that.
-const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why what was there could not be brought back. The journal is still there.
 #[derive(Debug, thiserror::Error)]
@@ -48,21 +41,14 @@ impl RestoreError {
 
 /// Goes back to what each place held before: from whatever is there now, in one step a place, and only where it differs.
 pub fn restore(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
-    let mut steps = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
+    let mut steps = changes(snapshots)?;
     for change in &steps {
         // A tool that is killed meanwhile has changed all of it or nothing.
         fault::point("restore-step").ok();
         tools::run(&change.step)?;
     }
-    let mut left = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
-    for _ in 0..LOOKS_MAX {
-        // AWS tells of a change everywhere only after a moment.
-        if !aws::is_among(left.iter().map(|change| &change.step.holding)) {
-            break;
-        }
-        std::thread::sleep(LOOK_PAUSE);
-        left = plan::changes(&wishes(snapshots)?).map_err(ToolError::from)?;
-    }
+    let is_open = |left: &Vec<Change>| aws::is_among(left.iter().map(|change| &change.step.holding));
+    let left = aws::once_settled(|| changes(snapshots), is_open)?;
     match left.first() {
         None => Ok(()),
         Some(change) => Err(RestoreError::NotThere {
@@ -79,7 +65,7 @@ pub fn restore_again(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
 }
 
 /// From what is there now to what was.
-fn wishes(snapshots: &[Snapshot]) -> Result<Vec<Wish>, ToolError> {
+fn changes(snapshots: &[Snapshot]) -> Result<Vec<Change>, ToolError> {
     let holdings: Vec<Holding> = snapshots.iter().map(|snapshot| snapshot.holding.clone()).collect();
     let seen = tools::read(&holdings)?;
     let pairs = snapshots.iter().zip(seen.contents);
@@ -89,5 +75,6 @@ fn wishes(snapshots: &[Snapshot]) -> Result<Vec<Wish>, ToolError> {
         have,
         want: snapshot.before.clone(),
     };
-    Ok(pairs.map(wish).collect())
+    let wishes: Vec<Wish> = pairs.map(wish).collect();
+    Ok(plan::changes(&wishes)?)
 }

@@ -14,8 +14,9 @@ use crate::apply::lasting::Fault;
 use crate::apply::session::{self, Orders, Outcome as Came, Pending, Session, SessionError, Which};
 use crate::apply::state::{Holder, Lock, StateFolder};
 use crate::apply::timer::{self, Ended, Watch};
+use crate::plain::counted;
+use crate::report::plan_text;
 use crate::report::plan_v1::PlanStamp;
-use crate::report::{plan_text, text};
 use crate::system;
 use crate::system::boot::Uptime;
 
@@ -362,11 +363,8 @@ impl Status {
         match state.baseline().map_err(failed)? {
             None => shown.push_str("no change was kept yet\n"),
             Some(baseline) => {
-                let prefixes = text::counted(
-                    baseline.sources.iter().map(|source| source.prefixes.len()).sum(),
-                    "source prefix",
-                )
-                .replace("xs", "xes");
+                let count = baseline.sources.iter().map(|source| source.prefixes.len()).sum();
+                let prefixes = counted(count, "source prefix");
                 shown.push_str(&format!("in force since the plan of {}: {prefixes}\n", baseline.at));
                 for held in &baseline.held {
                     shown.push_str(&format!("  {}: {}\n", held.target, held.holding));

@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::base::base_library;
 use super::inputs;
-use super::render::render_all;
+use super::state::State;
 use super::{Exit, Format, Global, Outcome, complain, print, print_styled};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::instant::parse_duration;
+use crate::plain::counted;
 use crate::policy::due;
 use crate::policy::history::{self, Change};
 use crate::policy::load::{Folder, Library as _, Policies, load, load_into, read_fault};
@@ -44,22 +45,19 @@ impl Check {
         let mut sink = Diagnostics::new();
         let (policies, at, changes) = if self.paths.is_empty() {
             let inputs = inputs::read(global, &mut sink);
-            // Rendering finds what only a target knows: quotas, templates, an empty allowlist.
-            drop(render_all(&inputs, &[], &mut sink));
-            if let Some(site) = &inputs.site {
-                due_exceptions(site, inputs.at, self.within, &mut sink);
-            }
+            let State { inputs, found, .. } = State::new(inputs, sink, self.within);
+            sink = found;
             let changes = self.changes(global, &inputs.policies, inputs.at, &mut sink);
             (inputs.policies, inputs.at, changes)
         } else {
             let at = super::instant(global);
             let policies = load_paths(&self.paths, at, &mut sink);
+            for policy in policies.by_provider.values() {
+                sink.append(due::findings(policy, at, self.within));
+            }
             let changes = self.changes(global, &policies, at, &mut sink);
             (policies, at, changes)
         };
-        for policy in policies.by_provider.values() {
-            sink.append(due::findings(policy, at, self.within));
-        }
         self.report(&policies, at, &sink, changes.as_ref().ok().and_then(|changes| changes.as_deref()))?;
         changes?;
         Ok(if sink.has_errors() {
@@ -141,7 +139,7 @@ impl Check {
                         "{} revision {}: {}, digest {}\n",
                         policy.provider,
                         policy.revision,
-                        text::counted(policy.sources.len(), "source"),
+                        counted(policy.sources.len(), "source"),
                         policy.digest.short()
                     ));
                 }

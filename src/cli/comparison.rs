@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::admission::change::change;
 use crate::admission::{Decider, Question, RuleId, Wanted};
-use crate::allowlist::{Allowlist, Exclusion};
+use crate::allowlist::Allowlist;
 use crate::cli::inputs::Inputs;
 use crate::drift::keeper::Keeper;
 use crate::drift::verdict::{SourceVerdict, verdicts};
@@ -98,7 +98,7 @@ impl Comparison<'_> {
         });
         let excluded = one.excluded.iter().filter_map(|at| {
             let gone = self.allowlist.excluded.get(*at)?;
-            Some(source(policies, (&gone.provider, &gone.source), exclusion(&gone.why), example))
+            Some(source(policies, (&gone.provider, &gone.source), gone.why.words(), example))
         });
         let decider = one.rule.map(|rule| self.path.describe(&asked.crossing, rule));
         DifferenceReport {
@@ -207,17 +207,6 @@ pub(super) fn outcome(asked: &[Asked]) -> Came {
         Came::Undetermined
     } else {
         Came::AsWanted
-    }
-}
-
-fn exclusion(why: &Exclusion) -> String {
-    match why {
-        Exclusion::Expired(end) => format!("expired: its end was {end}"),
-        Exclusion::Retired(since, reason) => format!("retired here on {since}: {reason}"),
-        Exclusion::NotYet => "not made known yet".to_owned(),
-        Exclusion::Tombstone => "withdrawn".to_owned(),
-        Exclusion::Role(role) => format!("role {role} is not selected"),
-        Exclusion::Environment => "its environments are not selected".to_owned(),
     }
 }
 

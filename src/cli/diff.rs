@@ -47,25 +47,7 @@ impl Diff {
         let Some((allowlist, rendered)) = rendered.filter(|_| !sink.has_errors()) else {
             return Ok(Exit::Failure);
         };
-        let path = inputs.site.as_ref().map(|site| site.path.as_slice()).unwrap_or_default();
-        let read = self.layers.read(path, &inputs::base(global))?;
-        let parsed = read.parse()?;
-        let layers = parsed.layers()?;
-        let before = parsed.before()?;
-        let compared = Compared {
-            read: &read,
-            layers: &layers,
-            before: before.as_deref(),
-            allowlist: &allowlist,
-            inputs: &inputs,
-            targets: inputs
-                .targets
-                .iter()
-                .map(AsRef::as_ref)
-                .filter(|target| self.target.is_empty() || self.target.contains(&target.common().name))
-                .collect(),
-        };
-        let report = compared.report(&rendered)?;
+        let report = report(&self.layers, &self.target, (&inputs, &allowlist, &rendered), global)?;
         let exit = exit(&report);
         let text = match self.format {
             Format::Json => json_v1::to_text(&report),
@@ -78,6 +60,34 @@ impl Diff {
         }
         Ok(exit)
     }
+}
+
+/// What is deployed in these layers, against these targets.
+pub(super) fn report(
+    layers: &Layers,
+    only: &[String],
+    (inputs, allowlist, rendered): (&Inputs, &Allowlist, &[Rendered]),
+    global: &Global,
+) -> anyhow::Result<DriftReport> {
+    let path = inputs.site.as_ref().map(|site| site.path.as_slice()).unwrap_or_default();
+    let read = layers.read(path, &inputs::base(global))?;
+    let parsed = read.parse()?;
+    let layers = parsed.layers()?;
+    let before = parsed.before()?;
+    let compared = Compared {
+        read: &read,
+        layers: &layers,
+        before: before.as_deref(),
+        allowlist,
+        inputs,
+        targets: inputs
+            .targets
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|target| only.is_empty() || only.contains(&target.common().name))
+            .collect(),
+    };
+    compared.report(rendered)
 }
 
 /// What is compared with what.
@@ -183,7 +193,8 @@ impl Compared<'_> {
     }
 }
 
-fn exit(report: &DriftReport) -> Exit {
+/// How a comparison ends.
+pub(super) fn exit(report: &DriftReport) -> Exit {
     let of_targets = report.targets.iter().map(|target| target.outcome);
     let outcomes: Vec<Came> = of_targets.chain(report.path.iter().map(|path| path.outcome)).collect();
     if outcomes.contains(&Came::Drift) || !report.findings.is_empty() {

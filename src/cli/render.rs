@@ -13,6 +13,7 @@ use super::{Exit, Global, Outcome, complain, print, show};
 use crate::allowlist::{self, Allowlist, Exclusion};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::prefix::Family;
+use crate::report::survey_v1::{RenderedReport, StaleReport};
 use crate::site::Site;
 use crate::system;
 use crate::target::{Artifact, ArtifactFile, Common, Mode, RenderError};
@@ -176,8 +177,22 @@ fn write(out: &Path, files: &[&ArtifactFile], allowlist: &Allowlist, rendered: &
 }
 
 fn check(out: &Path, files: &[&ArtifactFile]) -> Outcome {
-    let mut stale = String::new();
-    let mut count = 0;
+    let stale = stale(out, files)?;
+    if stale.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    let shown = stale.iter().map(|one| match one.diff.as_str() {
+        "" => format!("left over: {} is rendered no more\n", one.path),
+        diff => diff.to_owned(),
+    });
+    print(&shown.collect::<String>())?;
+    complain(&format!("stale: {}; render anew with: callgate render --out {}\n", stale.len(), out.display()));
+    Ok(Exit::Findings)
+}
+
+/// Files of a folder that are not as these, and those that are rendered no more.
+fn stale(out: &Path, files: &[&ArtifactFile]) -> anyhow::Result<Vec<StaleReport>> {
+    let mut stale = Vec::new();
     for file in files {
         let path = out.join(&file.path);
         let shown = path.display().to_string();
@@ -188,21 +203,29 @@ fn check(out: &Path, files: &[&ArtifactFile]) -> Outcome {
             Err(error) => return Err(error.into()),
         };
         if found != file.text.as_bytes() {
-            count += 1;
-            stale.push_str(&unified(&String::from_utf8_lossy(&found), &file.text, &shown));
+            let diff = unified(&String::from_utf8_lossy(&found), &file.text, &shown);
+            stale.push(StaleReport { path: shown, diff });
         }
     }
-    for path in manifest_of(files).map(|text| leftovers(out, files, text)).unwrap_or_default() {
-        count += 1;
-        // Writing into a String can't fail.
-        let _ = writeln!(stale, "left over: {} is rendered no more", out.join(path).display());
-    }
-    if count == 0 {
-        return Ok(Exit::Ok);
-    }
-    print(&stale)?;
-    complain(&format!("stale: {count}; render anew with: callgate render --out {}\n", out.display()));
-    Ok(Exit::Findings)
+    let left_over = manifest_of(files).map(|text| leftovers(out, files, text)).unwrap_or_default();
+    stale.extend(
+        left_over
+            .into_iter()
+            .map(|path| StaleReport { path: out.join(path).display().to_string(), diff: String::new() }),
+    );
+    Ok(stale)
+}
+
+/// A folder of rendered files against what would be rendered now.
+pub(super) fn compared(
+    out: &Path,
+    allowlist: &Allowlist,
+    rendered: &[Rendered],
+) -> anyhow::Result<RenderedReport> {
+    let manifest = ArtifactFile { path: MANIFEST.to_owned(), text: manifest(allowlist, rendered, &[]) };
+    let files = rendered.iter().flat_map(|target| &target.artifact.files).chain([&manifest]);
+    let stale = stale(out, &files.collect::<Vec<_>>())?;
+    Ok(RenderedReport { folder: out.display().to_string(), stale })
 }
 
 fn unified(found: &str, wanted: &str, path: &str) -> String {

@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
+use jiff::Timestamp;
 
 use super::inputs::{self, Inputs};
-use super::{Exit, Format, Global, Outcome, complain, parse_time, print, show};
+use super::{Exit, Format, Global, Outcome, complain, parse_time, print, show, write_file};
 use crate::diagnostic::Diagnostics;
 use crate::policy::Policy;
 use crate::report::upstream_v1::UpstreamReport;
 use crate::report::{json_v1, upstream_markdown, upstream_text};
-use crate::system;
 use crate::upstream::compare::{Comparison, Verdict};
 use crate::upstream::fetch::saved::Saved;
 use crate::upstream::propose::{Proposal, path_of, propose};
@@ -46,6 +46,13 @@ pub(super) struct Upstream {
     /// Write the proposed change to this file, for `git apply`
     #[arg(long, value_name = "FILE", requires = "propose")]
     patch: Option<PathBuf>,
+    #[command(flatten)]
+    pages: Pages,
+}
+
+/// Where pages are read, and how often.
+#[derive(Debug, clap::Args)]
+pub(super) struct Pages {
     /// Read again after this time where anything differs, 0s never; by default after 30s where something is gone
     #[arg(long, value_name = "TIME", value_parser = parse_recheck)]
     recheck: Option<Duration>,
@@ -57,6 +64,24 @@ pub(super) struct Upstream {
     offline: Option<PathBuf>,
     #[command(flatten)]
     network: Network,
+}
+
+impl Pages {
+    /// Reads the pages of these policies, and compares.
+    fn compared(self, policies: &[&Policy], at: Timestamp) -> anyhow::Result<Vec<Comparison>> {
+        let origin = match &self.offline {
+            Some(folder) => Origin::Saved(Saved::open(folder)?),
+            None => Origin::Network(Box::new(self.network.fetcher()?), self.save),
+        };
+        readings::compared(policies, &origin, origin.recheck(self.recheck), at)
+    }
+
+    /// What the pages of the providers that the site selects publish, against the policies.
+    pub(super) fn report(self, inputs: &Inputs) -> anyhow::Result<(UpstreamReport, Exit)> {
+        let comparisons = self.compared(&selected(inputs, &[])?, inputs.at)?;
+        let all: Vec<(&Comparison, Option<&Proposal>)> = comparisons.iter().map(|one| (one, None)).collect();
+        Ok((UpstreamReport::new(inputs.at, &all), exit(&comparisons)))
+    }
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -87,11 +112,7 @@ impl Upstream {
             return Ok(Exit::Failure);
         }
         let policies = selected(&inputs, &self.provider)?;
-        let origin = match &self.offline {
-            Some(folder) => Origin::Saved(Saved::open(folder)?),
-            None => Origin::Network(Box::new(self.network.fetcher()?), self.save),
-        };
-        let comparisons = readings::compared(&policies, &origin, origin.recheck(self.recheck), inputs.at)?;
+        let comparisons = self.pages.compared(&policies, inputs.at)?;
         let proposals = if self.propose { proposed(&policies, &comparisons) } else { Vec::new() };
         if let Some(path) = &self.patch {
             write_patch(path, &proposals)?;
@@ -171,9 +192,7 @@ fn write_patch(path: &Path, proposals: &[Proposed]) -> anyhow::Result<()> {
         Proposed::Nothing | Proposed::Failed => "",
     });
     let text: String = patches.collect();
-    system::replace_file(path, text.as_bytes())
-        .map(drop)
-        .with_context(|| format!("`{}` can't be written", path.display()))
+    write_file(path, &text)
 }
 
 /// The text of a pull request for each change.

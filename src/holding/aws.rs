@@ -81,25 +81,25 @@ impl Place<'_> {
 
     /// The rules or entries of others that name what is wanted.
     pub fn kept(self, text: &str) -> Result<Vec<Line>, HoldingError> {
-        let lines = match self {
-            Place::Group(_) => read_lines(text.lines())?,
-            Place::List(_) => list::read(text)?.1,
-        };
-        Ok(lines.into_values().filter(|line| line.whose == Whose::Kept).collect())
+        Ok(self.read(text)?.into_values().filter(|line| line.whose == Whose::Kept).collect())
     }
 
     /// The addresses that are admitted as wanted, whoever wrote the rule.
     pub fn addresses(self, text: &str) -> Result<PrefixSet, HoldingError> {
-        let lines = match self {
-            Place::Group(_) => read_lines(text.lines())?,
-            Place::List(_) => list::read(text)?.1,
-        };
+        let lines = self.read(text)?;
         let counted = lines.values().filter(|line| line.whose != Whose::Others);
         let prefixes = counted.filter_map(|line| match line.source {
             Whom::Prefix(prefix) => Some(prefix),
             Whom::List(_) => None,
         });
         Ok(prefixes.collect())
+    }
+
+    fn read(self, text: &str) -> Result<Lines, HoldingError> {
+        match self {
+            Place::Group(_) => read_lines(text.lines()),
+            Place::List(_) => Ok(list::read(text)?.1),
+        }
     }
 
     /// Carries orders out on a copy of the groups.

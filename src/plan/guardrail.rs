@@ -10,7 +10,7 @@ pub mod cut;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::plain::line;
+use crate::plain::{counted, line};
 use crate::policy::Digest;
 use crate::prefix::{Family, PrefixSet};
 use crate::site::guardrails::Removals;
@@ -129,11 +129,14 @@ impl Guardrail {
                 format!("the allowlist is empty: nobody would be admitted any more ({deployed} deployed now)")
             }
             Guardrail::FamilyVanishes { family, deployed } => {
-                format!("the allowlist has no {family} any more: {} deployed now", counted(*deployed))
+                format!(
+                    "the allowlist has no {family} any more: {} deployed now",
+                    counted(*deployed, "prefix")
+                )
             }
             Guardrail::TooManyRemovals { removed, of, limits } => format!(
                 "{removed} of {} that are deployed would go, more than `removals_max: {}` or `removals_share: {}` allow",
-                counted(*of),
+                counted(*of, "prefix"),
                 limits.most,
                 limits.share.get()
             ),
@@ -162,10 +165,6 @@ impl Guardrail {
             }
         }
     }
-}
-
-fn counted(prefixes: usize) -> String {
-    if prefixes == 1 { "1 prefix".to_owned() } else { format!("{prefixes} prefixes") }
 }
 
 /// What is told by looking at the prefixes alone: those deployed in our holdings, and those that are wanted.

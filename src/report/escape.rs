@@ -2,6 +2,7 @@
 //!
 //! A policy in a pull request is written by whoever opened it, and a bot posts the comment with rights of its own.
 
+pub(super) use crate::plain::shortened;
 use crate::plain::{harmless, line};
 
 /// Keeps a forge from taking what follows for a mention or a reference: shown as nothing.
@@ -14,7 +15,7 @@ pub fn one_line(text: &str) -> String {
 
 /// A piece of one line as code: forges look for nothing in it. At most `most` characters.
 pub fn code(text: &str, most: usize) -> String {
-    let text = shortened(&one_line(text), most);
+    let text = shortened(one_line(text), most);
     if text.is_empty() {
         return String::new();
     }
@@ -33,7 +34,7 @@ pub fn code_cell(text: &str, most: usize) -> String {
 /// A sentence of one line: what stands between backticks is code, and the rest is plain text. At most `most`
 /// characters.
 pub fn prose(text: &str, most: usize) -> String {
-    let text = shortened(&one_line(text), most);
+    let text = shortened(one_line(text), most);
     let parts: Vec<&str> = text.split('`').collect();
     let mut shown = String::with_capacity(text.len() * 2);
     for (index, part) in parts.iter().enumerate() {
@@ -141,7 +142,6 @@ pub fn xml(text: &str) -> String {
             '>' => shown.push_str("&gt;"),
             '"' => shown.push_str("&quot;"),
             '\'' => shown.push_str("&apos;"),
-            '\u{fffe}' | '\u{ffff}' => shown.push(' '),
             c => shown.push(c),
         }
     }
@@ -160,14 +160,6 @@ pub fn uri(path: &str) -> String {
     }
     // What stands before a colon in the first part would be a scheme; colons are escaped above.
     shown
-}
-
-/// A text of at most so many characters.
-pub fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! What a selector reads of a page, for people.
 
 use super::extract_v1::{EMPTY, MOVED, kind};
-use super::text::counted;
-use crate::plain::line;
+use crate::plain::{counted, line, shortened};
 use crate::upstream::{Published, Reading};
 
 /// Quoted words are cut after so many characters.
@@ -14,7 +13,7 @@ pub fn extract(name: &str, reading: &Reading) -> String {
     match reading {
         Reading::List(entries) => {
             let mut text: String = entries.iter().map(|one| entry(&name, one)).collect();
-            text.push_str(&format!("{}\n", counted(entries.len(), "entry").replace("entrys", "entries")));
+            text.push_str(&format!("{}\n", counted(entries.len(), "entry")));
             text
         }
         Reading::Empty => format!("empty: {EMPTY}\n"),
@@ -37,10 +36,6 @@ fn entry(name: &str, entry: &Published) -> String {
         let at = date.moment.as_ref().map_or_else(|| "day not given whole".to_owned(), ToString::to_string);
         format!("{} {} ({at})", kind(date.kind), line(&date.text))
     }));
-    let said = line(&entry.text);
-    let quoted = match said.char_indices().nth(QUOTED_MAX) {
-        Some((end, _)) => format!("{}…", said.get(..end).unwrap_or_default()),
-        None => said,
-    };
+    let quoted = shortened(line(&entry.text), QUOTED_MAX);
     format!("{}  {}\n    {name}:{}: {quoted}\n", entry.prefix.short(), notes.join(", "), entry.line)
 }

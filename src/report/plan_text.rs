@@ -6,8 +6,7 @@ use super::admission_text::range;
 use super::drift_text;
 use super::drift_v1::Outcome;
 use super::plan_v1::{AfterReport, MoveReport, PlanReport};
-use super::text::counted;
-use crate::plain::line;
+use crate::plain::{counted, line};
 
 /// Most lines of a step's input that are shown.
 const INPUT_LINES_MAX: usize = 12;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::escape::{code, code_cell, fence, html, link, prose, shortened};
 use super::finding::{Finding, Weight};
 use super::review_v1::{EvidenceReport, FileReport, MoveReport, Report, TargetReport, Verdict};
+use crate::plain::cut;
 use crate::review::concern::host;
 
 /// The first line of a comment, by which a bot finds the one that it wrote before.
@@ -104,7 +105,7 @@ impl Page<'_> {
         let base = &report.base;
         let mut against = format!("Against {}", code(&base.given, 100));
         if let Some(commit) = &base.commit {
-            against.push_str(&format!(", commit {}", code(&shortened(commit, 12).replace('…', ""), 12)));
+            against.push_str(&format!(", commit {}", code(cut(commit, 12), 12)));
         }
         against.push_str(&format!(", judged at {}.", report.at));
         if base.built_in_policies {

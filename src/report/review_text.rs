@@ -3,6 +3,7 @@
 use super::escape::one_line;
 use super::finding::Finding;
 use super::review_v1::{MoveReport, Report};
+use crate::plain::counted;
 
 /// Prefixes of a line.
 const PREFIXES_MAX: usize = 10;
@@ -43,7 +44,7 @@ pub fn report(report: &Report) -> String {
     }
     let known = report.totals.warnings_known;
     if known > 0 {
-        text.push_str(&format!("not new: {}\n", super::text::counted(known, "warning")));
+        text.push_str(&format!("not new: {}\n", counted(known, "warning")));
     }
     text.push_str(&format!("{}\n", report.summary));
     text

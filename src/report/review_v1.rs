@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::finding::{Finder, Finding, Place, Says, Weight};
 use crate::diagnostic::Diagnostics;
+use crate::plain::counted;
 use crate::policy::history::Effect;
 use crate::policy::load::Policies;
 use crate::prefix::Prefix;
@@ -366,9 +367,7 @@ fn totals(review: Option<&Review>, at: Timestamp, findings: &[Finding]) -> Total
 }
 
 fn summary(totals: &Totals, review: Option<&Review>) -> String {
-    use super::text::counted;
-    let prefixes =
-        |count: usize| if count == 1 { "1 prefix".to_owned() } else { format!("{count} prefixes") };
+    let prefixes = |count: usize| counted(count, "prefix");
     let side = |verb: &str, now: usize, later: usize| match (now, later) {
         (0, 0) => format!("{verb} nothing"),
         (now, 0) => format!("{verb} {} now", prefixes(now)),

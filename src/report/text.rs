@@ -5,6 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub(crate) use crate::plain::counted;
 
 /// Lines longer than this are named by their place instead of shown.
 const LINE_BYTES_MAX: usize = 400;
@@ -32,11 +33,6 @@ pub fn summary(all: &Diagnostics) -> String {
     let waived = count(|found| found.waived.is_some());
     let waived = if waived > 0 { format!(", {waived} waived") } else { String::new() };
     format!("{}, {}{waived}", counted(errors, "error"), counted(warnings, "warning"))
-}
-
-/// `1 error`, `2 errors`.
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn groups(diagnostic: &Diagnostic) -> Vec<Group<'_>> {

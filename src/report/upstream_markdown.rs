@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::upstream_text::{said, words};
+use super::upstream_text::said;
 use super::upstream_v1::{FindingReport, PageReport, ProviderReport, UpstreamReport};
+use crate::plain::words;
 use crate::policy::{Evidence, Policy, SourceId};
 use crate::upstream::compare::{Comparison, PageComparison, Quote};
 use crate::upstream::propose::{Added, Proposal, Question};

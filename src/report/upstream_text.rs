@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::upstream_v1::{FindingReport, PageReport, ProposalReport, ProviderReport, UpstreamReport};
-use crate::plain::line;
+use crate::plain::{line, words};
 
 /// Most lines of a page that are shown for one finding.
 const QUOTES_SHOWN_MAX: usize = 3;
@@ -22,17 +22,6 @@ pub fn text(report: &UpstreamReport) -> String {
         text.push_str("\nNothing was changed: a proposal is for a person to review.\n");
     }
     text
-}
-
-/// Words of others: one harmless line, short enough to be read.
-pub(super) fn words(text: &str, most: usize) -> String {
-    // What lies beyond the first characters is not even looked at: a page may be one line.
-    let few: String = text.chars().take(most.saturating_mul(4)).collect();
-    let shown = line(&few);
-    if shown.chars().count() <= most && text.chars().nth(most.saturating_mul(4)).is_none() {
-        return shown;
-    }
-    shown.chars().take(most).collect::<String>().trim_end().to_owned() + " …"
 }
 
 fn provider(one: &ProviderReport, text: &mut String) {

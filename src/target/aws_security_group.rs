@@ -7,14 +7,13 @@ mod apply;
 
 use super::comment::{Comments, ascii_word};
 use super::template::Templates;
-use super::{
-    Artifact, ArtifactFile, Common, Mode, Quota, RenderError, Target, TargetKind, counted, kind_word,
-};
+use super::{Artifact, ArtifactFile, Common, Mode, Quota, RenderError, Target, TargetKind, kind_word};
 use crate::admission::LayerKind;
 use crate::allowlist::{Allowlist, Entry};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::holding::aws::MARKER;
 use crate::holding::{Content, Holding};
+use crate::plain::counted;
 use crate::prefix::Family;
 use crate::security_group::select::Selection;
 use crate::yaml::decode::{At, Decoder, record};
@@ -131,7 +130,7 @@ impl AwsSecurityGroup {
             if entries == 0 {
                 continue;
             }
-            let prefixes = counted(entries, "prefix", "prefixes");
+            let prefixes = counted(entries, "prefix");
             let mut of = prefixes.clone();
             if let Some(lists) = &self.prefix_lists {
                 let most = u64::from(lists.of(family).entries_max);
@@ -141,7 +140,7 @@ impl AwsSecurityGroup {
             }
             quotas.push(Quota {
                 what: format!("{family} rules of a group"),
-                sum: format!("{} x {of}", counted(allowlist.service.ports.len(), "port", "ports")),
+                sum: format!("{} x {of}", counted(allowlist.service.ports.len(), "port")),
                 used: self.rules(allowlist, family),
                 most: u64::from(self.rules_max),
             });
@@ -179,11 +178,11 @@ impl AwsSecurityGroup {
             findings.push(self.finding(Code::QuotaPrefixList, &message).help(help));
         }
         let rules = self.rules(allowlist, family);
-        let ports_words = if ports == 1 { "1 port".to_owned() } else { format!("{ports} ports") };
         if rules > u64::from(self.rules_max) {
-            let counted = if self.prefix_lists.is_some() { "the list's size" } else { "prefixes" };
+            let each = if self.prefix_lists.is_some() { "the list's size" } else { "prefixes" };
             let message = format!(
-                "{rules} {family} rules ({ports_words} x {counted}) are above the group's {}",
+                "{rules} {family} rules ({} x {each}) are above the group's {}",
+                counted(ports, "port"),
                 self.rules_max
             );
             let help = "aggregate, split over groups, or ask AWS for more and set `rules_max:`";

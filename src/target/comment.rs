@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::{Mode, TargetKind};
 use crate::allowlist::{Allowlist, Entry, Exclusion, Origin};
+use crate::plain::cut;
 use crate::prefix::Family;
 
 /// Longest free text taken over, in characters.
@@ -26,10 +27,8 @@ pub(crate) fn ascii_word(text: &str) -> String {
 }
 
 fn shorten(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or("")),
-    }
+    let kept = cut(text, max);
+    if kept.len() < text.len() { format!("{kept}...") } else { text.to_owned() }
 }
 
 /// The comment of every entry: which sources it comes from, and their states.

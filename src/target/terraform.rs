@@ -7,12 +7,11 @@ use std::fmt::Write as _;
 
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
-use super::{
-    Artifact, ArtifactFile, Common, Mode, Quota, RenderError, Target, TargetKind, counted, kind_word,
-};
+use super::{Artifact, ArtifactFile, Common, Mode, Quota, RenderError, Target, TargetKind, kind_word};
 use crate::admission::LayerKind;
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
+use crate::plain::counted;
 use crate::prefix::Family;
 use crate::security_group::quota::RULES_MAX;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -101,18 +100,18 @@ impl Terraform {
                 continue;
             }
             let (each, of) = match self.resource {
-                Resource::Rules => (entries as u64, counted(entries, "prefix", "prefixes")),
+                Resource::Rules => (entries as u64, counted(entries, "prefix")),
                 Resource::PrefixLists => {
                     let most = u64::from(self.entries_max);
                     let what = format!("{family} entries of the prefix list");
-                    let sum = counted(entries, "prefix", "prefixes");
+                    let sum = counted(entries, "prefix");
                     quotas.push(Quota { what, sum, used: entries as u64, most });
                     (most, format!("a list of {most}"))
                 }
             };
             quotas.push(Quota {
                 what: format!("{family} rules of a group, by AWS's default quota"),
-                sum: format!("{} x {of}", counted(ports, "port", "ports")),
+                sum: format!("{} x {of}", counted(ports, "port")),
                 used: each.saturating_mul(ports as u64),
                 most: u64::from(RULES_MAX),
             });

@@ -16,6 +16,7 @@ use super::section::Part;
 use super::token::{self, Found, Span, What};
 use super::words::{Standing, Wording, sentences};
 use super::{Published, Stated, Unreadable, table};
+use crate::plain::cut;
 pub(super) use crate::policy::ENTRIES_MAX;
 use crate::policy::{Environment, Role};
 use crate::prefix::{Prefix, Space, special_space};
@@ -320,10 +321,7 @@ impl<'a> Collector<'a> {
 
 /// The words that are kept of what an entry stands in.
 pub(super) fn quoted(text: &str) -> &str {
-    match text.char_indices().nth(QUOTED_MAX) {
-        Some((end, _)) => text.get(..end).unwrap_or_default(),
-        None => text,
-    }
+    cut(text, QUOTED_MAX)
 }
 
 /// What is known of an entry besides its addresses.

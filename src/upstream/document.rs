@@ -116,8 +116,7 @@ impl Document {
 
 /// Words of others, short and on one line.
 pub(super) fn shown(text: &str) -> String {
-    let short: String = text.chars().take(SHOWN_MAX).collect();
-    plain::line(&short)
+    plain::line(plain::cut(text, SHOWN_MAX))
 }
 
 fn words(kind: PageKind) -> &'static str {

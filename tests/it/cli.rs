@@ -18,9 +18,10 @@ use crate::golden::{files, policy};
 use crate::support::{AT, Run, Scene, root};
 
 /// Every command of the program.
-pub(crate) const COMMANDS: [&str; 19] = [
+pub(crate) const COMMANDS: [&str; 20] = [
     "check",
     "review",
+    "ci",
     "render",
     "explain",
     "admitted",

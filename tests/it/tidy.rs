@@ -10,8 +10,8 @@ use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
 const ORDER: [&str; 24] = [
-    "diagnostic",
     "plain",
+    "diagnostic",
     "json",
     "prefix",
     "instant",

@@ -287,6 +287,26 @@ fn the_cache_is_used_where_it_is_asked_for() {
     assert_eq!(server.headers("if-none-match").last(), Some(&None));
 }
 
+#[test]
+fn a_page_that_is_watched_for_two_of_its_sections_is_asked_for_once_a_reading() {
+    let server = Server::start(html(&HTML.replace("<li>51.21.32.255</li>", "")));
+    let pages = format!(
+        "{MAIN}  middle: {{ url: \"SERVER/main\", kind: text }}\n  \
+         more: {{ url: \"SERVER/main\", kind: html, section: More }}\n"
+    );
+    let scene = scene(&server, &pages);
+    let all = ["upstream", "--ca-file", "ca.pem", "--recheck", "1s", "--save", "evidence"];
+    let live = scene.run(&all).expect(1);
+    // Text is asked for in other words than HTML, and both once more in the second reading.
+    assert_eq!(server.paths(), ["/main"; 4]);
+    drop(server);
+    for name in ["main", "more", "main.2", "more.2"] {
+        assert!(scene.read(&format!("evidence/example.{name}.html")).contains("13.50.187.51"), "{name}");
+    }
+    let replayed = scene.run(&["upstream", "--offline", "evidence"]).expect(1);
+    assert_eq!(live.stdout, replayed.stdout);
+}
+
 // Two readings.
 
 /// A server that says one thing first and another afterwards.

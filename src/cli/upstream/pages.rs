@@ -1,7 +1,9 @@
 //! Pages of many providers, read once or twice: from the network, or from where an earlier run saved them.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::cli::now;
-use crate::policy::{Page, Policy};
+use crate::policy::{Page, PageKind, Policy};
 use crate::upstream::document::{Document, Missed};
 use crate::upstream::fetch::saved::{self, Saved};
 use crate::upstream::fetch::{Fetcher, queue};
@@ -24,7 +26,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// What became of a page, and when.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Read {
     pub(super) at: Timestamp,
     pub(super) result: Result<Document, Missed>,
@@ -59,12 +61,14 @@ pub(super) fn watched<'a>(policies: &[&'a Policy]) -> Vec<Wanted<'a>> {
 
 impl Origin {
     /// Reads every page; `None` for one of which no second reading was saved.
-    pub(super) fn read(&self, wanted: &[Wanted<'_>], turn: Turn) -> anyhow::Result<Vec<Option<Read>>> {
+    pub(super) fn read(&self, wanted: &[Wanted<'_>], turn: Turn) -> anyhow::Result<Vec<Option<Rc<Read>>>> {
         match self {
-            Origin::Saved(saved) => Ok(wanted.iter().map(|one| replayed(saved, one.page, turn)).collect()),
+            Origin::Saved(saved) => {
+                Ok(wanted.iter().map(|one| replayed(saved, one.page, turn).map(Rc::new)).collect())
+            }
             Origin::Network(fetcher, folder) => {
-                let pages: Vec<&Page> = wanted.iter().map(|one| one.page).collect();
-                let progress = Progress::new(wanted.len());
+                let (pages, places) = distinct(wanted);
+                let progress = Progress::new(pages.len());
                 let results = queue::each(&pages, |_, page| {
                     let result = match turn {
                         Turn::First => fetcher.fetch(page),
@@ -74,6 +78,9 @@ impl Origin {
                     Read { at: now(), result }
                 });
                 progress.done();
+                let results: Vec<Rc<Read>> = results.into_iter().map(Rc::new).collect();
+                let results: Vec<_> =
+                    places.into_iter().filter_map(|place| results.get(place).cloned()).collect();
                 if let Some(folder) = folder {
                     save(folder, wanted, &results, turn)?;
                 }
@@ -99,7 +106,23 @@ impl Origin {
     }
 }
 
-fn save(folder: &Path, wanted: &[Wanted<'_>], results: &[Read], turn: Turn) -> anyhow::Result<()> {
+/// What is to be fetched, and where among that each page is: a page may be watched under several names, for its
+/// sections.
+fn distinct<'a>(wanted: &[Wanted<'a>]) -> (Vec<&'a Page>, Vec<usize>) {
+    let mut pages: Vec<&Page> = Vec::new();
+    let mut known: BTreeMap<(&str, PageKind, &[String]), usize> = BTreeMap::new();
+    let place = |one: &Wanted<'a>| {
+        let page = one.page;
+        *known.entry((&page.url, page.kind, &page.names)).or_insert_with(|| {
+            pages.push(page);
+            pages.len() - 1
+        })
+    };
+    let places = wanted.iter().map(place).collect();
+    (pages, places)
+}
+
+fn save(folder: &Path, wanted: &[Wanted<'_>], results: &[Rc<Read>], turn: Turn) -> anyhow::Result<()> {
     let number = match turn {
         Turn::First => 1,
         Turn::Second => 2,

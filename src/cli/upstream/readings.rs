@@ -1,6 +1,7 @@
 //! Readings of pages, held against the policies: once, or twice where the first calls for it.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,7 +27,7 @@ pub(super) fn compared(
     at: Timestamp,
 ) -> anyhow::Result<Vec<Comparison>> {
     let wanted = pages::watched(policies);
-    let first: Vec<Read> = origin.read(&wanted, Turn::First)?.into_iter().flatten().collect();
+    let first: Vec<Rc<Read>> = origin.read(&wanted, Turn::First)?.into_iter().flatten().collect();
     let comparisons = compare_all(policies, &wanted, &first, at);
     let wait = recheck.unwrap_or(RECHECK);
     let calls = |comparison: &&Comparison| match recheck {
@@ -44,14 +45,19 @@ pub(super) fn compared(
     // A page that is not read again stays what it was.
     let read = wanted.iter().zip(&first).map(|(one, first)| {
         let again = if is_again(one) { second.next().flatten() } else { None };
-        again.unwrap_or_else(|| first.clone())
+        again.unwrap_or_else(|| Rc::clone(first))
     });
-    let read: Vec<Read> = read.collect();
+    let read: Vec<Rc<Read>> = read.collect();
     let both = comparisons.iter().zip(compare_all(policies, &wanted, &read, at));
     Ok(both.map(|(first, second)| settled(first, second)).collect())
 }
 
-fn compare_all(policies: &[&Policy], wanted: &[Wanted<'_>], read: &[Read], at: Timestamp) -> Vec<Comparison> {
+fn compare_all(
+    policies: &[&Policy],
+    wanted: &[Wanted<'_>],
+    read: &[Rc<Read>],
+    at: Timestamp,
+) -> Vec<Comparison> {
     let of = |policy: &Policy| -> Vec<Observed> {
         let own = wanted.iter().zip(read).filter(|(one, _)| one.policy.provider == policy.provider);
         own.map(|(one, read)| observed(*one, read)).collect()

@@ -227,16 +227,7 @@ pub(super) fn canonical(lifecycle: &Lifecycle) -> String {
             ),
         };
     };
-    for dated in [
-        &lifecycle.announced,
-        &lifecycle.valid_from,
-        &lifecycle.legacy_since,
-        &lifecycle.deadline,
-        &lifecycle.withdrawn,
-        &lifecycle.review_by,
-    ] {
-        put(dated.as_ref());
-    }
+    lifecycle.dated().into_iter().for_each(&mut put);
     match &lifecycle.valid_until {
         End::Open => line.push_str(" open"),
         End::Unknown => line.push_str(" unknown"),

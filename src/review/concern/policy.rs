@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Concern, Kind, line_of};
 use crate::diagnostic::Code;
 use crate::plain::line;
-use crate::policy::{Dated, Hosting, Lifecycle, Policy, Role, Source};
+use crate::policy::{Hosting, Lifecycle, Policy, Role, Source};
 use crate::prefix::{Family, PrefixSet, listed};
 
 /// A policy that was not there before.
@@ -151,17 +151,9 @@ pub(super) fn is_same(old: &Source, new: &Source) -> bool {
 }
 
 fn moments(lifecycle: &Lifecycle) -> Vec<Option<(Timestamp, Timestamp)>> {
-    let dated = [
-        &lifecycle.announced,
-        &lifecycle.valid_from,
-        &lifecycle.legacy_since,
-        &lifecycle.deadline,
-        &lifecycle.withdrawn,
-        &lifecycle.review_by,
-    ];
-    let of = |dated: &Dated| (dated.moment.starts(), dated.moment.ends());
-    let end = lifecycle.valid_until.moment().map(|moment| (moment.starts(), moment.ends()));
-    dated.into_iter().map(|dated| dated.as_ref().map(of)).chain([end]).collect()
+    let dated = lifecycle.dated().map(|dated| dated.map(|dated| &dated.moment));
+    let all = dated.into_iter().chain([lifecycle.valid_until.moment()]);
+    all.map(|moment| moment.map(|moment| (moment.starts(), moment.ends()))).collect()
 }
 
 fn pages(old: &Policy, new: &Policy, found: &mut Vec<Concern>) {

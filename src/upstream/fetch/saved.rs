@@ -258,7 +258,13 @@ impl Saved {
     /// The next reading of a page, and when it was: first the earliest, then the one after it.
     pub fn next(&self, page: &Page) -> Option<(Timestamp, Result<Document, Missed>)> {
         let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, sidecar) = readings.get_mut(&key(page))?.pop()?;
+        let of_page = readings.get_mut(&key(page))?;
+        // An address may be read in several kinds; which one missed readings were of, nothing says.
+        let end = format!(".{}", extension(page.kind));
+        let fits =
+            |(_, sidecar): &(_, Sidecar)| sidecar.file.as_ref().is_none_or(|file| file.ends_with(&end));
+        let place = of_page.iter().rposition(fits).or(of_page.len().checked_sub(1))?;
+        let (read_at, sidecar) = of_page.remove(place);
         drop(readings);
         Some((read_at, self.replay(sidecar, read_at, page)))
     }
@@ -364,6 +370,28 @@ mod tests {
             std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(names.iter().all(|name| !name.to_str().unwrap().contains("..")), "{names:?}");
         assert!(saved.absent(&page).reason.contains("is not among the saved pages"));
+    }
+
+    #[test]
+    fn kinds_of_one_address_are_kept_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (markup, plain) = (page(PageKind::Html), page(PageKind::Text));
+        for (name, page, document) in [
+            ("a", &markup, at(1, b"markup")),
+            ("b", &plain, at(2, b"plain")),
+            ("c", &markup, at(1, b"markup")),
+            ("d", &markup, at(3, b"later")),
+        ] {
+            let reading = Reading { provider: "example", name, page, number: 1 };
+            save(folder.path(), reading, &Ok(document.clone()), document.read_at).unwrap();
+        }
+        let saved = Saved::open(folder.path()).unwrap();
+        let body = |page: &Page| String::from_utf8(saved.next(page).unwrap().1.unwrap().body).unwrap();
+        let pages = [&markup, &plain, &markup];
+        assert_eq!(pages.map(body), ["markup", "plain", "markup"]);
+        // A kind that was corrected since is read from what there is.
+        assert_eq!(body(&plain), "later");
+        assert_eq!(saved.next(&plain), None);
     }
 
     #[test]

@@ -12,18 +12,9 @@ const WORDS_MAX: usize = 400;
 /// Columns at which comments are broken.
 const COLUMNS_MAX: usize = 110;
 
-/// Words of others as one line of at most so many characters.
+/// Words of others as one line, short enough to be kept.
 pub(super) fn words(text: &str) -> String {
-    // A sheet of text may be one line: what lies beyond the first characters is not even looked at.
-    let few: String = text.chars().take(WORDS_MAX.saturating_mul(4)).collect();
-    let line = plain::line(&few);
-    let unprintable = |c: char| matches!(u32::from(c), 0xfffe | 0xffff) || (u32::from(c) & 0xfffe) == 0xfffe;
-    let line: String = line.chars().map(|c| if unprintable(c) { ' ' } else { c }).collect();
-    let line = line.trim();
-    if line.chars().count() <= WORDS_MAX {
-        return line.to_owned();
-    }
-    line.chars().take(WORDS_MAX).collect::<String>().trim_end().to_owned() + " …"
+    plain::words(text, WORDS_MAX)
 }
 
 /// The same as a double-quoted scalar.
