@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::check::Repository;
+use crate::docs::blocks;
 use crate::support::{Run, Scene, root};
 
 const POLICY: &str = "schema: 1\nprovider: example\nname: Example Pay\nrevision: 1\nservice: { protocol: tcp, ports: [443] }\npages:\n  docs: { url: \"https://example.com/ips\", kind: text }\nsources:\n  - id: all\n    prefixes: [13.50.187.51]\n    evidence: [{ page: docs, says: one address, read: 2025-01-01 }]\n";
@@ -96,6 +97,40 @@ fn the_files_are_what_their_schemas_say() {
     let Some(hooks) = tool("pre-commit") else { return };
     let mut command = assert_cmd::Command::new(hooks);
     command.arg("validate-manifest").arg(root().join(".pre-commit-hooks.yaml")).assert().success();
+}
+
+#[test]
+fn whole_files_of_pipelines_in_the_documents_fit_their_schemas() {
+    let Some(check) = tool("check-jsonschema") else { return };
+    let text = std::fs::read_to_string(root().join("docs/ci.md")).unwrap();
+    let mut tried = [0, 0];
+    for block in blocks(&text, "yaml") {
+        let (schema, index) = if block.contains("\njobs:") {
+            ("vendor.github-workflows", 0)
+        } else if block.starts_with("repos:") {
+            continue;
+        } else {
+            ("vendor.gitlab-ci", 1)
+        };
+        tried[index] += 1;
+        let scene = Scene::new();
+        let file = scene.write("pipeline.yml", &block);
+        let mut command = assert_cmd::Command::new(&check);
+        command.args(["--builtin-schema", schema]).arg(file).assert().success();
+    }
+    assert_eq!(tried, [2, 2]);
+}
+
+#[test]
+fn every_input_and_variable_of_the_pipelines_is_told_of() {
+    let text = std::fs::read_to_string(root().join("docs/ci.md")).unwrap();
+    let (action, template) = (yaml("action.yml"), yaml("ci/gitlab.yml"));
+    for name in action["inputs"].as_object().unwrap().keys() {
+        assert!(text.contains(&format!("\n| `{name}` | ")), "{name}");
+    }
+    for name in template["variables"].as_object().unwrap().keys() {
+        assert!(text.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 // The action.
