@@ -40,7 +40,7 @@ fn for_users() -> Vec<Document> {
 }
 
 /// Fenced blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -260,7 +260,7 @@ fn every_option_that_the_documents_name_is_one_of_its_command() {
             let first = command.split_whitespace().next().unwrap_or("");
             let Some(help) = helps.get(first) else { continue };
             let options = command.split_whitespace().filter(|word| word.starts_with("--"));
-            for option in options.map(|word| word.trim_end_matches([',', '.', '"'])) {
+            for option in options.map(|word| word.split([',', '.', '"']).next().unwrap()) {
                 tried += 1;
                 if !has_word(help, option) {
                     unknown.push(format!("{}: callgate {first} {option}", document.path.display()));

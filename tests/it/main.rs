@@ -27,7 +27,9 @@ mod diff;
 mod docs;
 mod explain;
 mod fetch;
+mod from_zero;
 mod golden;
+mod install;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod judge;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
@@ -45,6 +47,7 @@ mod quoting;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod real;
 mod review;
+mod runner;
 mod security_groups;
 mod server;
 mod support;

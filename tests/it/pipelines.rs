@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::check::Repository;
+use crate::docs::blocks;
 use crate::support::{Run, Scene, root};
 
 const POLICY: &str = "schema: 1\nprovider: example\nname: Example Pay\nrevision: 1\nservice: { protocol: tcp, ports: [443] }\npages:\n  docs: { url: \"https://example.com/ips\", kind: text }\nsources:\n  - id: all\n    prefixes: [13.50.187.51]\n    evidence: [{ page: docs, says: one address, read: 2025-01-01 }]\n";
@@ -75,7 +76,7 @@ fn good() -> String {
 }
 
 /// A tool of Python's that `scripts/test` installs; `None` where it is not here, which is said.
-fn tool(name: &str) -> Option<PathBuf> {
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let place = root().join(".venv/bin").join(name);
     if place.is_file() {
         return Some(place);
@@ -98,6 +99,40 @@ fn the_files_are_what_their_schemas_say() {
     command.arg("validate-manifest").arg(root().join(".pre-commit-hooks.yaml")).assert().success();
 }
 
+#[test]
+fn whole_files_of_pipelines_in_the_documents_fit_their_schemas() {
+    let Some(check) = tool("check-jsonschema") else { return };
+    let text = std::fs::read_to_string(root().join("docs/ci.md")).unwrap();
+    let mut tried = [0, 0];
+    for block in blocks(&text, "yaml") {
+        let (schema, index) = if block.contains("\njobs:") {
+            ("vendor.github-workflows", 0)
+        } else if block.starts_with("repos:") {
+            continue;
+        } else {
+            ("vendor.gitlab-ci", 1)
+        };
+        tried[index] += 1;
+        let scene = Scene::new();
+        let file = scene.write("pipeline.yml", &block);
+        let mut command = assert_cmd::Command::new(&check);
+        command.args(["--builtin-schema", schema]).arg(file).assert().success();
+    }
+    assert_eq!(tried, [2, 2]);
+}
+
+#[test]
+fn every_input_and_variable_of_the_pipelines_is_told_of() {
+    let text = std::fs::read_to_string(root().join("docs/ci.md")).unwrap();
+    let (action, template) = (yaml("action.yml"), yaml("ci/gitlab.yml"));
+    for name in action["inputs"].as_object().unwrap().keys() {
+        assert!(text.contains(&format!("\n| `{name}` | ")), "{name}");
+    }
+    for name in template["variables"].as_object().unwrap().keys() {
+        assert!(text.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
 // The action.
 
 #[test]
@@ -118,7 +153,10 @@ fn the_action_is_whole_and_no_value_is_part_of_a_script() {
         assert!(text.contains(&format!("inputs.{name}")), "{name} is of no use");
     }
     for (name, output) in action["outputs"].as_object().unwrap() {
-        assert_eq!(output["value"], format!("${{{{ steps.review.outputs.{name} }}}}"));
+        let step = if name == "evidence" { "state" } else { "review" };
+        assert_eq!(output["value"], format!("${{{{ steps.{step}.outputs.{name} }}}}"));
+        let script = std::fs::read_to_string(root().join("ci/action").join(step)).unwrap();
+        assert!(script.contains(&format!("echo \"{name}=")), "{name} is never written");
     }
 }
 
@@ -177,18 +215,86 @@ fn stale_files_fail_the_action_and_no_line_of_them_is_a_command() {
     let forge = Forge::new(&good());
     let callgate = env!("CARGO_BIN_EXE_callgate");
     forge.shell(&[callgate.into(), "render".into(), "--out".into(), "rendered".into()], &[]).expect(0);
-    let variables = [("CALLGATE_BASE", "HEAD~1"), ("CALLGATE_RENDERED", "rendered")];
-    forge.run("ci/action/review", &variables).expect(0);
+    let variables = [("CALLGATE_RENDERED", "rendered")];
+    forge.run("ci/action/state", &variables).expect(0);
     forge.repository.scene.write("rendered/web.access.conf", "::add-mask::x\n");
-    let run = forge.run("ci/action/review", &variables).expect(2);
-    let (before, rest) = run.stdout.split_once("::stop-commands::").unwrap();
+    let run = forge.run("ci/action/state", &variables).expect(1);
+    let (before, rest) = run.stdout.rsplit_once("::stop-commands::").unwrap();
     let (word, rest) = rest.split_once('\n').unwrap();
     let (shown, after) = rest.split_once(&format!("::{word}::\n")).unwrap();
     assert!(!before.contains("add-mask") && shown.contains("-::add-mask::x"), "{}", run.stdout);
     assert!(
-        after.starts_with("::error title=callgate review::the rendered files are not up to date"),
+        after.starts_with("::error title=callgate render::the rendered files are not up to date"),
         "{after}"
     );
+}
+
+/// What falls due within 30 days of the day on which a test runs.
+fn due() -> String {
+    let soon = jiff::Zoned::now().date().checked_add(jiff::Span::new().days(10)).unwrap();
+    let lifecycle =
+        format!("    lifecycle: {{ legacy_since: 2025-01-01, valid_until: unknown, review_by: {soon} }}\n");
+    let evidence = "    evidence: [{ page: docs, says: one";
+    good().replace(evidence, &format!("{lifecycle}{evidence}"))
+}
+
+#[test]
+fn what_falls_due_fails_the_night_and_no_pull_request() {
+    for (policy, event, status, told) in [
+        (good(), "schedule", 0, ""),
+        (due(), "schedule", 1, "::error title=callgate check::something falls due within 30d"),
+        (due(), "pull_request", 0, "::notice title=callgate check::something falls due within 30d"),
+        (
+            good().replace("13.50.187.52", "10.0.0.1"),
+            "pull_request",
+            2,
+            "::error title=callgate check::there are faults",
+        ),
+    ] {
+        let forge = Forge::new(&policy);
+        let run = forge.run("ci/action/state", &[("CALLGATE_EVENT", event)]).expect(status);
+        let last = run.stdout.lines().last().unwrap();
+        assert!(if told.is_empty() { last.ends_with("::") } else { last.starts_with(told) }, "{last}");
+        assert!(
+            forge.outside.read("summary").contains("callgate check"),
+            "{}",
+            forge.outside.read("summary")
+        );
+    }
+}
+
+#[test]
+fn the_pages_are_read_where_it_is_asked_for_and_kept() {
+    let server = crate::server::Server::start(|_, out| {
+        let page = b"Callbacks come from:\n\n- 13.50.187.51\n- 13.50.187.53\n";
+        crate::server::respond(out, "200 OK", &[("Content-Type", "text/plain")], page)
+    });
+    let forge = Forge::new(&good().replace("https://example.com/ips", &server.url("/ips")));
+    forge.run("ci/action/state", &[("CALLGATE_UPSTREAM", "false")]).expect(0);
+    assert!(server.paths().is_empty());
+    // Nobody trusts this server yet: the page can't be read.
+    let variables =
+        [("CALLGATE_UPSTREAM", "true"), ("CALLGATE_RECHECK", "0s"), ("CALLGATE_EVENT", "schedule")];
+    let run = forge.run("ci/action/state", &variables).expect(5);
+    assert!(run.stdout.ends_with(
+        "::error title=callgate upstream::a provider's page can't be read: the summary says why\n"
+    ));
+    // As a runner whose image has the authority.
+    let callgate = env!("CARGO_BIN_EXE_callgate");
+    let authority = forge.outside.write("ca.pem", server.authority()).display().to_string();
+    std::fs::remove_file(forge.place("bin/callgate")).unwrap();
+    forge.command(
+        "callgate",
+        &format!("case \"$*\" in *--offline*) ;; upstream*) set -- \"$@\" --ca-file {authority} ;; esac\nexec {callgate} \"$@\"\n"),
+    );
+    let run = forge.run("ci/action/state", &variables).expect(1);
+    assert!(run.stdout.ends_with(
+        "::error title=callgate upstream::a provider's page and its policy differ: the summary says how\n"
+    ));
+    assert!(forge.outside.read("summary").contains("13.50.187.53"), "{}", forge.outside.read("summary"));
+    let evidence =
+        forge.outside.read("output").lines().last().unwrap().strip_prefix("evidence=").unwrap().to_owned();
+    assert!(Path::new(&evidence).join("example.docs.txt").is_file());
 }
 
 #[test]
@@ -241,6 +347,7 @@ fn the_job_for_gitlab_reviews_and_keeps_one_note() {
         let variables = [
             ("CALLGATE_FOLDER", "."),
             ("CALLGATE_WITHIN", "30d"),
+            ("CALLGATE_RENDERED", ""),
             ("CI_PROJECT_DIR", project.as_str()),
             ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "HEAD~1"),
             ("CI_API_V4_URL", "https://gitlab.invalid/api/v4"),
