@@ -21,6 +21,7 @@ mod plan;
 mod planned;
 mod prefixes;
 mod render;
+mod report;
 mod review;
 mod schema;
 mod state;
@@ -113,6 +114,8 @@ enum Subcommands {
     Review(review::Review),
     /// Do all that a scheduled run has to do, with one summary and one exit status
     Ci(Box<ci::Ci>),
+    /// Write one page of HTML with all that is known: timeline, allowlist, evidence, drift, findings
+    Report(Box<report::Report>),
     /// Render the allowlist for every target
     Render(render::Render),
     /// Say for one address whether it is admitted, since when, and how we know
@@ -197,6 +200,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Subcommands::Check(check) => check.run(&global),
         Subcommands::Review(review) => review.run(&global),
         Subcommands::Ci(ci) => ci.run(&global),
+        Subcommands::Report(report) => report.run(&global),
         Subcommands::Render(render) => render.run(&global),
         Subcommands::Explain(explain) => explain.run(&global),
         Subcommands::Admitted(admitted) => admitted.run(&global),

@@ -55,6 +55,20 @@ pub(crate) fn words(text: &str, most: usize) -> String {
     format!("{} …", kept.trim_end())
 }
 
+/// The first lines of a text, each harmless and with its indent, and how many follow.
+pub(crate) fn lines(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    let mut lines = text.lines();
+    for line in lines.by_ref().take(most) {
+        shown.extend(line.chars().map(|c| if c == '\t' { c } else { harmless(c) }));
+        shown.push('\n');
+    }
+    match lines.count() {
+        0 => shown,
+        more => shown + "… " + &counted(more, "more line") + "\n",
+    }
+}
+
 /// `1 prefix`, `2 prefixes`.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {}", plural(what)) }
@@ -82,6 +96,14 @@ mod tests {
         }
         assert_eq!(line("a\u{1b}[2J\nb\r\u{2028}c \u{202e}d"), "a [2J b c d");
         assert_eq!(line("a\u{fffe}b\u{ffff} \u{1fffe}c\u{10ffff}\u{fffd}"), "a b c \u{fffd}");
+    }
+
+    #[test]
+    fn lines_keep_their_indent_and_nothing_that_steers_a_terminal() {
+        assert_eq!(lines("", 2), "");
+        assert_eq!(lines("a\u{1b}[2J\n\tb  c\r\n", 2), "a [2J\n\tb  c\n");
+        assert_eq!(lines("a\nb\nc", 2), "a\nb\n… 1 more line\n");
+        assert_eq!(lines("a\nb\nc", 1), "a\n… 2 more lines\n");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod extract_text;
 pub mod extract_v1;
 pub mod finding;
 pub mod github;
+pub mod html;
 pub mod json_v1;
 pub mod junit;
 pub mod markdown;

@@ -11,7 +11,7 @@ use super::survey::{Asked, exit, survey};
 use super::upstream::Pages;
 use super::{Global, Outcome, now, parse_out, print, print_styled, write_file};
 use crate::report::survey_v1::{Step, Survey};
-use crate::report::{json_v1, metrics, survey_markdown, survey_text};
+use crate::report::{html, json_v1, metrics, survey_markdown, survey_text};
 use crate::system;
 
 /// Largest file of metrics that is read back.
@@ -82,6 +82,8 @@ enum Form {
     Json,
     /// For pull requests and tickets
     Markdown,
+    /// For browsers and for paper: one page that needs nothing else
+    Html,
     /// For Prometheus, as its node exporter reads text files
     Metrics,
 }
@@ -93,12 +95,12 @@ impl Ci {
         let asked = Asked { within, base, rendered, layers, pages: Some(pages), skip };
         let survey = survey(global, asked);
         for (form, path) in &out {
-            write_file(path, &form.of(&survey, Some(path)))?;
+            write_file(path, &form.of(&survey, Some(path))?)?;
         }
-        let text = format.of(&survey, None);
+        let text = format.of(&survey, None)?;
         match format {
             Form::Text => print_styled(&text)?,
-            Form::Json | Form::Markdown | Form::Metrics => print(&text)?,
+            Form::Json | Form::Markdown | Form::Html | Form::Metrics => print(&text)?,
         };
         Ok(exit(&survey))
     }
@@ -106,15 +108,16 @@ impl Ci {
 
 impl Form {
     /// The report; `path` is where an earlier one may lie.
-    fn of(self, survey: &Survey, path: Option<&Path>) -> String {
-        match self {
+    fn of(self, survey: &Survey, path: Option<&Path>) -> anyhow::Result<String> {
+        Ok(match self {
             Form::Text => survey_text::text(survey),
             Form::Json => json_v1::to_text(survey),
             Form::Markdown => survey_markdown::markdown(survey),
+            Form::Html => html::html(survey)?,
             Form::Metrics => {
                 let before = path.and_then(|path| system::read_text(path, METRICS_BYTES_MAX).ok());
                 metrics::text(survey, before.as_ref().map_or("", |before| &before.text), now())
             }
-        }
+        })
     }
 }

@@ -13,6 +13,7 @@ use crate::allowlist::Allowlist;
 use crate::diagnostic::Diagnostics;
 use crate::drift::Mode;
 use crate::path;
+use crate::plain::lines;
 use crate::report::admission_v1::FindingReport;
 use crate::report::change_v1::ChangeReport;
 use crate::report::drift_v1::{DriftReport, Outcome as Came, PathReport, Skipped, TargetReport};
@@ -216,10 +217,7 @@ fn text_diff(target: &dyn Target, layers: &[Box<dyn Layer + '_>], artifact: &Ren
             .context_radius(2)
             .header(&format!("deployed: {}", listing.name), &format!("rendered: {}", file.path))
             .to_string();
-        text.extend(shown.split_inclusive('\n').take(TEXT_LINES_MAX));
-        if shown.lines().count() > TEXT_LINES_MAX {
-            text.push_str("… cut here\n");
-        }
+        text.push_str(&lines(&shown, TEXT_LINES_MAX));
     }
     (!text.is_empty()).then_some(text)
 }

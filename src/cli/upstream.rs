@@ -67,6 +67,11 @@ pub(super) struct Pages {
 }
 
 impl Pages {
+    /// Only what an earlier run kept in this folder.
+    pub(super) fn saved(folder: PathBuf) -> Self {
+        Self { recheck: None, save: None, offline: Some(folder), network: Network::default() }
+    }
+
     /// Reads the pages of these policies, and compares.
     fn compared(self, policies: &[&Policy], at: Timestamp) -> anyhow::Result<Vec<Comparison>> {
         let origin = match &self.offline {

@@ -8,6 +8,7 @@ use super::change_v1::{ChangeReport, ChangedReport};
 use super::drift_v1::{
     DifferenceReport, DriftReport, PathReport, PathSourceReport, SourceReport, TargetReport,
 };
+use super::escape::{code_cell, fence, link, prose};
 use crate::plain::line;
 
 /// Most ranges of a difference that are written out for people.
@@ -88,8 +89,8 @@ fn markdown_plan(change: &ChangeReport, text: &mut String) {
     text.push_str("| | addresses | source | rule |\n| --- | --- | --- | --- |\n");
     for (what, all) in [("opens", &change.opens), ("closes", &change.closes)] {
         for one in all {
-            let rule = one.rule.as_ref().map(|rule| cell(&rule_line(rule))).unwrap_or_default();
-            let sources = cell(&one.sources.join(", "));
+            let rule = one.rule.as_ref().map(|rule| code(&rule_line(rule))).unwrap_or_default();
+            let sources = words(&one.sources.join(", "));
             let _ = writeln!(text, "| {what} | {} | {sources} | {rule} |", ranges_line(&one.ranges));
         }
         if all.is_empty() {
@@ -228,27 +229,28 @@ fn source_line(source: &SourceReport) -> String {
 /// The report as Markdown.
 pub fn markdown(report: &DriftReport) -> String {
     let mut text = String::from("## What is deployed against the policy\n\n");
-    let _ = writeln!(text, "Read from {}; judged at {}.\n", cell(&report.listings.join(", ")), report.at);
+    let _ = writeln!(text, "Read from {}; judged at {}.\n", words(&report.listings.join(", ")), report.at);
     report.plan.iter().for_each(|change| markdown_plan(change, &mut text));
     if let Some(path) = &report.path {
         markdown_way(path, &mut text);
         markdown_rows(path.differences.iter().filter(|one| shown(report, one)), &mut text);
     }
     for target in &report.targets {
-        let _ = writeln!(text, "### {}\n", cell(&heading(target)));
+        let _ = writeln!(text, "### {}\n", words(&heading(target)));
         markdown_rows(target.differences.iter(), &mut text);
         if let Some(diff) = &target.text_diff {
+            let marks = fence(diff);
             let _ = writeln!(
                 text,
-                "<details><summary>Text, for reading only</summary>\n\n```diff\n{diff}```\n</details>\n"
+                "<details><summary>Text, for reading only</summary>\n\n{marks}diff\n{diff}{marks}\n</details>\n"
             );
         }
     }
     for found in &report.findings {
-        let _ = writeln!(text, "- **{}**: {} ({})", found.code, cell(&found.message), cell(&found.help));
+        let _ = writeln!(text, "- **{}**: {} ({})", found.code, words(&found.message), words(&found.help));
     }
     for skipped in &report.skipped {
-        let _ = writeln!(text, "- {} was not compared: {}", cell(&skipped.target), cell(&skipped.why));
+        let _ = writeln!(text, "- {} was not compared: {}", words(&skipped.target), words(&skipped.why));
     }
     text
 }
@@ -258,8 +260,8 @@ fn markdown_way(path: &PathReport, text: &mut String) {
     let _ = writeln!(text, "### whole path ({}): {}\n", layers.join(" → "), path.outcome.as_str());
     text.push_str("| source | family | port | verdict |\n| --- | --- | --- | --- |\n");
     for one in &path.sources {
-        let name = cell(&format!("{}/{}", one.provider, one.source));
-        let _ = writeln!(text, "| {name} | {} | {} | {} |", one.family, one.port, cell(&verdict(one)));
+        let name = words(&format!("{}/{}", one.provider, one.source));
+        let _ = writeln!(text, "| {name} | {} | {} | {} |", one.family, one.port, words(&verdict(one)));
     }
     text.push('\n');
 }
@@ -276,22 +278,27 @@ fn markdown_rows<'a>(differences: impl Iterator<Item = &'a DifferenceReport>, te
     text.push('\n');
 }
 
-fn cell(text: &str) -> String {
-    line(text).replace('|', "\\|")
+/// Words in Markdown, whole.
+fn words(text: &str) -> String {
+    prose(text, usize::MAX)
+}
+
+/// A rule or a command in Markdown, whole.
+fn code(text: &str) -> String {
+    code_cell(text, usize::MAX)
 }
 
 fn markdown_row(one: &DifferenceReport, text: &mut String) {
-    let code = |text: &str| format!("`{}`", cell(text).replace('`', "'"));
     let rule = one.rule.as_ref().map_or_else(|| "none".to_owned(), |rule| code(&rule_line(rule)));
-    let why = one.why.iter().map(|why| cell(why)).collect::<Vec<_>>().join("; ");
+    let why = one.why.iter().map(|why| words(why)).collect::<Vec<_>>().join("; ");
     let why = if why.is_empty() { why } else { format!(" ({why})") };
     let sources: Vec<String> = one
         .sources
         .iter()
         .map(|source| {
             let since = since(source).map(|since| format!(", {since}")).unwrap_or_default();
-            let page = source.evidence.as_ref().map(|evidence| format!(", {}", evidence.url));
-            cell(&format!("{}{since}{}", source_line(source), page.unwrap_or_default()))
+            let page = source.evidence.as_ref().map(|evidence| format!(", {}", link(&evidence.url)));
+            words(&format!("{}{since}", source_line(source))) + &page.unwrap_or_default()
         })
         .collect();
     let changes: Vec<String> = one.change.lines().chain(one.lasting.as_deref()).map(code).collect();

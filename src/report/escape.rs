@@ -4,6 +4,7 @@
 
 pub(super) use crate::plain::shortened;
 use crate::plain::{harmless, line};
+use crate::review::concern::host;
 
 /// Keeps a forge from taking what follows for a mention or a reference: shown as nothing.
 const APART: &str = "&#8203;";
@@ -11,6 +12,15 @@ const APART: &str = "&#8203;";
 /// One harmless line in which GitHub's runner finds no command, as it does anywhere in a line that a step prints.
 pub fn one_line(text: &str) -> String {
     line(text).replace("##[", "## [")
+}
+
+/// A line of a difference that GitHub's runner takes for no command where it is printed in a log.
+pub fn inert(line: &str) -> String {
+    let line = line.replace("##[", "## [");
+    match line.trim_start().strip_prefix("::") {
+        Some(rest) => format!(" : :{rest}"),
+        None => line,
+    }
 }
 
 /// A piece of one line as code: forges look for nothing in it. At most `most` characters.
@@ -97,10 +107,11 @@ fn longest_run(text: &str, wanted: char) -> usize {
     longest
 }
 
-/// A link that shows its host, or code where it can't be one that does no harm.
+/// A link that shows its host, or code where it can't be one that does no harm; in a cell of a table too.
 ///
 /// A link to a forge leaves a trace there, in strangers' threads: it is shown, and is no link.
-pub fn link(url: &str, host: &str) -> String {
+pub fn link(url: &str) -> String {
+    let host = host(url);
     let is_plain = url.starts_with("https://")
         && url.len() <= 500
         && url.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'*+,;=%".contains(&byte))
@@ -109,7 +120,7 @@ pub fn link(url: &str, host: &str) -> String {
         let host = host.to_ascii_lowercase();
         host == *forge || host.ends_with(&format!(".{forge}"))
     });
-    if is_plain && !is_forge { format!("[{}](<{url}>)", code(host, 100)) } else { code(url, 200) }
+    if is_plain && !is_forge { format!("[{}](<{url}>)", code(host, 100)) } else { code_cell(url, 200) }
 }
 
 /// Text in HTML, between tags or in an attribute.
@@ -176,12 +187,26 @@ mod tests {
             ("a``b`", "``` a``b` ```"),
             ("a\n\n# b", "`a # b`"),
             ("<img src=x>", "`<img src=x>`"),
+            ("@all | #1\u{1b}[2J\u{202e}", "`@all | #1 [2J`"),
         ] {
             assert_eq!(code(text, 100), wanted, "{text:?}");
         }
         assert_eq!(code("abc", 2), "`ab…`");
+        assert_eq!(code(&"x".repeat(1_000_000), 9), "`xxxxxxxxx…`");
         assert_eq!(code("a ##[set-output name=b]c", 99), "`a ## [set-output name=b]c`");
         assert_eq!(code_cell("a|b", 9), "`a\\|b`");
+    }
+
+    #[test]
+    fn lines_hold_no_command_of_a_runner() {
+        for (text, wanted) in [
+            (" a ::b", " a ::b"),
+            ("::error::x", " : :error::x"),
+            ("\t ::x", " : :x"),
+            ("+##[group]", "+## [group]"),
+        ] {
+            assert_eq!(inert(text), wanted, "{text:?}");
+        }
     }
 
     #[test]
@@ -192,7 +217,7 @@ mod tests {
             ("fixes #12", "fixes \\#&#8203;12"),
             ("a `b", "a \\`b"),
             ("<b>&", "&lt;b&gt;&amp;"),
-            ("[x](y)", "\\[x\\]\\(y\\)"),
+            ("[x](y) _x_", "\\[x\\]\\(y\\) \\_x\\_"),
             ("http://x", "http\\:&#8203;//x"),
             ("www.x", "www\\.&#8203;x"),
             ("GH-1", "GH\\-&#8203;1"),
@@ -204,14 +229,15 @@ mod tests {
 
     #[test]
     fn links_are_https_and_show_their_host() {
-        assert_eq!(link("https://a.example/x", "a.example"), "[`a.example`](<https://a.example/x>)");
+        assert_eq!(link("https://a.example/x"), "[`a.example`](<https://a.example/x>)");
         for url in
             ["javascript:alert(1)", "https://a.example/>x", "https://a.example/ x", "https://a.example/(x)"]
         {
-            assert_eq!(link(url, "a.example"), code(url, 200), "{url}");
+            assert_eq!(link(url), code(url, 200), "{url}");
         }
-        let issue = "https://github.com/a/b/issues/1";
-        assert_eq!(link(issue, "GitHub.com"), code(issue, 200));
+        for issue in ["https://GitHub.com/a/b/issues/1", "https://a@sub.gitlab.com/b"] {
+            assert_eq!(link(issue), code(issue, 200));
+        }
     }
 
     #[test]

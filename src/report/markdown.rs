@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use super::escape::{code_cell, prose};
 use crate::diagnostic::Diagnostics;
 use crate::policy::history::Change;
 use crate::policy::load::Policies;
@@ -11,17 +12,8 @@ use crate::policy::{Lifecycle, Source};
 use crate::site::Site;
 use crate::timeline::Entry;
 
-/// Free text in a table cell: nothing in it is taken as markup.
-fn cell(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '\\' | '#' => safe.extend(['\\', c]),
-            c => safe.push(crate::plain::harmless(c)),
-        }
-    }
-    safe
-}
+/// Most characters of free text in a cell: as many as a diagnostic's help has.
+const WORDS_MAX: usize = 800;
 
 /// Diagnostics as a table.
 pub fn diagnostics(all: &Diagnostics) -> String {
@@ -33,17 +25,17 @@ pub fn diagnostics(all: &Diagnostics) -> String {
     for found in all {
         let place =
             found.place().map(|(file, line, column)| format!("{file}:{line}:{column}")).unwrap_or_default();
-        let waived = found.waived.as_ref().map(|reason| format!(" (waived {reason})")).unwrap_or_default();
+        let waived = found.waived.as_ref().map(|reason| format!(" (waived {})", prose(reason, WORDS_MAX)));
         // Writing into a String can't fail.
         let _ = writeln!(
             text,
             "| {} `{}` | {} | {}{} | {} |",
             found.severity,
             found.code,
-            cell(&place),
-            cell(&found.message),
-            cell(&waived),
-            cell(found.help.as_deref().unwrap_or(""))
+            code_cell(&place, WORDS_MAX),
+            prose(&found.message, WORDS_MAX),
+            waived.unwrap_or_default(),
+            prose(found.help.as_deref().unwrap_or(""), WORDS_MAX)
         );
     }
     if all.beyond() > 0 {
@@ -90,7 +82,7 @@ pub fn timeline(entries: &[&Entry], at: Timestamp) -> String {
             entry.provider,
             entry.source,
             crate::prefix::listed(&entry.prefixes, 8),
-            cell(entry.note.as_deref().unwrap_or(""))
+            prose(entry.note.as_deref().unwrap_or(""), WORDS_MAX)
         );
     }
     text

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::escape::{code, code_cell, fence, html, link, prose, shortened};
+use super::escape::{code, code_cell, fence, html, inert, link, prose, shortened};
 use super::finding::{Finding, Weight};
 use super::markdown::{CHART, bar_line};
 use super::review_v1::{EvidenceReport, FileReport, MoveReport, Report, TargetReport, Verdict};
 use crate::plain::cut;
-use crate::review::concern::host;
 
 /// The first line of a comment, by which a bot finds the one that it wrote before.
 pub const MARKER: &str = "<!-- callgate-review -->";
@@ -220,7 +219,7 @@ impl Page<'_> {
     }
 
     fn piece(&self, piece: &EvidenceReport) -> String {
-        let mut text = format!("  - {}", link(&piece.url, host(&piece.url)));
+        let mut text = format!("  - {}", link(&piece.url));
         if let Some(section) = &piece.section {
             text.push_str(&format!(", section {}", code(section, 100)));
         }
@@ -456,15 +455,6 @@ fn of_place(one: &MoveReport) -> String {
     let Some(place) = &one.place else { return String::new() };
     let line = if place.in_base { "in the base".to_owned() } else { format!("line {}", place.line) };
     format!(" ({}, {line})", code(&place.file, 200))
-}
-
-/// A line of a difference that GitHub's runner takes for no command where the comment is printed in a log.
-fn inert(line: &str) -> String {
-    let line = line.replace("##[", "## [");
-    match line.trim_start().strip_prefix("::") {
-        Some(rest) => format!(" : :{rest}"),
-        None => line,
-    }
 }
 
 /// An instant as the chart takes it: to the second, in UTC.

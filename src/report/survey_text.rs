@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::escape::one_line;
+use super::escape::{inert, one_line};
 use super::survey_v1::{Outcome, Step, StepReport, Survey};
 use super::{drift_text, review_text, upstream_text};
+use crate::plain::lines;
 use crate::report::finding::Finding;
 
 /// Most lines of the difference of one file.
@@ -71,13 +72,7 @@ fn details(survey: &Survey, step: Step) -> String {
 
 /// The first lines of a difference.
 pub(super) fn cut(diff: &str) -> String {
-    let lines = diff.lines().count();
-    let mut text: String =
-        diff.lines().take(DIFF_LINES_MAX).map(|line| crate::plain::line(line) + "\n").collect();
-    if lines > DIFF_LINES_MAX {
-        let _ = writeln!(text, "… {} more lines", lines.saturating_sub(DIFF_LINES_MAX));
-    }
-    text
+    lines(diff, DIFF_LINES_MAX).lines().map(|line| inert(line) + "\n").collect()
 }
 
 fn finding(found: &Finding) -> String {

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::escape::{self, code_cell, link, prose};
 use super::upstream_text::said;
 use super::upstream_v1::{FindingReport, PageReport, ProviderReport, UpstreamReport};
-use crate::plain::words;
 use crate::policy::{Evidence, Policy, SourceId};
 use crate::upstream::compare::{Comparison, PageComparison, Quote};
 use crate::upstream::propose::{Added, Proposal, Question};
@@ -19,58 +19,15 @@ const WORDS_SHOWN_MAX: usize = 300;
 
 // Writing into a String can't fail, so the results below are dropped.
 
-/// Words of others as a code span: one line, and no run of backticks in it ends the span.
+/// Words of others as code.
 fn code(text: &str) -> String {
-    let shown = words(text, WORDS_SHOWN_MAX);
-    let shown = shown.trim();
-    if shown.is_empty() {
-        return "(nothing)".to_owned();
-    }
-    let runs = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(runs.saturating_add(1));
-    if runs > 0 { format!("{fence} {shown} {fence}") } else { format!("{fence}{shown}{fence}") }
+    let shown = escape::code(text, WORDS_SHOWN_MAX);
+    if shown.is_empty() { "(nothing)".to_owned() } else { shown }
 }
 
-/// The same in a cell of a table, where a bar ends the cell even in a code span.
-fn cell(text: &str) -> String {
-    code(text).replace('|', "\\|")
-}
-
-/// Our own words with names and words of others in them: what stands in backticks stays code, and nothing else is taken as markup.
+/// Our own words, with names and words of others in them.
 fn plain(text: &str) -> String {
-    let shown = words(text, WORDS_SHOWN_MAX.saturating_mul(2));
-    let parts: Vec<&str> = shown.split('`').collect();
-    // A lone backtick would make code of what follows.
-    if parts.len().is_multiple_of(2) {
-        return escaped(&shown);
-    }
-    let part =
-        |(number, part): (usize, &&str)| if number.is_multiple_of(2) { escaped(part) } else { code(part) };
-    parts.iter().enumerate().map(part).collect()
-}
-
-/// Words outside of code. A mention or a link that a forge would make of them is broken by an empty comment.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '@' | '#' => safe.extend(['\\', c].into_iter().chain("<!-- -->".chars())),
-            '\\' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '!' | '`' => safe.extend(['\\', c]),
-            c => safe.push(c),
-        }
-    }
-    safe.replace("://", ":<!-- -->//").replace("www.", "www<!-- -->.")
-}
-
-/// An address as a link, if it can't be anything else.
-fn link(url: &str) -> String {
-    let is_plain = url.starts_with("https://")
-        && url.len() <= 2_000
-        && url.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '|' | '`' | '\\' | '"'));
-    if is_plain { format!("<{url}>") } else { code(url) }
+    prose(text, WORDS_SHOWN_MAX.saturating_mul(2))
 }
 
 /// The report as Markdown.
@@ -91,11 +48,11 @@ fn provider(one: &ProviderReport, text: &mut String) {
         let _ = writeln!(
             text,
             "| {}{decides} | {} | {} | {} | {} |",
-            cell(&page.page),
+            code_cell(&page.page, WORDS_SHOWN_MAX),
             said(page.outcome),
             page.entries,
             page.read_at.as_deref().unwrap_or("–"),
-            link(&page.url).replace('|', "\\|")
+            link(&page.url)
         );
     }
     for page in one.pages.iter().filter(|page| page.reason.is_some()) {
@@ -245,56 +202,13 @@ fn evidence(comparison: &Comparison, text: &mut String) {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} |",
-            cell(&page.page),
+            code_cell(&page.page, WORDS_SHOWN_MAX),
             said(page.outcome.as_str()),
             page.read_at.map_or_else(|| "–".to_owned(), |at| at.to_string()),
-            page.digest.as_deref().map_or_else(|| "–".to_owned(), cell),
-            link(&page.url).replace('|', "\\|")
+            page.digest
+                .as_deref()
+                .map_or_else(|| "–".to_owned(), |digest| code_cell(digest, WORDS_SHOWN_MAX)),
+            link(&page.url)
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_a_page_can_not_leave_their_code_span() {
-        for (text, wanted) in [
-            ("13.50.187.51 (Cloud)", "`13.50.187.51 (Cloud)`"),
-            ("", "(nothing)"),
-            (" \n ", "(nothing)"),
-            ("a`b", "`` a`b ``"),
-            ("```", "```` ``` ````"),
-            ("<b>@all | #1\n# x\u{1b}[2J\u{202e}", "`<b>@all | #1 # x [2J`"),
-        ] {
-            assert_eq!(code(text), wanted, "{text:?}");
-        }
-        assert_eq!(cell("a|b"), "`a\\|b`");
-        let long = code(&"x".repeat(1_000_000));
-        assert!(long.len() < 400 && long.ends_with("…`"), "{}", long.len());
-    }
-
-    #[test]
-    fn words_outside_of_code_are_no_markup() {
-        for (text, wanted) in [
-            ("`main` lists `valid_from` now", "`main` lists `valid_from` now"),
-            ("a lone ` and <i>", "a lone \\` and &lt;i&gt;"),
-            ("@all #12 _x_ [a](b)", "\\@<!-- -->all \\#<!-- -->12 \\_x\\_ \\[a\\](b)"),
-            (
-                "see https://evil.example www.evil.example",
-                "see https:<!-- -->//evil.example www<!-- -->.evil.example",
-            ),
-        ] {
-            assert_eq!(plain(text), wanted, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn only_a_plain_address_becomes_a_link() {
-        assert_eq!(link("https://example.com/ips?a=b#c"), "<https://example.com/ips?a=b#c>");
-        for bad in ["javascript:x", "https://a b", "https://a>b", "https://a`b", "http://a"] {
-            assert!(!link(bad).contains("<http") && !link(bad).starts_with('<'), "{bad}");
-        }
     }
 }

@@ -18,10 +18,11 @@ use crate::golden::{files, policy};
 use crate::support::{AT, Run, Scene, root};
 
 /// Every command of the program.
-pub(crate) const COMMANDS: [&str; 20] = [
+pub(crate) const COMMANDS: [&str; 21] = [
     "check",
     "review",
     "ci",
+    "report",
     "render",
     "explain",
     "admitted",

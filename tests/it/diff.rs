@@ -265,6 +265,12 @@ fn the_artifact_itself_is_no_drift_and_its_age_is_told() {
     let run = diff(&scene, &[]).expect(1);
     assert!(run.stdout.contains("callgate render --target edge"), "{}", run.stdout);
     assert!(run.stdout.contains("---- text of edge, for reading only"), "{}", run.stdout);
+    scene.write("nft.txt", table.replace("91.132.170.1", "91.132.170.9 # \u{1b}[2J\u{202e}"));
+    for form in ["text", "markdown"] {
+        let run = diff(&scene, &["--format", form]);
+        assert!(run.stdout.contains("91.132.170.9 #  [2J "), "{}", run.stdout);
+        assert!(!run.stdout.contains(['\u{1b}', '\u{202e}']), "{}", run.stdout);
+    }
 }
 
 #[test]
@@ -277,7 +283,7 @@ fn markdown_is_a_table_that_text_of_rules_can_not_break() {
         run.stdout
     );
     let row = run.stdout.lines().find(|line| line.starts_with("| blocked |")).unwrap();
-    assert!(row.contains("example/cloud (active), announced 2025-02-01"), "{row}");
+    assert!(row.contains("example/cloud \\(active\\), announced 2025-02-01"), "{row}");
     assert!(row.contains("`nft 'add rule inet filter input"), "{row}");
     let accept = "ip saddr { 20.91.170.120/29, 91.132.170.1 } tcp dport 443 accept";
     scene.write("nft.txt", SERVER.replace(accept, "ip saddr 20.91.170.0/24 drop comment \"a|b`c\""));
@@ -286,7 +292,7 @@ fn markdown_is_a_table_that_text_of_rules_can_not_break() {
         let bars = row.matches('|').count() - row.matches("\\|").count();
         assert_eq!(bars, 7, "{row}");
     }
-    assert!(run.stdout.contains("drop comment \"a\\|b'c\"` |"), "{}", run.stdout);
+    assert!(run.stdout.contains("drop comment \"a\\|b`c\"`` |"), "{}", run.stdout);
 }
 
 #[test]

@@ -468,7 +468,7 @@ fn the_pull_request_says_what_to_decide_with_the_words_before_and_after() {
         "## To decide",
         "- [ ] removed: `v3` no longer lists 91.132.170.1 of `legacy-91`.",
         "- before, read 2026-07-01: `The callbacks are currently sent from either 51.107.183.58 or 91.132.170.1 in both the test and production environment.`",
-        "- after, on <https://developer.swedbankpay.com/checkout-v3/features/payment-operations/callback/>: not listed",
+        "- after, on [`developer.swedbankpay.com`](<https://developer.swedbankpay.com/checkout-v3/features/payment-operations/callback/>): not listed",
         "## Evidence",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");

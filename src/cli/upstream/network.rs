@@ -28,6 +28,12 @@ pub(super) struct Network {
     timeout: Duration,
 }
 
+impl Default for Network {
+    fn default() -> Self {
+        Self { ca_file: None, cache: None, timeout: Duration::from_mins(1) }
+    }
+}
+
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_time(text)? {
         time if (1..=600).contains(&time.as_secs()) => Ok(time),

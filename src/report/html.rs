@@ -1,0 +1,211 @@
+//! A survey as one page that needs nothing else: for whoever has a browser and no terminal.
+//!
+//! The page runs no script and asks for nothing, and its own policy tells the browser so. The template gets finished
+//! values and decides nothing; every value goes through [`escaped`], whoever wrote it.
+
+mod allowlist;
+mod change;
+mod drift;
+mod finding;
+mod pages;
+mod summary;
+mod timeline;
+mod words;
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tera::{Context, Tera};
+
+use super::survey_v1::Survey;
+
+/// A page is never longer than this: what is too much is left out, with its count.
+pub const BYTES_MAX: usize = 3_000_000;
+
+const TEMPLATE: &str = include_str!("html/page.tera");
+const STYLE: &str = include_str!("html/page.css");
+/// The engine escapes by the ending.
+const NAME: &str = "page.html";
+
+/// How much is shown of everything.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Rows of a table, and entries of a list.
+    rows: usize,
+    /// Prefixes or ranges of one row.
+    prefixes: usize,
+    /// Pieces of evidence of one source.
+    pieces: usize,
+    /// Lines of a difference.
+    lines: usize,
+    /// Characters of a text.
+    words: usize,
+}
+
+/// From all that a page is good for down to the least; the last is small whatever the survey holds.
+const LIMITS: [Limits; 5] = [
+    Limits { rows: 1000, prefixes: 200, pieces: 40, lines: 400, words: 4000 },
+    Limits { rows: 400, prefixes: 60, pieces: 10, lines: 120, words: 1000 },
+    Limits { rows: 150, prefixes: 20, pieces: 4, lines: 40, words: 400 },
+    Limits { rows: 40, prefixes: 8, pieces: 2, lines: 15, words: 200 },
+    Limits { rows: 12, prefixes: 4, pieces: 1, lines: 5, words: 100 },
+];
+
+/// The page as the template gets it.
+#[derive(Serialize)]
+struct Page<'a> {
+    style: &'static str,
+    /// What the browser may load: the style in the page, known by its digest.
+    content_policy: String,
+    shortened: bool,
+    head: summary::Head,
+    contents: Vec<summary::Entry>,
+    tiles: Vec<summary::Tile>,
+    steps: Vec<summary::Step>,
+    policies: Vec<summary::Policy>,
+    service: Option<String>,
+    drift: Option<drift::Drift<'a>>,
+    rendered: Option<change::Rendered>,
+    findings: finding::Findings,
+    timeline: Option<timeline::Timeline>,
+    allowlist: Option<allowlist::Allowlist>,
+    upstream: Option<pages::Upstream>,
+    review: Option<change::Review>,
+}
+
+/// The page.
+///
+/// It fails only where the template in the program is broken.
+pub fn html(survey: &Survey) -> Result<String, tera::Error> {
+    let mut text = String::new();
+    for (index, limits) in LIMITS.iter().enumerate() {
+        let page = Page { shortened: index > 0, ..page(survey, *limits) };
+        text = engine()?.render(NAME, &Context::from_serialize(&page)?)?;
+        if text.len() <= BYTES_MAX {
+            break;
+        }
+    }
+    Ok(text)
+}
+
+fn page(survey: &Survey, limits: Limits) -> Page<'_> {
+    let policy = survey.policy.as_ref();
+    let allowlist = policy.map(|policy| allowlist::allowlist(policy, limits));
+    let none = HashSet::new();
+    let described = allowlist.as_ref().map_or(&none, |list| &list.described);
+    let timeline = policy.map(|policy| timeline::timeline(policy, &survey.at, described, limits));
+    let rows = timeline.as_ref().map_or(&none, |timeline| &timeline.named);
+    let mut page = Page {
+        style: STYLE,
+        content_policy: content_policy(),
+        shortened: false,
+        head: summary::head(survey, limits),
+        contents: Vec::new(),
+        tiles: summary::tiles(survey),
+        steps: summary::steps(survey, limits),
+        policies: summary::policies(survey, limits),
+        service: policy.map(|policy| summary::service(&policy.service)),
+        drift: survey.drift.as_ref().map(|report| drift::drift(report, rows, limits)),
+        rendered: survey.rendered.as_ref().map(|report| change::rendered(report, limits)),
+        findings: finding::findings(&survey.findings, survey.beyond, limits),
+        timeline,
+        allowlist,
+        upstream: survey.upstream.as_ref().map(|report| pages::upstream(report, limits)),
+        review: survey.review.as_ref().map(|report| change::review(report, limits)),
+    };
+    page.contents = summary::contents(&page, survey);
+    page
+}
+
+/// Made once: reading the template costs more than a page.
+fn engine() -> Result<&'static Tera, tera::Error> {
+    static ENGINE: OnceLock<Tera> = OnceLock::new();
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine);
+    }
+    let mut engine = Tera::default();
+    engine.set_escape_fn(escaped);
+    engine.add_raw_template(NAME, TEMPLATE)?;
+    Ok(ENGINE.get_or_init(|| engine))
+}
+
+/// Text between tags or in a quoted attribute: nothing in it is markup, and nothing reorders what is read.
+fn escaped(text: &str, page: &mut dyn Write) -> std::io::Result<()> {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars().map(crate::plain::harmless) {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    page.write_all(safe.as_bytes())
+}
+
+/// Nothing is loaded, and the style is the one that the program wrote.
+fn content_policy() -> String {
+    let digest: [u8; 32] = Sha256::digest(STYLE.as_bytes()).into();
+    format!("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'", base64(&digest))
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit =
+        |bits: u32| DIGITS.get(usize::try_from(bits & 63).unwrap_or(0)).map_or('=', |b| char::from(*b));
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let of = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = of(0) << 16 | of(1) << 8 | of(2);
+        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            text.push(if index <= chunk.len() { digit(bits >> shift) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (text, wanted) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(text.as_bytes()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_text_is_markup() {
+        let mut page = Vec::new();
+        escaped("</style><img src='x' onerror=\"y\">&\u{202e}a\u{0}\n", &mut page).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        assert_eq!(page, "&lt;/style&gt;&lt;img src=&#39;x&#39; onerror=&quot;y&quot;&gt;&amp; a  ");
+    }
+
+    #[test]
+    fn only_the_style_and_parts_of_the_page_go_in_as_they_are() {
+        let as_they_are: Vec<&str> =
+            TEMPLATE.match_indices("| safe").map(|(at, _)| &TEMPLATE[..at]).collect();
+        for before in as_they_are {
+            assert!(before.ends_with("{{ style "), "{}", &before[before.len() - 40..]);
+        }
+        assert!(!STYLE.contains('<') && !STYLE.contains("url(") && !STYLE.contains("@import"));
+        assert!(
+            !TEMPLATE.contains(" style=") && !TEMPLATE.contains("<script") && !TEMPLATE.contains(" src=")
+        );
+    }
+}
