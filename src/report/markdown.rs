@@ -8,7 +8,7 @@ use super::escape::{code_cell, prose};
 use crate::diagnostic::Diagnostics;
 use crate::policy::history::Change;
 use crate::policy::load::Policies;
-use crate::policy::{Lifecycle, Role};
+use crate::policy::{Lifecycle, Source};
 use crate::site::Site;
 use crate::timeline::Entry;
 
@@ -88,28 +88,56 @@ pub fn timeline(entries: &[&Entry], at: Timestamp) -> String {
     text
 }
 
+/// Most bars of a chart: Mermaid draws none whose text is longer than 50,000 characters.
+const BARS_MAX: usize = 300;
+
+/// How every chart begins: the instant that all is judged at stands in a section of its own.
+pub(super) const CHART: &str = "```mermaid\ngantt\n    dateFormat YYYY-MM-DDTHH:mm:ss\n    axisFormat %Y-%m-%d\n    section now\n    judged at :milestone, ";
+
 /// The lifecycles as a Mermaid gantt chart: a section a provider, a bar a state.
 pub fn gantt(policies: &Policies, site: &Site, at: Timestamp) -> String {
-    let mut text =
-        String::from("```mermaid\ngantt\n    dateFormat YYYY-MM-DDTHH:mm:ss\n    axisFormat %Y-%m\n");
+    let mut text = format!("{CHART}{}, 0d\n", second(at));
+    let (mut drawn, mut all) = (0, 0);
     for selection in &site.selections {
         let Some(policy) = policies.by_provider.get(&selection.provider) else { continue };
         let _ = writeln!(text, "    section {}", policy.provider);
         for source in &policy.sources {
-            let Some(lifecycle) = source.environments.values().next() else { continue };
-            for (state, from, to) in bars(lifecycle, source.role, at) {
-                let mark = match state {
-                    "announced" => "",
-                    "active" => "active, ",
-                    "grace" => "crit, ",
-                    _ => "done, ",
-                };
-                let _ = writeln!(text, "    {} {state} :{mark}{}, {}", source.id, second(from), second(to));
+            for (environment, bars) in rows(source, at) {
+                all += bars.len();
+                let left = BARS_MAX.saturating_sub(drawn);
+                drawn += bars.len().min(left);
+                bars.iter()
+                    .take(left)
+                    .for_each(|bar| text.push_str(&drawn_bar(source.id.as_str(), environment, bar)));
             }
         }
     }
     text.push_str("```\n");
+    if drawn < all {
+        let _ = writeln!(text, "\nLeft out of the chart: {} of {all} bars.", all - drawn);
+    }
     text
+}
+
+fn drawn_bar(source: &str, environment: Option<&str>, (state, from, to): &Bar) -> String {
+    bar_line(state, source, environment, [&second(*from), &second(*to)])
+}
+
+/// A line of a chart. The state comes first: an id may be a word of Mermaid, such as `click`, or look like a date, and is none only
+/// where it does not begin the line. Otherwise ids are letters, digits and hyphens, so that nothing in them is a separator.
+pub(super) fn bar_line(
+    state: &str,
+    source: &str,
+    environment: Option<&str>,
+    [from, to]: [&str; 2],
+) -> String {
+    let mark = match state {
+        "active" => "active, ",
+        "grace" => "crit, ",
+        _ => "",
+    };
+    let environment = environment.map(|name| format!(" {name}")).unwrap_or_default();
+    format!("    {state} {source}{environment} :{mark}{from}, {to}\n")
 }
 
 /// An instant as the charts take it.
@@ -117,28 +145,42 @@ pub(super) fn second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
-/// The states of a lifecycle with their spans; an open end is drawn up to a month after the instant.
-pub(super) fn bars(
-    lifecycle: &Lifecycle,
-    role: Role,
-    at: Timestamp,
-) -> Vec<(&'static str, Timestamp, Timestamp)> {
+/// A state and its span.
+pub(super) type Bar = (&'static str, Timestamp, Timestamp);
+
+/// The states of a source, once for all environments where they do not differ.
+pub(super) fn rows(source: &Source, at: Timestamp) -> Vec<(Option<&'static str>, Vec<Bar>)> {
+    let mut rows: Vec<(Option<&'static str>, Vec<Bar>)> = Vec::new();
+    for (environment, lifecycle) in &source.environments {
+        let bars = bars(lifecycle, at);
+        match rows.as_mut_slice() {
+            [(only, same)] if *same == bars => *only = None,
+            _ => rows.push((Some(environment.as_str()), bars)),
+        }
+    }
+    // One environment alone is all there is to say.
+    if let [(only, _)] = rows.as_mut_slice() {
+        *only = None;
+    }
+    rows
+}
+
+/// The states of a lifecycle with their spans, up to its end or withdrawal. An open end is drawn up to a month after the
+/// instant, or after the last state began.
+fn bars(lifecycle: &Lifecycle, at: Timestamp) -> Vec<Bar> {
     let start = |dated: &Option<crate::policy::Dated>| dated.as_ref().map(|dated| dated.moment.starts());
-    let horizon = at.saturating_add(jiff::SignedDuration::from_hours(30 * 24)).unwrap_or(at);
-    let withdrawn = lifecycle.withdrawn.as_ref().map(|dated| dated.moment.starts());
-    let end =
-        lifecycle.valid_until.moment().map(crate::instant::Moment::ends).or(withdrawn).unwrap_or(horizon);
     let named = [
         ("announced", start(&lifecycle.announced)),
-        (if role == Role::Tombstone { "withdrawn" } else { "active" }, start(&lifecycle.valid_from)),
+        ("active", start(&lifecycle.valid_from)),
         ("grace", start(&lifecycle.legacy_since)),
     ];
     let begun: Vec<(&'static str, Timestamp)> =
         named.into_iter().filter_map(|(name, from)| Some((name, from?))).collect();
-    let ends = begun
-        .iter()
-        .skip(1)
-        .map(|(_, from)| *from)
-        .chain([end.max(begun.last().map_or(end, |(_, from)| *from))]);
+    let Some(last) = begun.last().map(|(_, from)| *from) else { return Vec::new() };
+    let open = at.max(last);
+    let open = open.saturating_add(jiff::SignedDuration::from_hours(30 * 24)).unwrap_or(open);
+    let ends = lifecycle.valid_until.moment().map(crate::instant::Moment::ends);
+    let end = ends.or_else(|| start(&lifecycle.withdrawn)).unwrap_or(open);
+    let ends = begun.iter().skip(1).map(|(_, from)| *from).chain([end.max(last)]);
     begun.iter().zip(ends).map(|((name, from), to)| (*name, *from, to)).collect()
 }

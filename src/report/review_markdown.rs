@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::escape::{code, code_cell, fence, html, inert, link, prose, shortened};
 use super::finding::{Finding, Weight};
+use super::markdown::{CHART, bar_line};
 use super::review_v1::{EvidenceReport, FileReport, MoveReport, Report, TargetReport, Verdict};
 use crate::plain::cut;
 
@@ -283,8 +284,7 @@ impl Page<'_> {
         }
     }
 
-    /// The lifecycles of what is touched, a bar a state. Names and states are letters, digits and hyphens, so that
-    /// nothing in them is a command or a separator of the chart.
+    /// The lifecycles of what is touched, a bar a state.
     fn chart(&mut self) {
         let report = self.report;
         let bars: usize = report.lifecycles.iter().map(|lifecycle| lifecycle.states.len()).sum();
@@ -295,9 +295,8 @@ impl Page<'_> {
             self.left_out.push("the chart of the lifecycles".to_owned());
             return;
         }
-        self.line("\n#### Lifecycles of what is touched\n\n```mermaid\ngantt");
-        self.line("    dateFormat YYYY-MM-DDTHH:mm:ss\n    axisFormat %Y-%m-%d");
-        self.line(&format!("    section now\n    judged at :milestone, {}, 0d", chart_instant(&report.at)));
+        let chart = format!("{CHART}{}, 0d", chart_instant(&report.at));
+        self.line(&format!("\n#### Lifecycles of what is touched\n\n{chart}"));
         let (mut section, mut drawn) = ("", 0);
         for lifecycle in &report.lifecycles {
             if drawn + lifecycle.states.len() > self.limits.bars {
@@ -309,20 +308,9 @@ impl Page<'_> {
             }
             for state in &lifecycle.states {
                 drawn += 1;
-                let mark = match state.state {
-                    "announced" => "",
-                    "active" => "active, ",
-                    "grace" => "crit, ",
-                    _ => "done, ",
-                };
-                let environment = lifecycle.environment.map(|name| format!(" {name}")).unwrap_or_default();
-                self.line(&format!(
-                    "    {} {}{environment} :{mark}{}, {}",
-                    state.state,
-                    lifecycle.source,
-                    chart_instant(&state.from),
-                    chart_instant(&state.to)
-                ));
+                let span = [chart_instant(&state.from), chart_instant(&state.to)];
+                let line = bar_line(state.state, &lifecycle.source, lifecycle.environment, span);
+                self.line(line.trim_end());
             }
         }
         self.line("```");

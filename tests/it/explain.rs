@@ -236,7 +236,7 @@ fn the_timeline_tells_what_happened_and_what_falls_due() {
     let markdown = scene.run(&["timeline", "--format", "markdown"]).expect(0).stdout;
     assert!(
         markdown.contains("```mermaid\ngantt\n")
-            && markdown.contains("legacy-91 grace :crit, 2025-03-12T11:00:00, "),
+            && markdown.contains("grace legacy-91 production :crit, 2025-03-12T11:00:00, "),
         "{markdown}"
     );
 }

@@ -39,9 +39,13 @@ fn pack(scene: &Scene, folder: &str, text: &str, epoch: Option<&str>) -> Run {
     Run::of(&command.arg(scene.path().join(folder)).arg(binary).output().unwrap())
 }
 
-fn digest(bytes: &[u8]) -> String {
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let bytes = sha2::Sha256::digest(bytes);
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
+
+/// Paths, and what is served there.
+type Files = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A forge with one release, and a runner without callgate.
 struct Runner {
@@ -49,7 +53,7 @@ struct Runner {
     server: Server,
     /// The packed file, and what is said of it.
     packed: Vec<u8>,
-    files: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    files: Files,
 }
 
 impl Runner {
@@ -71,12 +75,12 @@ impl Runner {
         let files =
             vec![(format!("{folder}.tar.gz"), packed.clone()), (format!("{folder}.tar.gz.sha256"), said)];
         let files = Arc::new(Mutex::new(files));
-        let served = Arc::clone(&files);
+        let held = Arc::clone(&files);
         let server = Server::with(certificate, move |asked, out| {
             if asked.path.starts_with("/moved/") {
                 return respond(out, "302 Found", &[("Location", "http://localhost:1/x")], b"");
             }
-            let file = served.lock().unwrap().iter().find(|(path, _)| *path == asked.path).cloned();
+            let file = held.lock().unwrap().iter().find(|(path, _)| *path == asked.path).cloned();
             match file {
                 // A server that breaks off in the middle.
                 Some((_, bytes)) if bytes.starts_with(b"cut") => {

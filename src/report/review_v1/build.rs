@@ -16,7 +16,7 @@ use crate::policy::load::Policies;
 use crate::policy::{Policy, Source};
 use crate::prefix::{Prefix, PrefixSet};
 use crate::report::finding::Finder;
-use crate::report::markdown::bars;
+use crate::report::markdown::rows;
 use crate::review::file::FileChange;
 use crate::review::moves::Move;
 use crate::review::{Review, TargetChange};
@@ -112,19 +112,7 @@ pub(super) fn lifecycles(
     let mut reports = Vec::new();
     for (provider, id) in &review.touched {
         let Some((_, source)) = source_of(provider, id, policies) else { continue };
-        let mut of: Vec<(Option<&'static str>, Vec<_>)> = Vec::new();
-        for (environment, lifecycle) in &source.environments {
-            let bars = bars(lifecycle, source.role, at);
-            match of.as_mut_slice() {
-                [(only, same)] if *same == bars => *only = None,
-                _ => of.push((Some(environment.as_str()), bars)),
-            }
-        }
-        // One environment alone is all there is to say.
-        if let [(only, _)] = of.as_mut_slice() {
-            *only = None;
-        }
-        reports.extend(of.into_iter().map(|(environment, bars)| LifecycleReport {
+        reports.extend(rows(source, at).into_iter().map(|(environment, bars)| LifecycleReport {
             provider: provider.clone(),
             source: id.clone(),
             environment,
