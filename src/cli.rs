@@ -161,6 +161,15 @@ enum Subcommands {
     },
 }
 
+/// Forms of an answer to one question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people
+    Text,
+    /// For machines, versioned
+    Json,
+}
+
 /// Forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::layers::{Layers, names};
-use super::{Exit, Global, Outcome, print, print_json};
+use super::{Exit, Form, Global, Outcome, print, print_json};
 use crate::admission::change::change;
 use crate::admission::{Admission, Decider, Layer, Question, RuleId, Step};
 use crate::path::{self, Crossing};
@@ -38,16 +38,7 @@ pub(super) struct Admitted {
     source: Option<IpAddr>,
     /// The form of the report
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-/// Forms of this report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For machines, versioned
-    Json,
+    format: Form,
 }
 
 impl Admitted {
@@ -91,18 +82,16 @@ impl Admitted {
 }
 
 fn show(
-    format: Format,
+    format: Form,
     shown: QuestionReport,
     crossing: &Crossing,
     (plan, describe): (Option<ChangeReport>, Describe<'_>),
 ) -> Outcome {
     let is_of_one = shown.source.is_some();
     match format {
-        Format::Text if is_of_one => print(&admission_text::trace(&shown, crossing, describe)),
-        Format::Text => {
-            print(&admission_text::admission(&shown, &crossing.admission, plan.as_ref(), describe))
-        }
-        Format::Json => {
+        Form::Text if is_of_one => print(&admission_text::trace(&shown, crossing, describe)),
+        Form::Text => print(&admission_text::admission(&shown, &crossing.admission, plan.as_ref(), describe)),
+        Form::Json => {
             let of_one = is_of_one.then(|| of_one(&shown, crossing, describe));
             let mut report = report(shown, &crossing.admission, of_one, describe);
             report.plan = plan;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::inputs::{self, Inputs};
 use super::layers::Layers;
-use super::{Exit, Global, Outcome, complain, print, show};
+use super::{Exit, Form, Global, Outcome, complain, print, show};
 use crate::allowlist::{exceptions_of, standing};
 use crate::diagnostic::Diagnostics;
 use crate::plain::line;
@@ -29,16 +29,7 @@ pub(super) struct Explain {
     layers: Layers,
     /// The form of the report
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-/// Forms of this report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For machines, versioned
-    Json,
+    format: Form,
 }
 
 /// What is known of one address.
@@ -113,8 +104,8 @@ impl Explain {
             }
         }
         match self.format {
-            Format::Json => print(&json_v1::to_text(&report)),
-            Format::Text => print(&as_text(&report, &inputs)),
+            Form::Json => print(&json_v1::to_text(&report)),
+            Form::Text => print(&as_text(&report, &inputs)),
         }?;
         Ok(exit)
     }

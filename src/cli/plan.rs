@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::enforced::{Enforced, Prepared};
 use super::planned::Planned;
-use super::{Exit, Global, Outcome, print};
+use super::{Exit, Form, Global, Outcome, print};
 use crate::report::{json_v1, plan_text};
 use crate::system;
 
@@ -24,15 +24,6 @@ pub(super) struct Plan {
     /// The form of the report
     #[arg(long, value_enum, default_value = "text")]
     format: Form,
-}
-
-/// Forms of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// For people
-    Text,
-    /// For machines, versioned
-    Json,
 }
 
 impl Plan {

@@ -315,7 +315,10 @@ fn markdown_is_a_table_that_nothing_breaks_out_of() {
     let run = scene(policy).run(&["check", "--format", "markdown"]).expect(2);
     assert!(run.stdout.starts_with("**callgate check**: 1 error, 0 warnings\n\n| | where"), "{}", run.stdout);
     assert_eq!(run.stdout.lines().filter(|line| line.starts_with("| error `unknown-key`")).count(), 1);
-    assert!(!run.stdout.contains("<script>") || run.stdout.contains("\\<script\\>"), "{}", run.stdout);
+    assert!(run.stdout.contains("| unknown key `a\\|b <script>` |"), "as code: {}", run.stdout);
+    let run = scene(format!("{POLICY}\"`<b>@all\": 1\n")).run(&["check", "--format", "markdown"]).expect(2);
+    assert!(run.stdout.contains("&lt;b&gt;\\@&#8203;all\\`"), "{}", run.stdout);
+    assert!(!run.stdout.contains("<b>") && !run.stdout.contains("@all"), "{}", run.stdout);
 }
 
 #[test]

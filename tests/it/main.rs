@@ -29,6 +29,7 @@ mod explain;
 mod fetch;
 mod from_zero;
 mod golden;
+mod html;
 mod install;
 #[cfg_attr(not(feature = "netns-tests"), allow(dead_code, unused_imports, reason = "used in namespaces"))]
 mod judge;

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use clap::ValueEnum;
-
 use super::network::Network;
-use crate::cli::{Exit, Outcome, complain, now, print, print_json};
+use crate::cli::{Exit, Form, Outcome, complain, now, print, print_json};
 use crate::policy::{Page, PageKind, parse_filter};
 use crate::report::{extract_text, extract_v1};
 use crate::system;
@@ -51,14 +49,6 @@ pub(super) struct Extract {
     format: Form,
     #[command(flatten)]
     network: Network,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Form {
-    /// For people
-    Text,
-    /// For machines, versioned
-    Json,
 }
 
 impl Extract {

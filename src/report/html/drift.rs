@@ -121,7 +121,7 @@ struct Source {
 /// The rule that decides.
 #[derive(Serialize)]
 struct Rule {
-    located: String,
+    located: Vec<Piece>,
     text: String,
 }
 
@@ -324,7 +324,7 @@ fn anchor(provider: &str, source: &str, rows: Rows<'_>) -> Option<String> {
 }
 
 fn rule(report: &RuleReport, limits: Limits) -> Rule {
-    Rule { located: words(&report.located, limits), text: words(&report.text, limits) }
+    Rule { located: sentence(&report.located, limits), text: words(&report.text, limits) }
 }
 
 fn sentences(all: &[String], limits: Limits) -> Vec<Vec<Piece>> {
