@@ -8,7 +8,7 @@ use super::inputs::{self, Inputs};
 use super::layers::{Layers, Read, mode, names};
 use super::render::{Rendered, render_all};
 use super::{Exit, Format, Global, Outcome, complain, print, show};
-use crate::admission::Layer;
+use crate::admission::{Layer, LayerKind};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Diagnostics;
 use crate::drift::Mode;
@@ -102,6 +102,15 @@ struct Compared<'a> {
     targets: Vec<&'a dyn Target>,
 }
 
+/// The options by which a layer is read.
+fn options(layer: LayerKind) -> &'static str {
+    match layer {
+        LayerKind::SecurityGroup => "`--group` or `--terraform`",
+        LayerKind::Host => "`--host-live`",
+        LayerKind::Nginx => "`--path` and `--server-name`",
+    }
+}
+
 impl Compared<'_> {
     fn report(&self, rendered: &[Rendered]) -> anyhow::Result<DriftReport> {
         let mut report = DriftReport {
@@ -117,7 +126,12 @@ impl Compared<'_> {
         for target in &self.targets {
             let common = target.common();
             let Some(at) = self.layers.iter().position(|layer| layer.kind() == target.layer()) else {
-                let why = format!("no {} was read", target.layer().words());
+                let layer = target.layer();
+                let why = format!(
+                    "no {} was read: give {}, or a `path` in the site file",
+                    layer.words(),
+                    options(layer)
+                );
                 report.skipped.push(Skipped { target: common.name.clone(), why });
                 continue;
             };

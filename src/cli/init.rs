@@ -47,7 +47,8 @@ impl Init {
         for (path, content) in files {
             system::replace_file(&path, content.as_bytes())
                 .with_context(|| format!("`{}` can't be written", path.display()))?;
-            text.push_str(&format!("wrote {}\n", path.display()));
+            let shown = path.strip_prefix(".").unwrap_or(&path);
+            text.push_str(&format!("wrote {}\n", shown.display()));
         }
         text.push_str(
             "next: edit the targets, then run `callgate check` and `callgate render --out rendered`\n",

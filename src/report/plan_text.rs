@@ -30,7 +30,15 @@ pub fn text(report: &PlanReport) -> String {
             let _ = writeln!(text, "    | and {} more lines", lines.len().saturating_sub(INPUT_LINES_MAX));
         }
     }
-    report.moves.iter().for_each(|one| moved(one, &mut text));
+    let only =
+        report.moves.iter().all(|one| report.moves.first().is_some_and(|first| first.target == one.target));
+    for one in &report.moves {
+        moved(one, &mut text);
+        // Where several targets move, the same address may move in each.
+        let of = if only { String::new() } else { format!(" [{}]", one.target) };
+        text.push_str(&of);
+        text.push('\n');
+    }
     for one in &report.changes {
         drift_text::plan(&format!("by all rules of the {}", one.layer), &one.change, &mut text);
     }
@@ -69,7 +77,7 @@ fn moved(one: &MoveReport, text: &mut String) {
     }
     let source = one.source.as_ref().map(|source| format!(" {source}")).unwrap_or_default();
     let (way, state, reason) = (one.way, &one.state, line(&one.reason));
-    let _ = writeln!(text, "  {way:6} {}{source} ({state}): {reason}", shown.join(", "));
+    let _ = write!(text, "  {way:6} {}{source} ({state}): {reason}", shown.join(", "));
 }
 
 fn afterwards(one: &AfterReport, text: &mut String) {

@@ -14,7 +14,10 @@ const SECONDS_MAX: u64 = 240;
 #[track_caller]
 pub(crate) fn run(script: &str, arguments: &[&str]) -> Option<String> {
     let modules = root().join("target/tools/browser");
-    let installed = modules.join("node_modules/playwright-core").is_dir().then_some(modules);
+    // What is there may be older than what is wanted now.
+    let lock = |folder: PathBuf| std::fs::read(folder.join("package-lock.json")).ok();
+    let is_wanted = lock(modules.clone()) == lock(root().join("tests/it/browser"));
+    let installed = (is_wanted && modules.join("node_modules/playwright-core").is_dir()).then_some(modules);
     let (Some(node), Some(chromium), Some(modules)) =
         (there("node"), there("chromium").or_else(|| there("chromium-browser")), installed)
     else {

@@ -227,7 +227,7 @@ fn targets_of_other_kinds_are_named_as_not_compared() {
     let report = json(&both, 1);
     assert_eq!(report["skipped"][0]["target"], "web");
     let text = diff(&both, &[]).expect(1).stdout;
-    assert!(text.contains("web was not compared: no nginx configuration was read"), "{text}");
+    assert!(text.contains("web was not compared: no nginx configuration was read: give `--path`"), "{text}");
     let only = diff(&both, &["--target", "web"]).expect(2);
     assert!(only.stderr.contains("nothing was compared"), "{}", only.stderr);
     diff(&both, &["--target", "none"]).expect(2);

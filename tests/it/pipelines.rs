@@ -133,6 +133,29 @@ fn every_input_and_variable_of_the_pipelines_is_told_of() {
     }
 }
 
+#[test]
+fn the_documents_fetch_the_version_that_this_is() {
+    for path in ["docs/ci.md", "docs/from-zero.md"] {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        for start in [
+            "version: \"",
+            "CALLGATE_VERSION: \"",
+            "callgate-",
+            "download/v",
+            "callgate@v",
+            "ref: v",
+            "rev: v",
+        ] {
+            for (at, _) in text.match_indices(start) {
+                let rest = &text[at + start.len()..];
+                if rest.starts_with(|c: char| c.is_ascii_digit()) {
+                    assert!(rest.starts_with(env!("CARGO_PKG_VERSION")), "{path}: {start}{}", &rest[..10]);
+                }
+            }
+        }
+    }
+}
+
 // The action.
 
 #[test]
