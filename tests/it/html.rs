@@ -253,7 +253,6 @@ fn everybody_can_read_it_in_a_real_browser() {
         ("drift", drift()),
         ("shipped", shipped("2026-11-20T12:00:00Z")),
         ("announced", shipped("2025-02-20T12:00:00Z")),
-        ("overdue", shipped("2028-01-01T00:00:00Z")),
         ("undetermined", undetermined()),
         ("agrees", upstream(LISTED, 0)),
         ("published", upstream(&LISTED.replace("91.132.170.1<", "91.132.170.2<"), 1)),
@@ -300,7 +299,7 @@ fn it_tells_all_that_was_looked_at_and_what_was_not() {
         "1 of 5 steps skipped",
         "upstream skipped Do the providers still publish what the policies hold? left out",
         // What differs, by which rule, since when and what to do.
-        "blocked 20.91.170.127 at tcp/443",
+        "blocked 20.91.170.127 and 1 more range at tcp/443",
         "at risk 91.132.170.1 at tcp/443",
         "foreign 13.50.187.51",
         "limit rate 5/minute",

@@ -7,9 +7,9 @@ const AXE = module("axe-core/axe.min.js");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 const WIDE = { width: 1280, height: 900 };
 const NARROW = { width: 320, height: 700 };
-// Of pages as long as this, axe does not reckon the contrast of each word: that alone would take minutes, and the style
-// is that of all pages.
+// Of pages as long as this, axe looks at what may go wrong because they are long: all else would take minutes.
 const LONG = 1_000_000;
+const STRUCTURE = ["heading-order", "landmark-unique", "region", "empty-heading", "scrollable-region-focusable", "list"];
 // Stops of the keyboard that are walked.
 const STOPS = 80;
 
@@ -18,12 +18,10 @@ const say = (name, what) => wrong.push(`${name}: ${what}`);
 
 /** As a reader opens it: the page's own policy in force, and no script to run. */
 async function plain(browser, path, name) {
-  for (const options of [{ javaScriptEnabled: false }, {}, { forcedColors: "active" }]) {
-    const { page, heard, close } = await open(browser, path, options);
-    if (!(await page.locator("h1").isVisible())) say(name, "no heading is visible");
-    heard.forEach((what) => say(name, what));
-    await close();
-  }
+  const { page, heard, close } = await open(browser, path, { javaScriptEnabled: false, forcedColors: "active" });
+  if (!(await page.locator("h1").isVisible())) say(name, "no heading is visible");
+  heard.forEach((what) => say(name, what));
+  await close();
 }
 
 /** What holds for every page, whatever it tells. Runs in the page. */
@@ -84,37 +82,34 @@ function contrast() {
   return [...found];
 }
 
-/** In one colour scheme, at one width, with everything unfolded. */
-async function looked(browser, path, name, mode) {
-  const options = { colorScheme: mode.scheme, viewport: mode.viewport, bypassCSP: true, reducedMotion: "reduce" };
-  const { page, heard, close } = await open(browser, path, options);
+/** In one colour scheme, at one width: as it comes, and with everything unfolded. */
+async function looked(page, name, mode) {
   const here = `${name}, ${mode.scheme}, ${mode.viewport.width} px`;
-  const folded = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  await page.evaluate(() => document.querySelectorAll("details").forEach((one) => (one.open = true)));
-  const wide = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  for (const [page, window] of [folded, wide]) {
-    if (page > window) say(here, `the page is ${page} px wide`);
+  await page.setViewportSize(mode.viewport);
+  await page.emulateMedia({ colorScheme: mode.scheme, reducedMotion: "reduce" });
+  for (const open of [false, true]) {
+    await unfold(page, open);
+    const [width, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    if (width > window) say(here, `the page is ${width} px wide`);
   }
   (await page.evaluate(contrast)).forEach((what) => say(here, what));
   if ((await page.evaluate(() => getComputedStyle(document.documentElement).scrollBehavior)) !== "auto") {
     say(here, "it moves although less motion is asked for");
   }
-  if (mode.axe) {
-    await page.evaluate(AXE);
-    const rules = mode.contrast ? {} : { "color-contrast": { enabled: false } };
-    const asked = { runOnly: { type: "tag", values: TAGS }, rules, resultTypes: ["violations"] };
-    const { violations } = await page.evaluate((asked) => axe.run(document, asked), asked);
-    for (const { id, help, nodes } of violations) {
-      say(here, `axe: ${id}: ${help}: ${nodes.length} times, first ${nodes[0].html.slice(0, 160)}`);
-    }
+  if (!mode.axe) return;
+  const runOnly = mode.long ? { type: "rule", values: STRUCTURE } : { type: "tag", values: TAGS };
+  const { violations } = await page.evaluate((asked) => axe.run(document, asked), { runOnly, resultTypes: ["violations"] });
+  for (const { id, help, nodes } of violations) {
+    say(here, `axe: ${id}: ${help}: ${nodes.length} times, first ${nodes[0].html.slice(0, 160)}`);
   }
-  heard.forEach((what) => say(here, what));
-  await close();
 }
 
+const unfold = (page, open) =>
+  page.evaluate((open) => document.querySelectorAll("details").forEach((one) => (one.open = open)), open);
+
 /** The keyboard alone: the skip link first, then every stop, each seen. */
-async function walked(browser, path, name) {
-  const { page, close } = await open(browser, path, { reducedMotion: "reduce" });
+async function walked(browser, path, name, most) {
+  const { page, heard, close } = await open(browser, path, { reducedMotion: "reduce" });
   const stops = await page.evaluate(() =>
     [...document.querySelectorAll("a[href], summary, [tabindex='0']")].filter((one) => one.checkVisibility()).length);
   const now = () => page.evaluate(() => {
@@ -124,7 +119,7 @@ async function walked(browser, path, name) {
     const seen = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && width > 0 && bottom > 0 && top < innerHeight;
     return { tag: one.tagName, html: one.outerHTML.slice(0, 100), text: one.textContent, seen };
   });
-  for (let stop = 0; stop < Math.min(stops, STOPS); stop += 1) {
+  for (let stop = 0; stop < Math.min(stops, most); stop += 1) {
     await page.keyboard.press("Tab");
     const at = await now();
     if (stop === 0 && at.text !== "Skip to the report") say(name, `the first stop is ${at.html}`);
@@ -137,6 +132,7 @@ async function walked(browser, path, name) {
   await page.keyboard.press("Enter");
   const main = await page.evaluate(() => document.activeElement.id);
   if (main !== "main") say(name, `the skip link leads to ${main || "nothing"}`);
+  heard.forEach((what) => say(name, what));
   await close();
   return stops;
 }
@@ -148,8 +144,8 @@ async function sheets(page) {
 }
 
 /** On paper: never dark, and everything is there that is folded on a screen. */
-async function printed(browser, path, name) {
-  const { page, heard, close } = await open(browser, path, { colorScheme: "dark", bypassCSP: true });
+async function printed(page, name, wanted) {
+  await unfold(page, false);
   await page.emulateMedia({ media: "print", colorScheme: "dark" });
   const { ground, lost } = await page.evaluate(() => ({
     ground: getComputedStyle(document.body).backgroundColor,
@@ -159,18 +155,17 @@ async function printed(browser, path, name) {
   }));
   if (ground !== "rgb(255, 255, 255)") say(name, `paper is ${ground}`);
   if (lost.length) say(name, `${lost.length} folded parts are not on paper, first ${lost[0]}`);
+  if (!wanted) return "";
   const folded = await sheets(page);
-  await page.evaluate(() => document.querySelectorAll("details").forEach((one) => (one.open = true)));
+  await unfold(page, true);
   const unfolded = await sheets(page);
   if (folded !== unfolded || folded === 0) say(name, `${folded} sheets, and ${unfolded} with everything unfolded`);
-  heard.forEach((what) => say(name, what));
-  await close();
-  return folded;
+  return `, ${folded} sheets`;
 }
 
 /** The first page has all that there is: it is looked at in every mode, the others in two, and by axe in one of them. */
 function modes(index, long) {
-  const mode = (scheme, viewport, axe) => ({ scheme, viewport, axe, contrast: !long });
+  const mode = (scheme, viewport, axe) => ({ scheme, viewport, axe, long });
   const [light, dark] = [mode("light", WIDE, index % 2 === 0 || long), mode("dark", NARROW, index % 2 === 1 && !long)];
   return index > 0 ? [light, dark] : [light, { ...dark, axe: true }, mode("dark", WIDE, true), mode("light", NARROW, true)];
 }
@@ -179,15 +174,18 @@ async function judge(browser, path, index) {
   const name = basename(path, ".html");
   const started = Date.now();
   await plain(browser, path, name);
-  const { page, close } = await open(browser, path, { bypassCSP: true });
+  const stops = await walked(browser, path, name, index === 0 ? STOPS : STOPS / 4);
+  // axe needs what the page's policy forbids.
+  const { page, heard, close } = await open(browser, path, { bypassCSP: true });
   (await page.evaluate(structure)).forEach((what) => say(name, what));
   const size = await page.evaluate(() => document.documentElement.outerHTML.length);
-  await close();
   const long = size > LONG;
-  for (const mode of modes(index, long)) await looked(browser, path, name, mode);
-  const stops = await walked(browser, path, name);
-  const paper = long ? "not printed" : `${await printed(browser, path, name)} sheets`;
-  console.log(`${name}: ${size} characters, ${stops} stops, ${paper}, ${Date.now() - started} ms`);
+  await page.evaluate(AXE);
+  for (const mode of modes(index, long)) await looked(page, name, mode);
+  const paper = await printed(page, name, index < 2);
+  heard.forEach((what) => say(name, what));
+  await close();
+  console.log(`${name}: ${size} characters, ${stops} stops${paper}, ${Date.now() - started} ms`);
 }
 
 await withBrowser(async (browser) => {
