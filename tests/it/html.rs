@@ -297,7 +297,7 @@ fn it_tells_all_that_was_looked_at_and_what_was_not() {
     let text = text(&drift());
     for wanted in [
         "Payment callbacks: findings",
-        "1 of 5 steps were skipped",
+        "1 of 5 steps skipped",
         "upstream skipped Do the providers still publish what the policies hold? left out",
         // What differs, by which rule, since when and what to do.
         "blocked 20.91.170.127 at tcp/443",

@@ -1,18 +1,23 @@
 //! An EC2 endpoint on loopback, by moto, and the AWS command line and callgate that talk to it.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{AT, Run, Scene};
+use crate::support::{AT, Run, Scene, root};
 use crate::world::{done, find, have, tool};
 
-/// A moto server. It ends with its owner.
+/// A moto server, and the AWS command line that is loaded once. They end with their owner.
 pub(crate) struct Moto {
     server: Child,
+    warm: Child,
+    /// Where the command is that has it called.
+    bin: tempfile::TempDir,
     /// Where it listens.
     pub(crate) url: String,
     /// Where it logs requests, a line each.
@@ -34,12 +39,21 @@ impl Moto {
             .stderr(log.reopen().unwrap())
             .spawn()
             .unwrap();
+        let bin = tempfile::TempDir::new().unwrap();
+        let warm = warmed(bin.path());
         let until = Instant::now() + Duration::from_mins(2);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "moto does not listen");
-            std::thread::yield_now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err()
+            || UnixStream::connect(bin.path().join("socket")).is_err()
+        {
+            assert!(Instant::now() < until, "moto or the AWS command line does not listen");
+            std::thread::sleep(Duration::from_millis(20));
         }
-        Some(Self { server, url: format!("http://127.0.0.1:{port}"), log })
+        Some(Self { server, warm, bin, url: format!("http://127.0.0.1:{port}"), log })
+    }
+
+    /// The AWS command line, without the time that it takes to load it.
+    pub(crate) fn warm_aws(&self) -> PathBuf {
+        self.bin.path().join("aws")
     }
 
     /// What a client needs to be sent here, and nowhere else.
@@ -57,7 +71,7 @@ impl Moto {
 
     /// What a command of `aws ec2` prints.
     pub(crate) fn aws_text(&self, arguments: &[&str]) -> String {
-        let mut command = tool("aws");
+        let mut command = tool(self.warm_aws().to_str().unwrap());
         command.args(["--region", "eu-north-1", "--output", "json", "ec2"]).args(arguments);
         done(command.envs(self.environment()))
     }
@@ -69,8 +83,7 @@ impl Moto {
 
     /// A Python program with moto's own client in it, for what would be many commands.
     pub(crate) fn python(&self, program: &str) -> String {
-        let python = find("moto_server").unwrap().with_file_name("python");
-        let mut command = tool(python.to_str().unwrap());
+        let mut command = tool(python().to_str().unwrap());
         done(command.args(["-c", program]).envs(self.environment()))
     }
 
@@ -94,6 +107,23 @@ impl Moto {
     }
 }
 
+/// The Python that has moto and the AWS command line.
+pub(crate) fn python() -> PathBuf {
+    find("moto_server").unwrap().with_file_name("python")
+}
+
+/// Starts what calls the AWS command line that is loaded, and writes the command that asks it into a folder.
+fn warmed(folder: &Path) -> Child {
+    let (python, script) = (python(), root().join("tests/it/aws_warm.py"));
+    let (socket, aws) = (folder.join("socket"), folder.join("aws"));
+    let (python, script, place) = (python.display(), script.display(), socket.display());
+    #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
+    std::fs::write(&aws, format!("#!/bin/sh\nexec '{python}' -I -S '{script}' call '{place}' \"$@\"\n"))
+        .unwrap();
+    std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
+    tool(&python.to_string()).args([&script.to_string(), "serve", &place.to_string()]).spawn().unwrap()
+}
+
 /// `PATH` with the AWS command line in front.
 fn path_with_aws() -> std::ffi::OsString {
     let own = find("aws").unwrap().parent().map(Path::to_path_buf);
@@ -103,6 +133,8 @@ fn path_with_aws() -> std::ffi::OsString {
 
 impl Drop for Moto {
     fn drop(&mut self) {
+        let _ = self.warm.kill();
+        let _ = self.warm.wait();
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

@@ -1,6 +1,6 @@
 //! Drift: what differs, by target and on the whole path, by which rule, and what to change.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ use crate::report::drift_v1::{
 
 /// Ranges that are shown at once.
 const AT_ONCE: usize = 12;
+/// Ways in which addresses differ.
+const PARTS: usize = 4;
 
 /// The sources that have a row on the timeline.
 type Rows<'r> = &'r HashSet<String>;
@@ -104,7 +106,9 @@ struct Difference {
     sources_left_out: Option<String>,
     rule: Option<Rule>,
     why: Vec<Vec<Piece>>,
-    change: Vec<String>,
+    /// What to do: commands, or words.
+    commands: Vec<String>,
+    advice: Vec<Vec<Piece>>,
     lasting: Option<Vec<Piece>>,
 }
 
@@ -161,11 +165,13 @@ struct Found {
 pub(super) fn drift<'a>(report: &'a DriftReport, rows: Rows<'_>, limits: Limits) -> Drift<'a> {
     let (targets, targets_left_out) = first(&report.targets, limits, "target");
     let (findings, findings_left_out) = first(&report.findings, limits, "finding");
-    let of_path = report.path.as_ref().map_or(0, |path| path.differences.len());
-    let of_targets: usize = report.targets.iter().map(|target| target.differences.len()).sum();
     Drift {
         listings: folded(&report.listings, 4, |name| words(name, limits), limits),
-        path: report.path.as_ref().map(|path| way(path, rows, limits)),
+        path: report.path.as_ref().map(|path| {
+            let all: Vec<&DifferenceReport> =
+                path.differences.iter().filter(|one| is_told(report, one)).collect();
+            Way { differences: differences(&all, rows, limits), ..way(path, rows, limits) }
+        }),
         targets: targets.iter().map(|one| target(one, rows, limits)).collect(),
         targets_left_out,
         plans: report.plan.iter().take(limits.rows).map(|change| plan(change, limits)).collect(),
@@ -177,8 +183,20 @@ pub(super) fn drift<'a>(report: &'a DriftReport, rows: Rows<'_>, limits: Limits)
             .collect(),
         findings: findings.iter().map(|one| found(one, limits)).collect(),
         findings_left_out,
-        count: if report.targets.is_empty() { of_path } else { of_targets },
+        count: told(report).count(),
     }
+}
+
+/// The differences that are told: those of the path that no target of a layer tells as well, and those of targets.
+pub(super) fn told(report: &DriftReport) -> impl Iterator<Item = &DifferenceReport> {
+    let of_path = report.path.iter().flat_map(|path| &path.differences);
+    of_path
+        .filter(|one| is_told(report, one))
+        .chain(report.targets.iter().flat_map(|target| &target.differences))
+}
+
+fn is_told(report: &DriftReport, of_path: &DifferenceReport) -> bool {
+    report.targets.is_empty() || of_path.part.ends_with("foreign")
 }
 
 fn tone(outcome: Outcome) -> &'static str {
@@ -198,7 +216,7 @@ fn way(path: &PathReport, rows: Rows<'_>, limits: Limits) -> Way {
         tone: tone(path.outcome),
         rows: kept.iter().map(|one| verdict(one, rows, limits)).collect(),
         left_out,
-        differences: differences(&path.differences, rows, limits),
+        differences: Differences { shown: Vec::new(), left_out: None },
     }
 }
 
@@ -249,14 +267,30 @@ fn target<'a>(report: &'a TargetReport, rows: Rows<'_>, limits: Limits) -> Targe
         mode: report.mode,
         outcome: report.outcome.as_str(),
         tone: tone(report.outcome),
-        differences: differences(&report.differences, rows, limits),
+        differences: differences(&report.differences.iter().collect::<Vec<_>>(), rows, limits),
         text: report.text_diff.as_ref().map(|text| diff(text.lines(), 0, limits)),
     }
 }
 
-fn differences(all: &[DifferenceReport], rows: Rows<'_>, limits: Limits) -> Differences {
-    let (kept, left_out) = first(all, limits, "difference");
-    Differences { shown: kept.iter().map(|one| difference(one, rows, limits)).collect(), left_out }
+/// The first of them; no part is left out whole because there are too many of another.
+fn differences(all: &[&DifferenceReport], rows: Rows<'_>, limits: Limits) -> Differences {
+    let mut of_part: BTreeMap<&str, usize> = BTreeMap::new();
+    let share = limits.rows / PARTS;
+    let (mut kept, mut rest) = (BTreeSet::new(), Vec::new());
+    for (index, one) in all.iter().enumerate() {
+        let count = of_part.entry(one.part).or_insert(0);
+        *count = count.saturating_add(1);
+        if *count <= share {
+            kept.insert(index);
+        } else {
+            rest.push(index);
+        }
+    }
+    let room = limits.rows.saturating_sub(kept.len());
+    kept.extend(rest.into_iter().take(room));
+    let shown = kept.iter().filter_map(|index| all.get(*index));
+    let shown: Vec<Difference> = shown.map(|one| difference(one, rows, limits)).collect();
+    Differences { left_out: beyond(all.len(), shown.len(), "difference"), shown }
 }
 
 fn difference(report: &DifferenceReport, rows: Rows<'_>, limits: Limits) -> Difference {
@@ -268,22 +302,52 @@ fn difference(report: &DifferenceReport, rows: Rows<'_>, limits: Limits) -> Diff
         _ => ("open", ""),
     };
     let (sources, sources_left_out) = first(&report.sources, limits, "source");
+    let is_command = report.change.lines().all(is_command);
+    let shown = ranges(&report.ranges, limits);
+    let example = report.example.map(|example| example.to_string());
     Difference {
         part: report.part,
         tone,
         meaning,
         port: report.port,
         title: title(&report.ranges),
-        ranges: ranges(&report.ranges, limits),
         addresses: addresses(&report.ranges),
-        example: report.example.map(|example| example.to_string()),
+        // One address is no example of itself.
+        example: example.filter(|example| shown.shown != [example.as_str()]),
+        ranges: shown,
         sources: sources.iter().map(|one| source(one, rows, limits)).collect(),
         sources_left_out,
         rule: report.rule.as_ref().map(|one| rule(one, limits)),
         why: sentences(&report.why, limits),
-        change: code(&report.change, limits),
+        commands: if is_command { code(&report.change, limits) } else { Vec::new() },
+        advice: if is_command { Vec::new() } else { lines(&report.change, limits) },
         lasting: report.lasting.as_ref().map(|text| sentence(text, limits)),
     }
+}
+
+/// Programs that carry out a change.
+const TOOLS: &[&str] = &[
+    "nft",
+    "iptables",
+    "ip6tables",
+    "iptables-legacy",
+    "ip6tables-legacy",
+    "iptables-nft",
+    "ip6tables-nft",
+    "ipset",
+    "aws",
+    "ufw",
+    "firewall-cmd",
+    "fail2ban-client",
+];
+
+/// Whether a line can be given to a shell as it is; the others are for people.
+fn is_command(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(|word| TOOLS.contains(&word))
+}
+
+fn lines(text: &str, limits: Limits) -> Vec<Vec<Piece>> {
+    text.lines().take(limits.lines).map(|line| sentence(line, limits)).collect()
 }
 
 /// The first range, and how many more.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::words::{Piece, When, counted, first, number, sentence, when, words};
+use super::drift::told;
+use super::words::{Piece, When, counted, day, first, number, sentence, when, words};
 use super::{Limits, Page};
-use crate::report::drift_v1::DifferenceReport;
 use crate::report::finding::Weight;
-use crate::report::survey_v1::{Outcome, PolicySurvey, ServiceReport, Survey};
+use crate::report::survey_v1::{LifecycleReport, Outcome, PolicySurvey, ServiceReport, Survey};
 use crate::report::upstream_v1::UpstreamReport;
 
 /// The head of the page.
@@ -78,7 +78,7 @@ pub(super) fn tone(outcome: Outcome) -> &'static str {
 pub(super) fn head(survey: &Survey, limits: Limits) -> Head {
     let skipped = survey.steps.iter().filter(|step| step.outcome == Outcome::Skipped).count();
     Head {
-        skipped: (skipped > 0).then(|| format!("{skipped} of {} steps", survey.steps.len())),
+        skipped: (skipped > 0).then(|| format!("{skipped} of {}", counted(survey.steps.len(), "step"))),
         outcome: survey.outcome.words(),
         tone: tone(survey.outcome),
         summary: sentence(&survey.summary, limits),
@@ -201,34 +201,25 @@ fn drift(survey: &Survey) -> Tile {
         let note = "deployed rules were not compared".to_owned();
         return Tile { title, value: "–".to_owned(), note, tone: "none", is_long: false };
     };
-    let of_path = report.path.iter().flat_map(|path| &path.differences);
-    let all: Vec<&DifferenceReport> =
-        of_path.chain(report.targets.iter().flat_map(|target| &target.differences)).collect();
-    // What is said of the path and of its layer is one fact told twice.
-    let parts: BTreeSet<(&str, u16, String)> = all.iter().map(|one| (one.part, one.port, key(one))).collect();
-    let of = |part: &str| parts.iter().filter(|(found, ..)| *found == part).count();
+    let count = told(report).count();
+    let of = |part: &str| told(report).filter(|one| one.part == part).count();
     let named = ["blocked", "foreign", "at risk", "possibly foreign"];
     let notes: Vec<String> =
         named.iter().filter(|part| of(part) > 0).map(|part| format!("{} {part}", number(of(part)))).collect();
     let is_sure = of("blocked") + of("foreign") > 0;
     Tile {
         title,
-        value: number(parts.len()),
+        value: number(count),
         note: if notes.is_empty() { "deployed rules are as wanted".to_owned() } else { notes.join(", ") },
         tone: if is_sure {
             "bad"
-        } else if parts.is_empty() {
+        } else if count == 0 {
             "good"
         } else {
             "open"
         },
         is_long: false,
     }
-}
-
-/// Whom a difference is about.
-fn key(one: &DifferenceReport) -> String {
-    one.ranges.first().map(|range| format!("{}-{}", range.first, range.last)).unwrap_or_default()
 }
 
 fn findings(survey: &Survey) -> Tile {
@@ -277,43 +268,43 @@ fn pages(upstream: Option<&UpstreamReport>) -> Tile {
 /// The first instant after this one at which something changes or falls due.
 fn next_date(policy: &PolicySurvey, at: &str) -> Tile {
     let now: Timestamp = at.parse().unwrap_or_default();
-    let mut due: BTreeSet<(Timestamp, &'static str, &str)> = BTreeSet::new();
+    let mut due: BTreeSet<(Timestamp, String, &'static str, &str)> = BTreeSet::new();
     for source in &policy.sources {
         for lifecycle in &source.lifecycles {
-            let spans = lifecycle.spans.iter().map(|span| (span.from.as_deref(), state_begins(span.state)));
-            let marks =
-                [(lifecycle.deadline.as_deref(), "deadline"), (lifecycle.review_by.as_deref(), "review")];
-            for (instant, what) in spans.chain(marks) {
-                let ahead =
-                    instant.and_then(|text| text.parse::<Timestamp>().ok()).filter(|found| *found > now);
-                due.extend(ahead.map(|found| (found, what, source.source.as_str())));
-            }
+            let ahead = dates(lifecycle).into_iter().filter(|(found, ..)| *found > now);
+            due.extend(ahead.map(|(found, day, what)| (found, day, what, source.source.as_str())));
         }
     }
     let title = "Next date";
-    let Some((first, what, source)) = due.first() else {
-        return Tile {
-            title,
-            value: "–".to_owned(),
-            note: "nothing falls due".to_owned(),
-            tone: "none",
-            is_long: false,
-        };
+    let Some((first, day, what, source)) = due.first() else {
+        let note = "nothing falls due".to_owned();
+        return Tile { title, value: "–".to_owned(), note, tone: "none", is_long: false };
     };
     let same = due.iter().filter(|(found, ..)| found == first).count().saturating_sub(1);
     let more = if same > 0 { format!(", and {} more", number(same)) } else { String::new() };
-    let day = first.strftime("%Y-%m-%d").to_string();
-    Tile { title, value: day, note: format!("{source}: {what}{more}"), tone: "none", is_long: true }
+    Tile { title, value: day.clone(), note: format!("{source}: {what}{more}"), tone: "none", is_long: true }
 }
 
-/// What begins with a state.
-fn state_begins(state: &str) -> &'static str {
-    match state {
-        "announced" => "announced",
-        "active" => "active",
-        "grace" => "grace begins",
-        "expired" => "expires",
-        "withdrawn" => "withdrawn",
-        _ => "changes",
-    }
+/// The instants of a lifecycle with their days as they are written.
+fn dates(lifecycle: &LifecycleReport) -> Vec<(Timestamp, String, &'static str)> {
+    let begins = |state: &str| match state {
+        "announced" => ("announced", "announced"),
+        "active" => ("valid from", "active"),
+        "grace" => ("legacy since", "grace begins"),
+        "expired" => ("valid until", "ends"),
+        "withdrawn" => ("withdrawn", "withdrawn"),
+        _ => ("", "changes"),
+    };
+    let spans = lifecycle.spans.iter().map(|span| (span.from.as_deref(), begins(span.state)));
+    let marks = [
+        (lifecycle.deadline.as_deref(), ("deadline", "deadline")),
+        (lifecycle.review_by.as_deref(), ("review by", "review")),
+    ];
+    let dated = |(instant, (written, what)): (Option<&str>, (&str, &'static str))| {
+        let at: Timestamp = instant?.parse().ok()?;
+        let written = lifecycle.instants.iter().find(|one| one.what == written);
+        let day = written.map_or_else(|| at.strftime("%Y-%m-%d").to_string(), |one| day(&one.at).to_owned());
+        Some((at, day, what))
+    };
+    spans.chain(marks).filter_map(dated).collect()
 }

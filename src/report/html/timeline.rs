@@ -10,7 +10,8 @@ use jiff::{Timestamp, ToSpan as _};
 use serde::Serialize;
 
 use super::Limits;
-use super::words::{When, beyond, counted, when, words};
+use super::words::{When, beyond, counted, day, when, words};
+use crate::report::source_v1::Instant;
 use crate::report::survey_v1::{LifecycleReport, PolicySurvey, SourceReport, SpanReport};
 
 /// Hundredths of a percent in the whole.
@@ -55,6 +56,7 @@ struct Now {
 #[derive(Serialize)]
 struct Provider {
     anchor: String,
+    id: String,
     name: String,
     revision: u32,
     rows: Vec<Row>,
@@ -136,6 +138,7 @@ pub(super) fn timeline(
         named.extend(kept.iter().map(|source| format!("{}/{}", source.provider, source.source)));
         Provider {
             anchor: format!("timeline-{}", one.provider),
+            id: one.provider.clone(),
             name: words(&one.name, limits),
             revision: one.revision,
             left_out: beyond(sources.len(), kept.len(), "source"),
@@ -175,7 +178,7 @@ fn rows(source: &SourceReport, scale: &Scale, described: &HashSet<String>, limit
         bars: bars(lifecycle, scale),
         fade: fade(lifecycle, scale),
         marks: marks(lifecycle, scale),
-        dates: lifecycle.instants.iter().map(day).collect(),
+        dates: lifecycle.instants.iter().map(written).collect(),
     };
     source.lifecycles.iter().enumerate().map(row).collect()
 }
@@ -218,9 +221,7 @@ fn marks(lifecycle: &LifecycleReport, scale: &Scale) -> Vec<Mark> {
         .collect()
 }
 
-/// The day as it is written, whatever the zone: nobody has to reckon.
-fn day(instant: &crate::report::source_v1::Instant) -> Day {
-    let written = instant.at.get(..10).filter(|day| day.parse::<Date>().is_ok());
+fn written(instant: &Instant) -> Day {
     let what = match instant.what {
         "valid from" => "active",
         "legacy since" => "grace",
@@ -228,7 +229,7 @@ fn day(instant: &crate::report::source_v1::Instant) -> Day {
         "review by" => "review",
         what => what,
     };
-    Day { what, day: written.unwrap_or(&instant.at).to_owned(), inferred: instant.inferred.is_some() }
+    Day { what, day: day(&instant.at).to_owned(), inferred: instant.inferred.is_some() }
 }
 
 /// Which instants the chart shows.

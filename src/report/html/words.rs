@@ -1,6 +1,7 @@
 //! Words, numbers and links as the page shows them: bounded, and told apart from code.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::Limits;
@@ -165,6 +166,11 @@ pub(super) fn when(text: &str) -> When {
         Err(_) => line(text),
     };
     When { datetime: text.to_owned(), shown }
+}
+
+/// The day of an instant as it is written, whatever its zone: nobody has to reckon. What begins with none is whole.
+pub(super) fn day(written: &str) -> &str {
+    written.get(..10).filter(|day| day.parse::<Date>().is_ok()).unwrap_or(written)
 }
 
 /// A page's address. Only an address of the web that can be read as what it is becomes a link.

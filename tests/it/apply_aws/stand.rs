@@ -5,9 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::moto::Moto;
+use crate::moto::{Moto, python};
 use crate::support::{AT, Run, Scene, root};
-use crate::world::find;
 
 /// Sources of a policy, by their prefixes.
 pub(super) type Sources<'a> = &'a [(&'a str, &'a str)];
@@ -49,7 +48,7 @@ impl Stand {
         let scene = Scene::new();
         let made = moto.aws(&["create-security-group", "--group-name", "web", "--description", "web"]);
         let stand = Self { group: word(&made["GroupId"]), moto, scene };
-        let python = find("moto_server").unwrap().with_file_name("python");
+        let python = python();
         let script = root().join("tests/it/aws.py");
         let text = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", python.display(), script.display());
         let path = stand.scene.write("bin/aws", text);
@@ -88,7 +87,7 @@ impl Stand {
         let path = std::env::var("PATH").unwrap_or_default();
         let bin = self.scene.path().join("bin");
         command.arg("--state").arg(state).env("PATH", format!("{}:{path}", bin.display()));
-        command.env("STAND_IN", self.scene.path().join("stand")).env("REAL_AWS", find("aws").unwrap());
+        command.env("STAND_IN", self.scene.path().join("stand")).env("REAL_AWS", self.moto.warm_aws());
         command.envs(self.moto.environment()).envs(environment.iter().copied());
         Run::of(&command.output().unwrap())
     }
