@@ -357,7 +357,7 @@ fn a_page_has_its_bound_and_tells_what_it_leaves_out() {
     assert!(text.contains("Admitted 10,000 prefixes of 2,000 sources"), "{}", &text[..2000]);
     assert!(text.contains("100,000 addresses"));
     // Of all three, what is shown and what is left out make the whole.
-    for what in ["ranges", "sources", "entries"] {
+    for what in ["ranges", "sources", "prefixes"] {
         let left_out = format!("more {what} left out here");
         assert!(text.contains(&left_out), "{left_out}");
     }

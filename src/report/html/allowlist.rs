@@ -54,7 +54,7 @@ pub(super) struct Source {
     /// Where others lead to; where its evidence was shown before, it has none.
     anchor: Option<String>,
     provider: String,
-    source: String,
+    id: String,
     label: Option<String>,
     role: &'static str,
     hosting: &'static str,
@@ -108,7 +108,7 @@ pub(super) fn allowlist(policy: &PolicySurvey, limits: Limits) -> Allowlist {
     let (others, not_admitted) = others(policy, &mut book);
     Allowlist {
         rows,
-        left_out: beyond(policy.allowlist.len(), shown, "entry").map(plural_of_entry),
+        left_out: beyond(policy.allowlist.len(), shown, "prefix"),
         others_left_out: beyond(not_admitted, others.len(), "source"),
         others,
         not_admitted,
@@ -116,13 +116,9 @@ pub(super) fn allowlist(policy: &PolicySurvey, limits: Limits) -> Allowlist {
     }
 }
 
-fn plural_of_entry(text: String) -> String {
-    text.replace("entrys", "entries")
-}
-
 /// Entries of the same sources and state, in the order of their first prefixes.
 fn groups(all: &[EntryReport]) -> Vec<Vec<&EntryReport>> {
-    let mut places: HashMap<(&[String], &str, &[&str], bool), usize> = HashMap::new();
+    let mut places = HashMap::new();
     let mut groups: Vec<Vec<&EntryReport>> = Vec::new();
     for entry in all {
         let key = (entry.sources.as_slice(), entry.state, entry.environments.as_slice(), entry.held);
@@ -147,7 +143,7 @@ impl Book<'_> {
         let report = *self.known.get(name)?;
         // Evidence is told once; a second row of a source leads to the first.
         let is_first = self.described.insert(name.to_owned());
-        Some(source(report, is_first, self.limits))
+        Some(if is_first { described(report, self.limits) } else { source(report) })
     }
 }
 
@@ -155,7 +151,7 @@ fn row(group: &[&EntryReport], book: &mut Book<'_>) -> Option<Row> {
     let one = group.first()?;
     let sources: Vec<Source> =
         one.sources.iter().take(SOURCES_MAX).filter_map(|name| book.source(name)).collect();
-    let count = counted(group.len(), "prefix").replace("prefixs", "prefixes");
+    let count = counted(group.len(), "prefix");
     Some(Row {
         prefixes: folded(group, AT_ONCE, |entry| entry.prefix.clone(), book.limits),
         count,
@@ -187,23 +183,37 @@ fn others(policy: &PolicySurvey, book: &mut Book<'_>) -> (Vec<Other>, usize) {
     (kept.collect(), all.len())
 }
 
-fn source(report: &SourceReport, is_first: bool, limits: Limits) -> Source {
-    let pieces = if is_first { report.evidence.as_slice() } else { &[] };
-    let evidence: Vec<Evidence> =
-        pieces.iter().take(limits.pieces).map(|piece| self::evidence(piece, limits)).collect();
-    let more = evidence.len().saturating_sub(1);
+/// A source by its names alone.
+fn source(report: &SourceReport) -> Source {
     Source {
-        anchor: is_first.then(|| format!("source.{}.{}", report.provider, report.source)),
+        anchor: None,
         provider: report.provider.clone(),
-        source: report.source.clone(),
-        label: report.label.as_ref().map(|label| words(label, limits)),
+        id: report.source.clone(),
+        label: None,
         role: report.role,
         hosting: report.hosting,
+        replaced_by: None,
+        dates: Vec::new(),
+        evidence: Vec::new(),
+        more: None,
+        left_out: None,
+    }
+}
+
+/// A source with its dates and its evidence.
+fn described(report: &SourceReport, limits: Limits) -> Source {
+    let kept = report.evidence.iter().take(limits.pieces);
+    let pieces: Vec<Evidence> = kept.map(|piece| evidence(piece, limits)).collect();
+    let more = pieces.len().saturating_sub(1);
+    Source {
+        anchor: Some(format!("source.{}.{}", report.provider, report.source)),
+        label: report.label.as_ref().map(|label| words(label, limits)),
         replaced_by: report.replaced_by.clone(),
-        dates: if is_first { dates(report, limits) } else { Vec::new() },
-        left_out: beyond(pieces.len(), evidence.len(), "piece"),
+        dates: dates(report, limits),
+        left_out: beyond(report.evidence.len(), pieces.len(), "piece"),
         more: (more > 0).then(|| counted(more, "more piece") + " of evidence"),
-        evidence,
+        evidence: pieces,
+        ..source(report)
     }
 }
 

@@ -64,7 +64,7 @@ struct Verdict {
     state: &'static str,
     family: &'static str,
     port: u16,
-    verdict: &'static str,
+    outcome: &'static str,
     tone: &'static str,
     ranges: Folded,
     layer: Option<String>,
@@ -247,7 +247,7 @@ fn verdict(report: &PathSourceReport, rows: Rows<'_>, limits: Limits) -> Verdict
             other => other,
         },
         port: report.port,
-        verdict: report.verdict,
+        outcome: report.verdict,
         tone: match report.verdict {
             "admitted" => "good",
             "blocked" => "bad",

@@ -135,7 +135,7 @@ fn page(report: &PageReport, limits: Limits) -> Page {
         help: some(&report.help),
         moved_to: report.moved_to.as_ref().map(|url| link(url, limits)),
         read: report.read_at.as_deref().map(when),
-        entries: counted(report.entries, "entry").replace("entrys", "entries"),
+        entries: counted(report.entries, "entry"),
     }
 }
 

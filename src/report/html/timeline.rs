@@ -20,6 +20,8 @@ const WHOLE: i64 = 10_000;
 const LABEL_MIN: i64 = 700;
 /// More marks on the axis would run into each other on a telephone.
 const TICKS_MAX: usize = 7;
+/// Nearer to an end of the chart, a year would stand beside it.
+const EDGE: i64 = 300;
 /// What is longer ago or further ahead is at the edge.
 const YEARS_BACK: i64 = 10;
 const YEARS_AHEAD: i64 = 5;
@@ -114,7 +116,7 @@ struct Mark {
 #[derive(Serialize)]
 struct Day {
     what: &'static str,
-    day: String,
+    written: String,
     inferred: bool,
 }
 
@@ -171,7 +173,7 @@ fn rows(source: &SourceReport, scale: &Scale, described: &HashSet<String>, limit
         prefixes: match source.prefixes.as_slice() {
             [one] => one.clone(),
             [one, other] => format!("{one}, {other}"),
-            more => counted(more.len(), "prefix").replace("prefixs", "prefixes"),
+            more => counted(more.len(), "prefix"),
         },
         state: lifecycle.state,
         admitted: source.admitted,
@@ -229,7 +231,7 @@ fn written(instant: &Instant) -> Day {
         "review by" => "review",
         what => what,
     };
-    Day { what, day: day(&instant.at).to_owned(), inferred: instant.inferred.is_some() }
+    Day { what, written: day(&instant.at).to_owned(), inferred: instant.inferred.is_some() }
 }
 
 /// Which instants the chart shows.
@@ -288,8 +290,9 @@ impl Scale {
             fitting.into_iter().find(|(_, days)| days.len() <= TICKS_MAX).unwrap_or((12, Vec::new()));
         let format = if months >= 12 { "%Y" } else { "%Y-%m" };
         let tick = |day: Date| {
-            let at = day.to_zoned(TimeZone::UTC).ok()?.timestamp();
-            Some(Tick { x: percent(self.place(at)), label: day.strftime(format).to_string() })
+            let place = self.place(day.to_zoned(TimeZone::UTC).ok()?.timestamp());
+            let fits = (EDGE..=WHOLE.saturating_sub(EDGE)).contains(&place);
+            fits.then(|| Tick { x: percent(place), label: day.strftime(format).to_string() })
         };
         days.into_iter().filter_map(tick).collect()
     }
@@ -343,7 +346,7 @@ mod tests {
     fn the_axis_has_as_many_marks_as_there_is_room_for() {
         for (first, last, wanted) in [
             ("2025-01-15T00:00:00Z", "2025-04-15T00:00:00Z", "2025-02 2025-03 2025-04"),
-            ("2025-01-15T00:00:00Z", "2026-04-15T00:00:00Z", "2025-04 2025-07 2025-10 2026-01 2026-04"),
+            ("2025-01-15T00:00:00Z", "2026-04-15T00:00:00Z", "2025-04 2025-07 2025-10 2026-01"),
             ("2021-05-31T00:00:00Z", "2027-03-15T00:00:00Z", "2022 2023 2024 2025 2026 2027"),
             ("2015-05-31T00:00:00Z", "2027-03-15T00:00:00Z", "2017 2019 2021 2023 2025 2027"),
             ("2025-01-02T00:00:00Z", "2025-01-03T00:00:00Z", ""),

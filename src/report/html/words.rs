@@ -5,8 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::Limits;
-use crate::plain::line;
-use crate::report::escape::shortened;
+use crate::plain::{self, line, shortened};
 
 /// A part of a sentence.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -20,7 +19,7 @@ pub(super) struct Piece {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Folded {
     pub shown: Vec<String>,
-    pub folded: Vec<String>,
+    pub hidden: Vec<String>,
     pub left_out: Option<String>,
     /// All that are not shown at once.
     pub more: String,
@@ -60,10 +59,7 @@ pub(super) struct Diff {
 
 /// One harmless line, not too long.
 pub(super) fn words(text: &str, limits: Limits) -> String {
-    // What lies far beyond is not even looked at.
-    let most = limits.words;
-    let few = text.char_indices().nth(most.saturating_mul(4)).map_or(text, |(end, _)| &text[..end]);
-    shortened(&line(few), most)
+    plain::words(text, limits.words)
 }
 
 /// A sentence: what stands between backticks is code.
@@ -93,7 +89,7 @@ pub(super) fn code(text: &str, limits: Limits) -> Vec<String> {
 
 /// A line whose spaces mean something.
 fn verbatim(text: &str, limits: Limits) -> String {
-    shortened(&text.replace('\t', "    "), limits.words)
+    shortened(text.replace('\t', "    "), limits.words)
 }
 
 /// A unified difference, line by line.
@@ -127,7 +123,7 @@ pub(super) fn first<'a, T>(all: &'a [T], limits: Limits, what: &str) -> (&'a [T]
 /// How many more there are, in words.
 pub(super) fn beyond(all: usize, kept: usize, what: &str) -> Option<String> {
     let more = all.saturating_sub(kept);
-    (more > 0).then(|| format!("{} more {what}{}", number(more), if more == 1 { "" } else { "s" }))
+    (more > 0).then(|| format!("{} more {}", number(more), named(more, what)))
 }
 
 /// Prefixes or ranges: those shown at once, and the rest on demand.
@@ -136,9 +132,9 @@ pub(super) fn folded<T>(all: &[T], at_once: usize, text: impl Fn(&T) -> String, 
     // One more than fits is no reason to fold.
     let at_once = if kept <= at_once.saturating_add(1) { kept } else { at_once };
     let shown = all.iter().take(at_once).map(&text).collect();
-    let folded = all.iter().take(kept).skip(at_once).map(&text).collect();
+    let hidden = all.iter().take(kept).skip(at_once).map(&text).collect();
     let left_out = beyond(all.len(), kept, "range");
-    Folded { shown, folded, left_out, more: number(all.len().saturating_sub(at_once)) }
+    Folded { shown, hidden, left_out, more: number(all.len().saturating_sub(at_once)) }
 }
 
 /// A number with its thousands set apart.
@@ -156,7 +152,12 @@ pub(super) fn number(count: usize) -> String {
 
 /// A count of things: `1 finding`, `12,000 findings`.
 pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{} {what}{}", number(count), if count == 1 { "" } else { "s" })
+    format!("{} {}", number(count), named(count, what))
+}
+
+/// A noun for so many.
+fn named(count: usize, what: &str) -> String {
+    if count == 1 { what.to_owned() } else { plain::plural(what) }
 }
 
 /// An instant in UTC, to the minute.
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!(shown("a `b"), "a `b");
         assert_eq!(shown("`a``b`"), "<a><b>");
         assert_eq!(shown("a\u{202e}b\nc"), "a b c");
-        assert_eq!(shown(&"x".repeat(30)), format!("{}…", "x".repeat(20)));
+        assert_eq!(shown(&"x".repeat(30)), format!("{} …", "x".repeat(20)));
     }
 
     #[test]
@@ -248,10 +249,10 @@ mod tests {
         let all: Vec<usize> = (0..9).collect();
         let text = |one: &usize| one.to_string();
         let list = folded(&all, 2, text, ALL);
-        assert_eq!((list.shown.len(), list.folded.len()), (2, 3));
+        assert_eq!((list.shown.len(), list.hidden.len()), (2, 3));
         assert_eq!((list.left_out.as_deref(), list.more.as_str()), (Some("4 more ranges"), "7"));
         let list = folded(&all[..3], 2, text, ALL);
-        assert_eq!((list.shown.len(), list.folded.len(), list.left_out), (3, 0, None));
+        assert_eq!((list.shown.len(), list.hidden.len(), list.left_out), (3, 0, None));
     }
 
     #[test]
