@@ -114,7 +114,7 @@ enum Subcommands {
     Review(review::Review),
     /// Do all that a scheduled run has to do, with one summary and one exit status
     Ci(Box<ci::Ci>),
-    /// Write one page of HTML with all that is known: timeline, allowlist, evidence, drift, findings
+    /// Write all that is known as one page of HTML, for browsers and for paper
     Report(Box<report::Report>),
     /// Render the allowlist for every target
     Render(render::Render),

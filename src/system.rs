@@ -200,7 +200,13 @@ pub fn list_subfolders(folder: &Path) -> Vec<String> {
 
 /// Replaces a file whole: written beside it, then renamed over it, so that a reader sees the old bytes or
 /// the new ones. The folder is made where it is missing. A file that already has these bytes is left alone; the answer says whether it was written.
+///
+/// A pipe or a terminal, such as `/dev/stdout`, is written to, and never replaced.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    if let Some(mut stream) = stream(path)? {
+        stream.write_all(bytes)?;
+        return Ok(true);
+    }
     if read_bytes(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
         return Ok(false);
     }
@@ -213,8 +219,28 @@ pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with_mode(path, bytes, durable::PRIVATE)
 }
 
+/// What takes bytes one after the other instead of holding them: a pipe, a character device, an open file of a process.
+fn stream(path: &Path) -> io::Result<Option<File>> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let Ok(found) = std::fs::metadata(path) else { return Ok(None) };
+    let kind = found.file_type();
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let of_a_process = is_link && kind.is_file() && (path.starts_with("/dev") || path.starts_with("/proc"));
+    if !(kind.is_fifo() || kind.is_char_device() || of_a_process) {
+        return Ok(None);
+    }
+    File::options().append(true).open(path).map(Some)
+}
+
 fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
+    // A rename would take away the node of a device.
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no file, and only a file is replaced",
+        ));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

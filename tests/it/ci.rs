@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileTypeExt as _;
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -217,6 +218,24 @@ fn other_forms_are_written_beside() {
     assert_eq!(markdown.matches("<details>").count(), markdown.matches("</details>").count());
     run(&scene, &["--out", "pdf=x"]).expect(2);
     run(&scene, &["--out", "json"]).expect(2);
+}
+
+/// What takes bytes one after the other is written to, and never replaced by a file.
+#[test]
+fn a_pipe_and_an_open_file_take_a_report() {
+    let scene = Scene::new();
+    done(tool("mkfifo").arg(scene.path().join("pipe")));
+    let script = "cat pipe > got & \"$0\" ci --skip upstream --at 2026-11-20 --format json --out text=pipe --out markdown=/proc/self/fd/1 \
+        --out text=folder/ > all; status=$?; wait; exit $status";
+    std::fs::create_dir(scene.path().join("folder")).unwrap();
+    let mut command = Command::new("sh");
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).current_dir(scene.path());
+    let run =
+        Run::of(&command.args(["-c", script, env!("CARGO_BIN_EXE_callgate")]).output().unwrap()).expect(2);
+    assert!(run.stderr.contains("`folder/` can't be written"), "{}", run.stderr);
+    assert!(scene.read("got").starts_with("callgate "), "{}", scene.read("got"));
+    assert!(scene.read("all").starts_with("## "), "{}", scene.read("all"));
+    assert!(std::fs::metadata(scene.path().join("pipe")).unwrap().file_type().is_fifo());
 }
 
 #[test]
