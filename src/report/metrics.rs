@@ -70,10 +70,13 @@ fn last_success(survey: &Survey, before: &str, now: Timestamp, text: &mut String
     head(text, LAST_SUCCESS, "When each step last gave an answer, in seconds since 1970.");
     let known = earlier(before);
     for step in &survey.steps {
-        let at = if step.outcome.is_answer() {
-            Some(now.as_second())
-        } else {
-            known.get(step.step.as_str()).copied()
+        let at = match step.outcome {
+            Outcome::AsWanted | Outcome::Findings => Some(now.as_second()),
+            Outcome::Skipped => known.get(step.step.as_str()).copied(),
+            // One that never gave an answer is long overdue: a figure that is missing would alert nobody.
+            Outcome::Failed | Outcome::Undetermined => {
+                Some(known.get(step.step.as_str()).copied().unwrap_or(0))
+            }
         };
         if let Some(at) = at {
             sample(text, LAST_SUCCESS, &[("step", step.step.as_str())], at);

@@ -53,11 +53,6 @@ impl Outcome {
         }
     }
 
-    /// Whether it gave an answer that holds.
-    pub fn is_answer(self) -> bool {
-        matches!(self, Outcome::AsWanted | Outcome::Findings)
-    }
-
     /// How several end together: a failure outweighs what was found, and that outweighs what is open.
     pub fn worst(all: impl Iterator<Item = Outcome>) -> Outcome {
         let weight = |outcome: &Outcome| match outcome {
