@@ -1,7 +1,7 @@
 //! A survey as one page that needs nothing else: for whoever has a browser and no terminal.
 //!
 //! The page runs no script and asks for nothing, and its own policy tells the browser so. The template gets finished
-//! values and decides nothing; every value goes through [`escaped`], whoever wrote it.
+//! values and decides nothing; every value is escaped, whoever wrote it.
 
 mod allowlist;
 mod change;
