@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use similar::TextDiff;
 
 use super::inputs;
-use super::{Exit, Global, Outcome, complain, print, show};
+use super::{Exit, Global, Outcome, complain, print, show, write_file};
 use crate::diagnostic::{Diagnostics, SourceText};
 use crate::policy::format::{FormatError, format};
 use crate::policy::load::{Library, POLICY_BYTES_MAX};
@@ -58,8 +58,7 @@ impl Fmt {
                         .to_string(),
                 );
             } else {
-                system::replace_file(path, formatted.as_bytes())
-                    .with_context(|| format!("`{}` can't be written", path.display()))?;
+                write_file(path, &formatted)?;
                 shown.push_str(&format!("formatted {}\n", path.display()));
             }
         }

@@ -2,12 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
-use super::{Exit, Outcome, complain, print};
+use super::{Exit, Outcome, complain, print, write_file};
 use crate::policy::load::EMBEDDED_POLICIES;
 use crate::site::FILE_NAME;
-use crate::system;
 
 const SITE: &str = include_str!("init.yaml");
 
@@ -45,8 +42,7 @@ impl Init {
         }
         let mut text = String::new();
         for (path, content) in files {
-            system::replace_file(&path, content.as_bytes())
-                .with_context(|| format!("`{}` can't be written", path.display()))?;
+            write_file(&path, content)?;
             let shown = path.strip_prefix(".").unwrap_or(&path);
             text.push_str(&format!("wrote {}\n", shown.display()));
         }

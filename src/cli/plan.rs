@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
 use super::enforced::{Enforced, Prepared};
 use super::planned::Planned;
-use super::{Exit, Form, Global, Outcome, print};
+use super::{Exit, Form, Global, Outcome, print, write_file};
 use crate::report::{json_v1, plan_text};
-use crate::system;
 
 const AFTER_HELP: &str = "Reads this host, which needs root, and asks AWS where a target is there; nothing is changed. \
 Exit status: 0 nothing to do, 1 there is something to do, 2 bad input or failure, 3 refused by a guardrail, 5 undetermined.";
@@ -37,8 +36,7 @@ impl Plan {
         let state = self.enforced.state.find()?;
         let planned = Planned::new(&self.enforced, &prepared, &job, &survey, state.as_ref())?;
         if let Some(out) = &self.out {
-            system::replace_file(out, json_v1::to_text(&planned.report).as_bytes())
-                .with_context(|| format!("`{}` can't be written", out.display()))?;
+            write_file(out, &json_v1::to_text(&planned.report))?;
         }
         print(&match self.format {
             Form::Text => plan_text::text(&planned.report),
