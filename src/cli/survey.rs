@@ -10,7 +10,7 @@ use super::state::State;
 use super::upstream::Pages;
 use super::{Exit, Global, base, diff, render, review};
 use crate::diagnostic::Diagnostics;
-use crate::plain::line;
+use crate::plain::{counted, line};
 use crate::report::drift_v1::{DriftReport, Outcome as Came};
 use crate::report::finding::{Finder, Paths, Says};
 use crate::report::survey_v1::{Judged, Outcome, PolicySurvey, Step, StepReport, Survey};
@@ -52,7 +52,7 @@ pub(super) fn survey(global: &Global, asked: Asked) -> Survey {
         let outcome = if report.stale.is_empty() { Outcome::AsWanted } else { Outcome::Findings };
         let said = match report.stale.len() {
             0 => "all files are up to date".to_owned(),
-            count => format!("{} not up to date", text::counted(count, "file")),
+            count => format!("{} not up to date", counted(count, "file")),
         };
         Ok((outcome, said, report))
     });
@@ -202,10 +202,10 @@ fn said_of_drift(report: &DriftReport) -> String {
         }
     }
     if !report.findings.is_empty() {
-        parts.push(text::counted(report.findings.len(), "finding"));
+        parts.push(counted(report.findings.len(), "finding"));
     }
     if !report.skipped.is_empty() {
-        parts.push(format!("{} not compared", text::counted(report.skipped.len(), "target")));
+        parts.push(format!("{} not compared", counted(report.skipped.len(), "target")));
     }
     parts.join("; ")
 }

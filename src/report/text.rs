@@ -5,7 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity};
-pub(crate) use crate::plain::counted;
+use crate::plain::counted;
 
 /// Lines longer than this are named by their place instead of shown.
 const LINE_BYTES_MAX: usize = 400;
