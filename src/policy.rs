@@ -337,6 +337,36 @@ impl Lifecycle {
         let starts = starts.into_iter().flatten().map(|dated| dated.moment.starts());
         starts.chain(self.valid_until.moment().map(Moment::ends))
     }
+
+    /// The states that it runs through once it is known, in order and without gaps or overlaps.
+    pub fn spans(&self) -> Vec<Span> {
+        let mut turns: Vec<Timestamp> = self.boundaries().collect();
+        turns.sort();
+        turns.dedup();
+        let starts = std::iter::once(None).chain(turns.iter().copied().map(Some));
+        let ends = turns.iter().copied().map(Some).chain([None]);
+        let mut spans: Vec<Span> = Vec::new();
+        for (from, to) in starts.zip(ends) {
+            let state = self.state(from.unwrap_or(Timestamp::MIN));
+            match spans.last_mut() {
+                _ if state == State::Unknown => {}
+                Some(last) if last.state == state => last.to = to,
+                _ => spans.push(Span { state, from, to }),
+            }
+        }
+        spans
+    }
+}
+
+/// A state with when it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Which.
+    pub state: State,
+    /// From when; `None` where that is not known.
+    pub from: Option<Timestamp>,
+    /// Until when; `None` where nothing ends it.
+    pub to: Option<Timestamp>,
 }
 
 /// A moment with what is known of it, and its place in the text.

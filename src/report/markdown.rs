@@ -8,7 +8,7 @@ use super::escape::{code_cell, prose};
 use crate::diagnostic::Diagnostics;
 use crate::policy::history::Change;
 use crate::policy::load::Policies;
-use crate::policy::{Lifecycle, Source};
+use crate::policy::{Lifecycle, Source, Span};
 use crate::site::Site;
 use crate::timeline::Entry;
 
@@ -165,22 +165,15 @@ pub(super) fn rows(source: &Source, at: Timestamp) -> Vec<(Option<&'static str>,
     rows
 }
 
-/// The states of a lifecycle with their spans, up to its end or withdrawal. An open end is drawn up to a month after the
-/// instant, or after the last state began.
+/// The states in which a source of this lifecycle is admitted, up to its end or withdrawal. An open end is drawn up to a month
+/// after the instant, or after the last state began.
 fn bars(lifecycle: &Lifecycle, at: Timestamp) -> Vec<Bar> {
-    let start = |dated: &Option<crate::policy::Dated>| dated.as_ref().map(|dated| dated.moment.starts());
-    let named = [
-        ("announced", start(&lifecycle.announced)),
-        ("active", start(&lifecycle.valid_from)),
-        ("grace", start(&lifecycle.legacy_since)),
-    ];
-    let begun: Vec<(&'static str, Timestamp)> =
-        named.into_iter().filter_map(|(name, from)| Some((name, from?))).collect();
-    let Some(last) = begun.last().map(|(_, from)| *from) else { return Vec::new() };
-    let open = at.max(last);
-    let open = open.saturating_add(jiff::SignedDuration::from_hours(30 * 24)).unwrap_or(open);
-    let ends = lifecycle.valid_until.moment().map(crate::instant::Moment::ends);
-    let end = ends.or_else(|| start(&lifecycle.withdrawn)).unwrap_or(open);
-    let ends = begun.iter().skip(1).map(|(_, from)| *from).chain([end.max(last)]);
-    begun.iter().zip(ends).map(|((name, from), to)| (*name, *from, to)).collect()
+    let withdrawn = lifecycle.withdrawn.as_ref().map(|dated| dated.moment.starts());
+    let drawn = |span: Span| {
+        let from = span.from.filter(|_| span.state.is_admitted())?;
+        let open = at.max(from);
+        let open = open.saturating_add(jiff::SignedDuration::from_hours(30 * 24)).unwrap_or(open);
+        Some((span.state.as_str(), from, span.to.or(withdrawn).unwrap_or(open).max(from)))
+    };
+    lifecycle.spans().into_iter().filter_map(drawn).collect()
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::allowlist::Allowlist;
 use crate::policy::load::Policies;
-use crate::policy::{Dated, End, Environment, Lifecycle, Policy, Role, Source, State};
+use crate::policy::{Dated, End, Environment, Lifecycle, Policy, Role, Source, Span, State};
 use crate::report::source_v1::{instants, shown};
 
 /// Policies and the allowlist that was resolved from them.
@@ -135,28 +135,18 @@ fn lifecycle_report(lifecycle: &Lifecycle, role: Role, state: State) -> Lifecycl
 
 /// The states that a lifecycle runs through. Of a tombstone nothing but its withdrawal is held to be known.
 fn spans(lifecycle: &Lifecycle, role: Role) -> Vec<SpanReport> {
-    if role == Role::Tombstone {
-        let from = lifecycle.withdrawn.as_ref().map(|dated| dated.moment.starts().to_string());
-        return vec![SpanReport { state: State::Withdrawn.as_str(), from, to: None }];
-    }
-    let mut turns: Vec<Timestamp> = lifecycle.boundaries().collect();
-    turns.sort();
-    turns.dedup();
-    let starts = std::iter::once((None, Timestamp::MIN)).chain(turns.iter().map(|at| (Some(*at), *at)));
-    let ends = turns.iter().map(|at| Some(at.to_string())).chain([None]);
-    let mut spans: Vec<SpanReport> = Vec::new();
-    for ((from, at), to) in starts.zip(ends) {
-        let state = lifecycle.state(at);
-        match spans.last_mut() {
-            _ if state == State::Unknown => {}
-            Some(last) if last.state == state.as_str() => last.to = to,
-            _ => {
-                let from = from.map(|at| at.to_string());
-                spans.push(SpanReport { state: state.as_str(), from, to });
-            }
-        }
-    }
-    spans
+    let withdrawn = lifecycle.withdrawn.as_ref().map(|dated| dated.moment.starts());
+    let spans = match role {
+        Role::Tombstone => vec![Span { state: State::Withdrawn, from: withdrawn, to: None }],
+        Role::Callback | Role::OwnerNetwork => lifecycle.spans(),
+    };
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let reports = spans.into_iter().map(|Span { state, from, to }| SpanReport {
+        state: state.as_str(),
+        from: text(from),
+        to: text(to),
+    });
+    reports.collect()
 }
 
 #[cfg(test)]
