@@ -15,33 +15,56 @@ use crate::timeline::Entry;
 /// Most characters of free text in a cell: as many as a diagnostic's help has.
 const WORDS_MAX: usize = 800;
 
-/// Diagnostics as a table.
-pub fn diagnostics(all: &Diagnostics) -> String {
-    let mut text = String::new();
-    if all.is_empty() {
-        return text;
-    }
-    text.push_str("| | where | what | mend |\n| --- | --- | --- | --- |\n");
-    for found in all {
-        let place =
-            found.place().map(|(file, line, column)| format!("{file}:{line}:{column}")).unwrap_or_default();
-        let waived = found.waived.as_ref().map(|reason| format!(" (waived {})", prose(reason, WORDS_MAX)));
+/// A finding, as a row of a table.
+pub(super) struct Row<'a> {
+    pub(super) severity: String,
+    pub(super) code: &'a str,
+    pub(super) place: String,
+    pub(super) message: &'a str,
+    pub(super) waived: Option<&'a str>,
+    pub(super) help: Option<&'a str>,
+}
+
+/// Findings as a table, and how many there are beyond these. At most `most` characters of free text in a cell.
+pub(super) fn table<'a>(rows: impl Iterator<Item = Row<'a>>, beyond: usize, most: usize) -> String {
+    let mut text = String::from("| | where | what | mend |\n| --- | --- | --- | --- |\n");
+    for row in rows {
+        let waived = row.waived.map(|reason| format!(" (waived {})", prose(reason, most)));
         // Writing into a String can't fail.
         let _ = writeln!(
             text,
             "| {} `{}` | {} | {}{} | {} |",
-            found.severity,
-            found.code,
-            code_cell(&place, WORDS_MAX),
-            prose(&found.message, WORDS_MAX),
+            row.severity,
+            row.code,
+            code_cell(&row.place, most),
+            prose(row.message, most),
             waived.unwrap_or_default(),
-            prose(found.help.as_deref().unwrap_or(""), WORDS_MAX)
+            prose(row.help.unwrap_or_default(), most)
         );
     }
-    if all.beyond() > 0 {
-        let _ = writeln!(text, "\nand {} more", all.beyond());
+    if beyond > 0 {
+        let _ = writeln!(text, "\nand {beyond} more");
     }
     text
+}
+
+/// Diagnostics as a table.
+pub fn diagnostics(all: &Diagnostics) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let rows = all.iter().map(|found| Row {
+        severity: found.severity.to_string(),
+        code: found.code.as_str(),
+        place: found
+            .place()
+            .map(|(file, line, column)| format!("{file}:{line}:{column}"))
+            .unwrap_or_default(),
+        message: &found.message,
+        waived: found.waived.as_deref(),
+        help: found.help.as_deref(),
+    });
+    table(rows, all.beyond(), WORDS_MAX)
 }
 
 /// Changes as a table.

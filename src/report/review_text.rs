@@ -76,7 +76,8 @@ fn moved(one: &MoveReport) -> String {
     text
 }
 
-fn finding(found: &Finding) -> String {
+/// A finding in one line, and one for the mend.
+pub(super) fn finding(found: &Finding) -> String {
     let place = found.place.as_ref().map(|place| {
         let of_base = if place.in_base { " of the base" } else { "" };
         format!(" {}:{}:{}{of_base}:", one_line(&place.file), place.line, place.column)
@@ -86,5 +87,7 @@ fn finding(found: &Finding) -> String {
         super::finding::Says::Review => "look",
         super::finding::Says::Check | super::finding::Says::Change => found.severity.as_str(),
     };
-    format!("{weight}[{}]:{} {}\n{help}", found.code, place.unwrap_or_default(), one_line(&found.message))
+    let waived = found.waived.as_ref().map(|waived| format!(" (waived {})", one_line(waived)));
+    let (place, waived) = (place.unwrap_or_default(), waived.unwrap_or_default());
+    format!("{weight}[{}]:{place} {}{waived}\n{help}", found.code, one_line(&found.message))
 }

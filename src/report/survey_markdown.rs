@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::escape::{code_cell, fence, prose};
+use super::markdown::{Row, table};
 use super::survey_text::{cut, details_wanted};
 use super::survey_v1::{Outcome, Step, Survey};
 use super::{drift_text, review_markdown, upstream_markdown};
@@ -73,23 +74,13 @@ fn details(survey: &Survey, step: Step) -> String {
 }
 
 fn findings(survey: &Survey) -> String {
-    let mut text = String::from("| | where | what | mend |\n| --- | --- | --- | --- |\n");
-    for found in &survey.findings {
-        let place = found.place.as_ref().map(|place| format!("{}:{}", place.file, place.line));
-        let place = place.map(|place| code_cell(&place, WORDS_MAX)).unwrap_or_default();
-        let waived = found.waived.as_ref().map(|waived| format!(" (waived {})", prose(waived, WORDS_MAX)));
-        let _ = writeln!(
-            text,
-            "| {} `{}` | {place} | {}{} | {} |",
-            found.severity.as_str(),
-            found.code,
-            prose(&found.message, WORDS_MAX),
-            waived.unwrap_or_default(),
-            prose(found.help.as_deref().unwrap_or_default(), WORDS_MAX)
-        );
-    }
-    if survey.beyond > 0 {
-        let _ = write!(text, "\nand {} more\n", survey.beyond);
-    }
-    text
+    let rows = survey.findings.iter().map(|found| Row {
+        severity: found.severity.as_str().to_owned(),
+        code: found.code,
+        place: found.place.as_ref().map(|place| format!("{}:{}", place.file, place.line)).unwrap_or_default(),
+        message: &found.message,
+        waived: found.waived.as_deref(),
+        help: found.help.as_deref(),
+    });
+    table(rows, survey.beyond, WORDS_MAX)
 }

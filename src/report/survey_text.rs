@@ -6,7 +6,6 @@ use super::escape::{inert, one_line};
 use super::survey_v1::{Outcome, Step, StepReport, Survey};
 use super::{drift_text, review_text, upstream_text};
 use crate::plain::lines;
-use crate::report::finding::Finding;
 
 /// Most lines of the difference of one file.
 const DIFF_LINES_MAX: usize = 40;
@@ -46,7 +45,7 @@ pub(super) fn details_wanted(step: &StepReport) -> bool {
 fn details(survey: &Survey, step: Step) -> String {
     match step {
         Step::Check => {
-            let mut text: String = survey.findings.iter().map(finding).collect();
+            let mut text: String = survey.findings.iter().map(review_text::finding).collect();
             if survey.beyond > 0 {
                 let _ = writeln!(text, "and {} more", survey.beyond);
             }
@@ -73,21 +72,4 @@ fn details(survey: &Survey, step: Step) -> String {
 /// The first lines of a difference.
 pub(super) fn cut(diff: &str) -> String {
     lines(diff, DIFF_LINES_MAX).lines().map(|line| inert(line) + "\n").collect()
-}
-
-fn finding(found: &Finding) -> String {
-    let place = found.place.as_ref().map(|place| format!("{}:{}: ", one_line(&place.file), place.line));
-    let waived = found.waived.as_ref().map(|waived| format!(" (waived {})", one_line(waived)));
-    let mut text = format!(
-        "{}[{}]: {}{}{}\n",
-        found.severity.as_str(),
-        found.code,
-        place.unwrap_or_default(),
-        one_line(&found.message),
-        waived.unwrap_or_default()
-    );
-    if let Some(help) = &found.help {
-        let _ = writeln!(text, "  help: {}", one_line(help));
-    }
-    text
 }
