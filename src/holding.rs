@@ -15,12 +15,12 @@ mod nft;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use aws::{Account, Adopt};
 
+use crate::admission::Text;
 use crate::netfilter::{Host, Listing, ReadError};
 use crate::nginx;
 use crate::prefix::{Family, PrefixSet};
@@ -150,13 +150,13 @@ impl HoldingError {
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
     /// `nft -a list ruleset`.
-    pub nft: Option<Arc<str>>,
+    pub nft: Option<Text>,
     /// `iptables-save -t filter`.
-    pub iptables: Option<Arc<str>>,
+    pub iptables: Option<Text>,
     /// `ip6tables-save -t filter`.
-    pub ip6tables: Option<Arc<str>>,
+    pub ip6tables: Option<Text>,
     /// `ipset save`.
-    pub ipset: Option<Arc<str>>,
+    pub ipset: Option<Text>,
 }
 
 /// The place in its tool's terms.
@@ -289,7 +289,7 @@ impl Holding {
             }
             Place::File | Place::Aws(_) => return Ok(()),
         }
-        let text: Arc<str> = shown.unwrap_or_default().into();
+        let text: Text = shown.unwrap_or_default().into();
         host.listings.push(Listing { name: format!("planned {self}"), text });
         Ok(())
     }

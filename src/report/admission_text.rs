@@ -29,13 +29,11 @@ pub fn admission(
     describe: Describe<'_>,
 ) -> String {
     let mut text = heading(question);
-    let split = admission.decided.partition_point(|one| one.first.is_ipv4());
     for family in Family::ALL {
         let _ = writeln!(text, "\n{family}");
-        let (v4, v6) = admission.decided.split_at(split);
-        let decided = if family == Family::V4 { v4 } else { v6 };
-        let admitted = || decided.iter().filter(|one| one.ruling == Ruling::Accept);
-        let refused = || decided.iter().filter(|one| one.ruling != Ruling::Accept);
+        let decided = || admission.decided.of_family(family);
+        let admitted = || decided().filter(|one| one.ruling == Ruling::Accept);
+        let refused = || decided().filter(|one| one.ruling != Ruling::Accept);
         let (admitting, refusing) = (rules(admitted()), rules(refused()));
         let between = admission.possibly.difference(&admission.surely).only(family);
         if admitting > 0 {
@@ -82,7 +80,7 @@ struct Group {
 }
 
 /// How many rules decide.
-fn rules<'a>(decided: impl Iterator<Item = &'a Decided>) -> usize {
+fn rules(decided: impl Iterator<Item = Decided>) -> usize {
     let mut rules = Vec::new();
     for one in decided {
         if rules.last() != Some(&one.rule) {
@@ -95,7 +93,7 @@ fn rules<'a>(decided: impl Iterator<Item = &'a Decided>) -> usize {
 }
 
 /// By rule, in the order of their first addresses; of each as many ranges as are wanted.
-fn groups<'a>(decided: impl Iterator<Item = &'a Decided>, most: usize) -> Vec<Group> {
+fn groups(decided: impl Iterator<Item = Decided>, most: usize) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut known = HashMap::new();
     let mut last = None;
