@@ -177,7 +177,16 @@ impl Prefix {
 
     /// Whether every address of `other` is covered by this prefix.
     pub fn covers(&self, other: &Prefix) -> bool {
-        self.0.contains(&other.0)
+        let differ = match (self.0, other.0) {
+            (IpNet::V4(own), IpNet::V4(other)) => {
+                (u32::from(own.addr()) ^ u32::from(other.addr())).leading_zeros()
+            }
+            (IpNet::V6(own), IpNet::V6(other)) => {
+                (v6_number(own.addr()) ^ v6_number(other.addr())).leading_zeros()
+            }
+            (IpNet::V4(_), IpNet::V6(_)) | (IpNet::V6(_), IpNet::V4(_)) => return false,
+        };
+        self.length() <= other.length() && u32::from(self.length()) <= differ
     }
 
     /// Whether `address` is covered by this prefix.

@@ -576,7 +576,8 @@ mod tests {
             "events {}\nhttp {\nserver {\nlisten 127.0.0.1:80;\nlocation /callback {\nreturn 200;\n} } }";
         let mut case = Case::whole(text);
         case.check("", "");
-        let title = case.ask(|asked, admission| asked.describe(admission.decided.first().unwrap().rule.unwrap()).title);
+        let title = case
+            .ask(|asked, admission| asked.describe(admission.decided.first().unwrap().rule.unwrap()).title);
         assert_eq!(
             title,
             "only 127.0.0.1 is listened on at port 80: `--address` asks about it, `--proxy` about callers through it"
