@@ -3,7 +3,7 @@
 use super::aws;
 use super::journal::Snapshot;
 use super::tools::{self, ToolError};
-use crate::holding::Holding;
+use crate::holding::{self, Holding};
 use crate::plan::{self, Change, Wish};
 use crate::system::fault;
 
@@ -72,7 +72,12 @@ fn changes(snapshots: &[Snapshot]) -> Result<Vec<Change>, ToolError> {
     let wish = |(snapshot, have): (&Snapshot, _)| Wish {
         target: snapshot.target.clone(),
         holding: snapshot.holding.clone(),
-        have,
+        // Where the jump was moved, it goes back to where it stood.
+        have: if holding::is_in_place(&snapshot.before) {
+            snapshot.holding.own_in_place(&seen.listed)
+        } else {
+            have
+        },
         want: snapshot.before.clone(),
     };
     let wishes: Vec<Wish> = pairs.map(wish).collect();
