@@ -101,11 +101,6 @@ pub enum Jump {
 /// What a holding holds: its text, or `None` where it is not there.
 pub type Content = Option<String>;
 
-/// Whether a content tells where its jump stands, so that it can be compared only with one that does as well.
-pub fn is_in_place(content: &Content) -> bool {
-    content.as_deref().is_some_and(|text| text.lines().any(spot::is_told))
-}
-
 /// One transaction of one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
@@ -235,6 +230,16 @@ impl Holding {
             Place::Nft(_) | Place::Iptables(_) | Place::Ipset(_) | Place::File | Place::Aws(_) => {
                 content.clone()
             }
+        }
+    }
+
+    /// Whether a content tells where our jump stands. It can be compared only with one that does as well.
+    pub fn is_in_place(&self, content: &Content) -> bool {
+        match self.place() {
+            Place::Nft(nft::Place { parent: Some(_), .. }) | Place::Iptables(_) => {
+                content.as_deref().is_some_and(|text| text.lines().any(spot::is_told))
+            }
+            Place::Nft(_) | Place::Ipset(_) | Place::File | Place::Aws(_) => false,
         }
     }
 

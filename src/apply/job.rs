@@ -13,7 +13,7 @@ use crate::admission::{Layer, LayerKind, Question};
 use crate::allowlist::Allowlist;
 use crate::holding::aws::Adopt;
 use crate::holding::lasting::{Lasting, Part};
-use crate::holding::{self, Content, Holding, HoldingError, Listed};
+use crate::holding::{Content, Holding, HoldingError, Listed};
 use crate::netfilter::{self, Host};
 use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
@@ -213,7 +213,7 @@ impl<'a> Job<'a> {
         for file in &mut files {
             let Part::Rules { place, text } = &mut file.part else { continue };
             let mut of_place = changes.iter().filter(|change| change.wish.holding == *place);
-            let moves = of_place.any(|change| holding::is_in_place(&change.wish.want));
+            let moves = of_place.any(|change| place.is_in_place(&change.wish.want));
             if moves || !place.is_behind(&place.own_in_place(listed)) {
                 *text = place.ahead(&Some(std::mem::take(text))).unwrap_or_default();
             }

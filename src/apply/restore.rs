@@ -3,7 +3,7 @@
 use super::aws;
 use super::journal::Snapshot;
 use super::tools::{self, ToolError};
-use crate::holding::{self, Holding};
+use crate::holding::Holding;
 use crate::plan::{self, Change, Wish};
 use crate::system::fault;
 
@@ -73,7 +73,7 @@ fn changes(snapshots: &[Snapshot]) -> Result<Vec<Change>, ToolError> {
         target: snapshot.target.clone(),
         holding: snapshot.holding.clone(),
         // Where the jump was moved, it goes back to where it stood.
-        have: if holding::is_in_place(&snapshot.before) {
+        have: if snapshot.holding.is_in_place(&snapshot.before) {
             snapshot.holding.own_in_place(&seen.listed)
         } else {
             have

@@ -218,9 +218,13 @@ impl Place<'_> {
         let (body, does) = match (have.as_deref(), want.as_deref()) {
             (Some(have), Some(want)) => match self.difference(have, want)? {
                 Some(found) => found,
-                None => (self.whole(have, want), format!("replace chain {chain} ({tool})")),
+                None => {
+                    let (body, jump) = self.whole(have, want);
+                    let does = std::iter::once(format!("replace chain {chain} ({tool})")).chain(jump);
+                    (body, does.collect::<Vec<_>>().join(", "))
+                }
             },
-            (None, Some(want)) => (self.whole("", want), format!("make chain {chain} ({tool})")),
+            (None, Some(want)) => (self.whole("", want).0, format!("make chain {chain} ({tool})")),
             (Some(have), None) => {
                 let mut body = self.unjumped(have);
                 let names: Vec<&str> =
@@ -238,12 +242,13 @@ impl Place<'_> {
     }
 
     /// All of it anew; a jump that is there stays where it is, unless it is wanted elsewhere.
-    fn whole(&self, have: &str, want: &str) -> String {
+    fn whole(&self, have: &str, want: &str) -> (String, Option<String>) {
         let jump = self.jump_line();
         let lines = want.lines().filter(|line| is_rule_or_chain(line) && *line != jump);
         let mut body: String = lines.flat_map(|line| [line, "\n"]).collect();
-        body.push_str(&self.jumped(have, want).0);
-        body
+        let (commands, does) = self.jumped(have, want);
+        body.push_str(&commands);
+        (body, does)
     }
 
     /// Only the rules that differ: what comes is put before the others, what goes is named by its number, highest

@@ -81,7 +81,9 @@ impl Place<'_> {
                     return Ok(changed);
                 }
                 let anew = self.cleared(have) + &self.loaded(want);
-                Ok((anew + &self.jumped(have, want).0, format!("replace {}", self.words())))
+                let (commands, jump) = self.jumped(have, want);
+                let does = std::iter::once(format!("replace {}", self.words())).chain(jump);
+                Ok((anew + &commands, does.collect::<Vec<_>>().join(", ")))
             }
             (None, Some(want)) => {
                 Ok((self.loaded(want) + &self.jumped("", want).0, format!("make {}", self.words())))
