@@ -216,14 +216,7 @@ impl Place<'_> {
     pub(super) fn commands(&self, have: &Content, want: &Content) -> Result<(String, String), HoldingError> {
         let (chain, allow, tool) = (self.chain, self.allow(), self.tool());
         let (body, does) = match (have.as_deref(), want.as_deref()) {
-            (Some(have), Some(want)) => match self.difference(have, want)? {
-                Some(found) => found,
-                None => {
-                    let (body, jump) = self.whole(have, want);
-                    let does = std::iter::once(format!("replace chain {chain} ({tool})")).chain(jump);
-                    (body, does.collect::<Vec<_>>().join(", "))
-                }
-            },
+            (Some(have), Some(want)) => self.changed(have, want)?,
             (None, Some(want)) => (self.whole("", want).0, format!("make chain {chain} ({tool})")),
             (Some(have), None) => {
                 let mut body = self.unjumped(have);
@@ -239,6 +232,16 @@ impl Place<'_> {
             (None, None) => (String::new(), String::new()),
         };
         Ok((format!("*filter\n{body}COMMIT\n"), does))
+    }
+
+    /// From what is there to what is wanted: the difference where that does, or else all of it.
+    fn changed(&self, have: &str, want: &str) -> Result<(String, String), HoldingError> {
+        if let Some(found) = self.difference(have, want)? {
+            return Ok(found);
+        }
+        let (body, jump) = self.whole(have, want);
+        let does = std::iter::once(format!("replace chain {} ({})", self.chain, self.tool())).chain(jump);
+        Ok((body, does.collect::<Vec<_>>().join(", ")))
     }
 
     /// All of it anew; a jump that is there stays where it is, unless it is wanted elsewhere.

@@ -217,7 +217,8 @@ impl Place<'_> {
         let Some((parent, _)) = self.parent else { return String::new() };
         let table = self.named();
         let handles = have.lines().filter(|line| is_jump(line)).filter_map(handle);
-        handles.map(|handle| format!("delete rule {table} {parent} handle {handle}\n")).collect()
+        let start = format!("delete rule {table} {parent} handle ");
+        handles.flat_map(|handle| [&start, handle, "\n"]).collect()
     }
 
     fn removed(&self, have: &str) -> String {

@@ -53,11 +53,10 @@ impl<'t> Row<'t> {
     pub(super) fn of(text: &'t str, is_jump: impl Fn(&str) -> bool) -> Self {
         let mut row = Self::default();
         for line in text.lines().map(str::trim) {
-            match line.strip_prefix(OTHERS) {
-                Some(rule) if line != AHEAD => row.others.push(rule),
-                Some(_) => {}
-                None if is_jump(line) => row.jump = row.jump.or(Some(row.others.len())),
-                None => {}
+            if let Some(rule) = line.strip_prefix(OTHERS).filter(|_| line != AHEAD) {
+                row.others.push(rule);
+            } else if is_jump(line) {
+                row.jump = row.jump.or(Some(row.others.len()));
             }
         }
         row
@@ -132,7 +131,7 @@ pub(super) fn ahead(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn row<'t>(text: &'t str) -> Row<'t> {
+    fn row(text: &str) -> Row<'_> {
         Row::of(text, |line| line == "JUMP")
     }
 

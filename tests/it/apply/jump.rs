@@ -35,43 +35,22 @@ const CHAINS: &str = "for t in iptables ip6tables; do $t -S INPUT; done";
 const MOVES: &[&str] =
     &["move the jump to the head of INPUT (iptables)", "move the jump to the head of INPUT (ip6tables)"];
 
+/// Both families of iptables, by the chains of packets to the host.
+const INPUT: Host = Host {
+    name: "iptables",
+    shape: "iptables-exclusive",
+    blocks: IN,
+    ban: BAN,
+    unban: UNBAN,
+    chain: CHAINS,
+    moves: MOVES,
+};
+
 const HOSTS: [Host; 6] = [
-    Host {
-        name: "iptables",
-        shape: "iptables-exclusive",
-        blocks: IN,
-        ban: BAN,
-        unban: UNBAN,
-        chain: CHAINS,
-        moves: MOVES,
-    },
-    Host {
-        name: "legacy",
-        shape: "iptables-exclusive",
-        blocks: IN,
-        ban: BAN,
-        unban: UNBAN,
-        chain: CHAINS,
-        moves: MOVES,
-    },
-    Host {
-        name: "permit",
-        shape: "iptables-permit",
-        blocks: IN,
-        ban: BAN,
-        unban: UNBAN,
-        chain: CHAINS,
-        moves: MOVES,
-    },
-    Host {
-        name: "ipset",
-        shape: "ipset-exclusive",
-        blocks: IN,
-        ban: BAN,
-        unban: UNBAN,
-        chain: CHAINS,
-        moves: MOVES,
-    },
+    INPUT,
+    Host { name: "legacy", ..INPUT },
+    Host { name: "permit", shape: "iptables-permit", ..INPUT },
+    Host { name: "ipset", shape: "ipset-exclusive", ..INPUT },
     Host {
         name: "docker",
         shape: "docker",
@@ -131,16 +110,10 @@ impl Host {
     /// Whether our jump comes before all others, in each chain.
     fn is_ahead(&self, bench: &Bench) -> bool {
         let all = self.order(bench);
-        let is_head = |line: &&String| {
-            line.starts_with("-P")
-                || line.starts_with("-N")
-                || !line.starts_with('-')
-                    && !is_jump(line)
-                    && line.contains("{") | line.contains("type filter")
+        let is_head = |line: &String| {
+            line.starts_with("-P") || line.starts_with("-N") || line.starts_with("type filter")
         };
-        all.split(|line| line.starts_with("-P") || line.starts_with("-N"))
-            .filter(|rules| !rules.is_empty())
-            .all(|rules| rules.iter().find(|line| !is_head(line)).is_some_and(|line| is_jump(line)))
+        all.windows(2).filter(|two| is_head(&two[0])).all(|two| is_jump(&two[1]))
     }
 }
 
