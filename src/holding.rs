@@ -16,12 +16,12 @@ mod spot;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use aws::{Account, Adopt};
 
+use crate::admission::Text;
 use crate::netfilter::{Host, Listing, ReadError};
 use crate::nginx;
 use crate::prefix::{Family, PrefixSet};
@@ -151,13 +151,13 @@ impl HoldingError {
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
     /// `nft -a list ruleset`.
-    pub nft: Option<Arc<str>>,
+    pub nft: Option<Text>,
     /// `iptables-save -t filter`.
-    pub iptables: Option<Arc<str>>,
+    pub iptables: Option<Text>,
     /// `ip6tables-save -t filter`.
-    pub ip6tables: Option<Arc<str>>,
+    pub ip6tables: Option<Text>,
     /// `ipset save`.
-    pub ipset: Option<Arc<str>>,
+    pub ipset: Option<Text>,
 }
 
 /// Whether a content tells of the rules of others around our jump.
@@ -344,7 +344,7 @@ impl Holding {
             }
             Place::File | Place::Aws(_) => return Ok(()),
         }
-        let text: Arc<str> = shown.unwrap_or_default().into();
+        let text: Text = shown.unwrap_or_default().into();
         host.listings.push(Listing { name: format!("planned {self}"), text });
         Ok(())
     }
