@@ -15,6 +15,7 @@ use crate::prefix::cursor::Cursor;
 use crate::prefix::{Family, PrefixSet};
 
 /// Layers that callers cross, from the outside inwards.
+#[derive(Clone, Copy)]
 pub struct Path<'a> {
     layers: &'a [Box<dyn Layer + 'a>],
 }
