@@ -338,6 +338,12 @@ pub fn tool(program: &str, arguments: &[&str], input: &[u8]) -> Result<Option<Pr
     }
 }
 
+/// The file that a program's name leads to.
+fn found(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
 /// Runs a command to its end and gives what it printed; standard input is empty.
 pub fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
     let started = command(program).args(arguments).stdin(Stdio::null()).output();
