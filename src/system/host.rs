@@ -55,7 +55,7 @@ impl Capture {
     fn saved_by(&self, family: Family, program: &str) -> Option<Taken> {
         let (_, known) =
             self.iptables.iter().find(|(of, taken)| *of == family && is_one(&taken.command, program))?;
-        Some(Taken { command: known.command.clone(), text: Arc::clone(&known.text) })
+        Some(Taken { command: known.command.clone(), text: known.text.clone() })
     }
 
     /// The host that was taken.
