@@ -347,27 +347,32 @@ impl Telling<'_> {
         let Some(host) = &self.survey.seen.host else { return Vec::new() };
         let chains = || host.tables.iter().flat_map(|table| &table.chains);
         let mut notes = Vec::new();
+        // Chains of ufw stand where our jump does; a table of ours stands beside them, and each has its say.
+        let of_iptables =
+            self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
         if chains().any(|chain| chain.name.starts_with("ufw-") || chain.name.starts_with("ufw6-")) {
-            notes.push(
-                "ufw keeps rules here: they are left as they are, and still asked. An address that they refuse is let in by \
-                 ufw only (`ufw prepend allow …`); `ufw reset` and `ufw disable` do not touch what is ours"
-                    .to_owned(),
-            );
+            let follows = if of_iptables {
+                "what our chain accepts or drops before theirs are reached, they are not asked"
+            } else {
+                "they are still asked, and an address that they refuse is let in by ufw only (`ufw prepend allow …`)"
+            };
+            notes.push(format!(
+                "ufw keeps rules here, which are left as they are: {follows}; `ufw reset` and `ufw disable` do not touch \
+                 what is ours"
+            ));
         }
         if host.tables.iter().any(|table| &*table.name == "firewalld") {
-            notes.push(
-                "firewalld keeps rules here: they are left as they are, and still asked. An address that a zone refuses is let \
-                 in by firewalld only (`firewall-cmd --add-rich-rule=…`); a reload of firewalld does not touch what is ours"
-                    .to_owned(),
-            );
-        }
-        let uses_iptables =
-            self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
-        if uses_iptables && notes.len() == 1 {
-            notes.push(
-                "our jump stands before theirs: what our chain accepts or drops, they are not asked"
-                    .to_owned(),
-            );
+            // Seen with firewalld 1.3.3, whatever `FlushAllOnReload` is.
+            let follows = if of_iptables {
+                "firewalld empties all chains of iptables when it starts and when it reloads, ours among them: use a target of \
+                 kind `nftables`, or run `callgate apply` after each"
+            } else {
+                "a reload of firewalld does not touch what is ours"
+            };
+            notes.push(format!(
+                "firewalld keeps rules here, which are left as they are: they are still asked, and an address that a zone \
+                 refuses is let in by firewalld only (`firewall-cmd --add-rich-rule=…`); {follows}"
+            ));
         }
         notes
     }

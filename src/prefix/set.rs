@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Subnets, Ipv6Subnets};
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::span::{Number, Span, complement, covers, difference, intersection, is_normal, normalise, union};
 use super::{Family, Prefix, v6_number};
@@ -172,11 +172,15 @@ impl FromIterator<Prefix> for PrefixSet {
         let prefixes = prefixes.into_iter();
         let (mut v4, mut v6) = (Vec::with_capacity(prefixes.size_hint().0), Vec::new());
         for prefix in prefixes {
-            match (prefix.first(), prefix.last()) {
-                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((u32::from(first), u32::from(last))),
-                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((v6_number(first), v6_number(last))),
-                // A prefix has one family, so its ends do too.
-                (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+            match prefix.0 {
+                IpNet::V4(net) => {
+                    let first = u32::from(net.addr());
+                    v4.push((first, first | u32::MAX.checked_shr(net.prefix_len().into()).unwrap_or(0)));
+                }
+                IpNet::V6(net) => {
+                    let first = v6_number(net.addr());
+                    v6.push((first, first | u128::MAX.checked_shr(net.prefix_len().into()).unwrap_or(0)));
+                }
             }
         }
         Self { v4: normalise(v4), v6: normalise(v6) }
