@@ -140,6 +140,13 @@ impl Numbers {
     }
 }
 
+impl Crossing {
+    /// The answer of one layer, which was asked before. Its own numbers do.
+    pub fn of_one(admission: Admission) -> Self {
+        Self { admission, layers: Vec::new(), steps: Vec::new(), numbers: Numbers::default() }
+    }
+}
+
 impl<'a> Path<'a> {
     /// Layers in the order in which callers cross them.
     pub fn new(layers: &'a [Box<dyn Layer + 'a>]) -> Self {

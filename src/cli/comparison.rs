@@ -11,6 +11,7 @@ use crate::cli::mender::{Mender, Wrong};
 use crate::drift::verdict::{SourceVerdict, verdicts};
 use crate::drift::{Difference, Drift, Mode, Part, compare};
 use crate::path::{Crossing, Path};
+use crate::plan;
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
 use crate::prefix::PrefixSet;
@@ -44,17 +45,27 @@ impl Comparison<'_> {
     pub(super) fn asked(&self) -> Vec<Asked> {
         let service = &self.allowlist.service;
         let ask = |port: &u16| {
-            let mut crossing = self.path.admit(&Question {
+            let crossing = self.path.admit(&Question {
                 port: *port,
                 interface: service.interface.clone(),
                 addresses: service.addresses.clone(),
                 at: self.inputs.at,
             });
-            let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
-            crossing.admission.findings.retain(|found| !expected(found.kind));
-            self.compared(*port, Rc::new(crossing))
+            self.answered(*port, crossing)
         };
         service.ports.iter().map(ask).collect()
+    }
+
+    /// The same, where the one layer has answered already.
+    pub(super) fn told(&self, answers: &[plan::Asked]) -> Vec<Asked> {
+        let told = |one: &plan::Asked| self.answered(one.port, Crossing::of_one((*one.admission).clone()));
+        answers.iter().map(told).collect()
+    }
+
+    fn answered(&self, port: u16, mut crossing: Crossing) -> Asked {
+        let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
+        crossing.admission.findings.retain(|found| !expected(found.kind));
+        self.compared(port, Rc::new(crossing))
     }
 
     fn compared(&self, port: u16, crossing: Rc<Crossing>) -> Asked {
