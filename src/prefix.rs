@@ -162,7 +162,8 @@ impl Prefix {
 
     /// The first address it covers, which is its network address.
     pub fn first(&self) -> IpAddr {
-        self.0.network()
+        // It has no host bits.
+        self.0.addr()
     }
 
     /// The last address it covers.

@@ -5,6 +5,8 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use ipnet::IpNet;
+
 use super::{Family, Prefix};
 
 /// What a block of special address space is kept for.
@@ -75,8 +77,9 @@ static GLOBAL: LazyLock<Option<Prefix>> = LazyLock::new(|| GLOBAL_UNICAST.parse(
 
 /// The special block that `prefix` lies in or reaches into, most particular first; `None` for global space.
 pub fn special_space(prefix: &Prefix) -> Option<(Prefix, Space)> {
-    if let (IpAddr::V4(first), 8..) = (prefix.first(), prefix.length())
-        && CLEAR_OCTETS.get(usize::from(first.octets()[0])) == Some(&true)
+    if let IpNet::V4(net) = prefix.0
+        && net.prefix_len() >= 8
+        && CLEAR_OCTETS.get(usize::from(net.addr().octets()[0])) == Some(&true)
     {
         return None;
     }

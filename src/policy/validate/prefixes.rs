@@ -32,8 +32,8 @@ pub fn parse_list(
     sink: &mut Diagnostics,
     mut judge: impl FnMut(Prefix, Range<usize>, &mut Diagnostics),
 ) -> Vec<Prefix> {
-    let lines = text.text.bytes().filter(|byte| *byte == b'\n').count();
-    let mut prefixes = Vec::with_capacity(lines);
+    // No plain line is shorter: room that is not used costs nothing.
+    let mut prefixes = Vec::with_capacity(text.text.len() / "1.1.1.1\n".len());
     let mut start = 0;
     while let Some(rest) = text.text.get(start..).filter(|rest| !rest.is_empty()) {
         if let Some((prefix, next)) = list::plain_line(text.text.as_bytes(), start) {
