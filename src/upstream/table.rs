@@ -7,7 +7,7 @@ mod column;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::collect::{Collector, Entry, Weight, special};
+use super::collect::{Collector, Entry, Others, Weight, special};
 use super::page::{Cell, Line, Row, Table};
 use super::token::{self, Form, Found, Span, What, is_mask};
 use super::words::{Standing, Wording, heading};
@@ -22,8 +22,15 @@ struct Read<'t> {
 
 /// A table made ready.
 struct Ready<'t> {
+    /// What stands above all columns.
+    titles: Vec<Wording>,
     headers: Vec<String>,
+    wordings: Vec<Wording>,
+    /// Whether a column is for what was.
+    columns_past: Vec<bool>,
     columns: Vec<Column>,
+    /// The same by the headers alone.
+    columns_as_told: Vec<Column>,
     rows: Vec<(&'t Row, Vec<Read<'t>>)>,
 }
 
@@ -36,9 +43,10 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
     if !choose(collector, &mut ready) {
         return;
     }
-    let caption = Wording::new(&table.caption);
+    let titles = ready.titles.iter().map(Wording::text).collect::<Vec<_>>().join(" | ");
+    let caption = Wording::new(&format!("{} | {titles}", table.caption));
     let headers = Wording::new(&ready.headers.join(" "));
-    let near = Some(&caption).filter(|_| !table.caption.is_empty());
+    let near = Some(&caption).filter(|caption| !caption.text().is_empty());
     let standing = collector.context.standing(near).or_else(|| headers.standing());
     match standing {
         Some(Standing::Other) => return,
@@ -47,25 +55,27 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
         Some(Standing::Former) | None => {
             let weight =
                 if standing.is_some() || collector.rules.chosen { Weight::Full } else { Weight::Light };
-            for (line, found) in ready.rows.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.found) {
-                if let What::Span(span) = &found.what {
-                    let why = "stands in a table that does not say what it is";
-                    collector.doubt_as(span, (line, found.start), why, weight);
-                }
-            }
-            return;
+            return doubt_all(collector, &ready, weight, |_| true);
         }
+    }
+    if is_untold(collector, &ready) {
+        let lists = |index: usize| ready.columns.get(index) == Some(&Column::Source);
+        return doubt_all(collector, &ready, Weight::Full, lists);
     }
     let near = near.filter(|caption| caption.says_calls() || caption.says_owned());
     let said = collector.context.role(near);
     let described = column::describes_networks(&ready.headers);
-    let mut group: BTreeSet<Environment> = BTreeSet::new();
-    for (row, cells) in &ready.rows {
+    let mut group =
+        ready.titles.iter().map(Wording::labels).find(|named| !named.is_empty()).unwrap_or_default();
+    let words: Vec<Wording> = ready.rows.iter().map(|(_, cells)| words_beside(cells)).collect();
+    let others = Others::of(words.iter());
+    for ((row, cells), beside) in ready.rows.iter().zip(&words) {
         if let Some(label) = label(cells) {
             group = Wording::new(&label).labels();
             continue;
         }
         let listed = entries(collector, &ready, row, cells);
+        let listed = standing_of_row(collector, &ready, listed, (beside, others));
         // What all entries of a row share is found once: a cell may hold thousands.
         let text = cells.iter().map(|cell| cell.cell.text()).collect::<Vec<_>>().join(" | ");
         let dates = super::dates::find(&text, &collector.rules.zone);
@@ -88,34 +98,117 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
                 label: None,
                 dates,
                 explained: true,
+                direction: collector.context.direction(directed(&ready, index, beside)),
             };
             collector.publish(&span, &entry);
         }
     }
 }
 
+/// Whether headers name other things than addresses or environments, as those of a table of fields do, and what stands
+/// above does not say that the table lists.
+fn is_untold(collector: &Collector<'_>, ready: &Ready<'_>) -> bool {
+    let told = |(column, header): (&Column, &Wording)| {
+        !matches!(column, Column::Unknown | Column::Foreign)
+            || !header.labels().is_empty()
+            || header.standing().is_some()
+    };
+    let titled = ready.titles.iter().any(|title| title.standing() == Some(Standing::Source));
+    let headed = ready.wordings.iter().any(|header| !header.text().is_empty());
+    headed
+        && !titled
+        && collector.rules.column.is_none()
+        && !collector.context.introduces_sources()
+        && !ready.columns_as_told.iter().zip(&ready.wordings).any(told)
+}
+
+/// Doubts every address in columns that may list.
+fn doubt_all(
+    collector: &mut Collector<'_>,
+    ready: &Ready<'_>,
+    weight: Weight,
+    lists: impl Fn(usize) -> bool,
+) {
+    let cells = ready.rows.iter().flat_map(|(_, cells)| cells.iter().enumerate());
+    for (line, found) in cells.filter(|(index, _)| lists(*index)).flat_map(|(_, cell)| &cell.found) {
+        if let What::Span(span) = &found.what {
+            let why = "stands in a table that does not say what it is";
+            collector.doubt_as(span, (line, found.start), why, weight);
+        }
+    }
+}
+
+/// The words of a row beside its addresses.
+fn words_beside(cells: &[Read<'_>]) -> Wording {
+    let mut text = String::new();
+    for cell in cells.iter().filter(|cell| cell.found.is_empty()) {
+        text.push_str(&cell.cell.text());
+        text.push_str(" | ");
+    }
+    Wording::new(&text)
+}
+
+/// Of the entries of a row, those that its own words and its headers leave as sources.
+fn standing_of_row<'t>(
+    collector: &mut Collector<'_>,
+    ready: &Ready<'t>,
+    listed: Vec<Listed<'t>>,
+    (beside, others): (&Wording, Others),
+) -> Vec<Listed<'t>> {
+    let near = collector.context.beside(&[beside], others);
+    let mut kept = Vec::new();
+    for one in listed {
+        let (index, line, at, span) = one;
+        let past = ready.columns_past.get(index).copied().unwrap_or(false);
+        match near {
+            Some(Standing::Other) => {}
+            Some(Standing::Source) | None if !past => kept.push(one),
+            Some(Standing::Former | Standing::Source) | None => {
+                let why = "stands in a row or a column for what is used no more or for something else, or so it seems";
+                collector.doubt_as(&span, (line, at), why, Weight::Full);
+            }
+        }
+    }
+    kept
+}
+
+/// The words that tell the direction of an entry of a table: its row's, or its column's.
+fn directed<'r>(ready: &'r Ready<'_>, index: usize, beside: &'r Wording) -> Option<&'r Wording> {
+    let header = ready.wordings.get(index).filter(|header| header.direction().is_some());
+    Some(beside).filter(|beside| beside.direction().is_some()).or(header)
+}
+
 fn ready(table: &Table) -> Ready<'_> {
     let read = |row: &'_ Row| -> bool {
         row.cells.iter().any(|cell| cell.lines.iter().any(|line| !token::find(&line.text).is_empty()))
     };
+    // A row of one cell above all columns is a title.
+    let is_title = |row: &&Row| {
+        row.cells.len() > 1 && !read(row) && row.cells.iter().filter(|cell| !cell.spanned).count() == 1
+    };
+    let titles: Vec<&Row> = table.rows.iter().take_while(is_title).collect();
+    let rows = table.rows.get(titles.len()..).unwrap_or_default();
+    let titles = titles.iter().rev().filter_map(|row| row.cells.first());
+    let titles = titles.map(|cell| Wording::new(&cell.text())).collect();
     // Rows of headers come first; without any mark, a first row of words is one.
-    let marked =
-        table.rows.iter().take_while(|row| row.cells.iter().all(|cell| cell.header) && !read(row)).count();
-    let count = match table.rows.first() {
+    let marked = rows.iter().take_while(|row| row.cells.iter().all(|cell| cell.header) && !read(row)).count();
+    let count = match rows.first() {
         Some(first) if marked == 0 => {
             usize::from(!read(first) && first.cells.iter().filter(|cell| !cell.lines.is_empty()).count() > 1)
         }
         _ => marked,
     };
-    let width = table.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let width = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
     let headers: Vec<String> = (0..width)
         .map(|index| {
-            let cells = table.rows.iter().take(count).filter_map(|row| row.cells.get(index));
+            let cells = rows.iter().take(count).filter_map(|row| row.cells.get(index));
             cells.map(Cell::text).collect::<Vec<_>>().join(" ")
         })
         .collect();
-    let columns = headers.iter().map(|header| column::column(header)).collect();
-    let rows = table.rows.iter().skip(count).map(|row| {
+    let columns: Vec<Column> = headers.iter().map(|header| column::column(header)).collect();
+    let wordings: Vec<Wording> = headers.iter().map(|header| Wording::new(header)).collect();
+    let columns_past = wordings.iter().map(Wording::labels_past).collect();
+    let rows = rows.iter().skip(count).map(|row| {
         let cells = row.cells.iter().map(|cell| {
             let found = cell
                 .lines
@@ -125,7 +218,15 @@ fn ready(table: &Table) -> Ready<'_> {
         });
         (row, cells.collect())
     });
-    Ready { headers, columns, rows: rows.collect() }
+    Ready {
+        titles,
+        headers,
+        wordings,
+        columns_past,
+        columns_as_told: columns.clone(),
+        columns,
+        rows: rows.collect(),
+    }
 }
 
 /// Decides which columns list; `false` where nothing is to be read.

@@ -5,6 +5,7 @@
 //! worse than none. Dates, versions, host names and addresses of endpoints are none of these.
 
 mod atom;
+mod disguise;
 mod join;
 
 use std::net::IpAddr;
@@ -121,11 +122,19 @@ pub(super) fn find(line: &str) -> Vec<Found> {
     {
         return digits_only(line);
     }
-    join::join(line, &words(line))
+    let mut found = join::join(line, &words(line));
+    if let Some(more) = disguise::find(line, &found) {
+        let at = found.partition_point(|one| one.start < more.start);
+        found.insert(at, more);
+    }
+    found
 }
 
 /// A line of nothing but many digits, perhaps in groups: an address without its dots, if addresses are expected.
 fn digits_only(line: &str) -> Vec<Found> {
+    if let Some(found) = disguise::find(line, &[]) {
+        return vec![found];
+    }
     let digits = line.bytes().filter(u8::is_ascii_digit).count();
     let bare = line.chars().all(|letter| letter.is_ascii_digit() || " ,-–_".contains(letter));
     let start = line.find(|letter: char| letter.is_ascii_digit());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 
 use crate::policy::{Environment, Role};
-use crate::upstream::words::{Standing, Wording, sentences};
+use crate::upstream::words::{Direction, Standing, Wording, sentences};
 use crate::upstream::{Stated, dates};
 
 /// So many introductions before a list are looked at.
@@ -29,6 +29,22 @@ impl Intro {
             || wording.has(&[" following", " below", " these ", " as follows", " listed "]);
         let named = Wording::new(last).environments().into_iter().map(|(_, one)| one).collect();
         Self { wording, opens, environments: named, dates: dates::find(last, zone) }
+    }
+}
+
+/// Whether other lines of a list or a table name the requests that the provider sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Some do.
+    NameCallbacks,
+    /// None does.
+    NameNone,
+}
+
+impl Others {
+    /// What the words of all lines name.
+    pub(crate) fn of<'w>(mut words: impl Iterator<Item = &'w Wording>) -> Self {
+        if words.any(Wording::names_callbacks) { Self::NameCallbacks } else { Self::NameNone }
     }
 }
 
@@ -133,6 +149,9 @@ impl Context {
             }
         }
         for above in self.above.iter().rev() {
+            if !above.outer && above.wording.says_changes() {
+                return Some(Standing::Former);
+            }
             if !above.outer && above.wording.says_shown() {
                 return Some(Standing::Other);
             }
@@ -144,6 +163,56 @@ impl Context {
             }
         }
         None
+    }
+
+    /// Whether the introduction itself says that sources follow.
+    pub(crate) fn introduces_sources(&self) -> bool {
+        self.intro().is_some_and(|intro| intro.opens && intro.wording.standing() == Some(Standing::Source))
+    }
+
+    /// Whether introduction or headings name the requests that the provider sends.
+    pub(crate) fn names_callbacks(&self) -> bool {
+        let intro = self.intro().map(|intro| &intro.wording);
+        let mut above = self.above.iter().rev().map(|above| &above.wording).chain(intro);
+        above.any(|wording| wording.says_calls() || wording.names_callbacks())
+    }
+
+    /// What the words of a line in a list, or of a table's row, make of its addresses; `None` where that is for those
+    /// above to say.
+    pub(crate) fn beside(&self, words: &[&Wording], others: Others) -> Option<Standing> {
+        let any = |is: fn(&Wording) -> bool| words.iter().any(|one| is(one));
+        if any(Wording::labels_past) || any(Wording::says_both) {
+            return Some(Standing::Former);
+        }
+        if any(Wording::names_callbacks) {
+            return words.iter().find_map(|one| one.standing());
+        }
+        if any(Wording::names_purpose) {
+            return match (others, self.names_callbacks()) {
+                (Others::NameCallbacks, _) => Some(Standing::Other),
+                (Others::NameNone, false) => Some(Standing::Former),
+                (Others::NameNone, true) => words.iter().find_map(|one| one.standing()),
+            };
+        }
+        // Where some are said to be for callbacks, the others are for something else, or it is forgotten to be said.
+        let worded = words.iter().any(|one| one.text().contains(char::is_alphabetic));
+        if others == Others::NameCallbacks && worded && words.iter().all(|one| one.labels().is_empty()) {
+            return Some(Standing::Former);
+        }
+        words.iter().find_map(|one| one.standing())
+    }
+
+    /// The direction that is all that is said of addresses, from near to far; `None` where more is said.
+    pub(crate) fn direction(&self, own: Option<&Wording>) -> Option<Direction> {
+        let intro = self.intro().map(|intro| &intro.wording);
+        let above = self.above.iter().rev().map(|above| &above.wording);
+        let told = own.into_iter().chain(intro).chain(above).find_map(|wording| {
+            if wording.says_calls() || wording.names_callbacks() {
+                return Some(None);
+            }
+            wording.direction().map(Some)
+        });
+        told.flatten()
     }
 
     /// Whose addresses these are by what is said, from near to far.

@@ -13,6 +13,9 @@ use crate::upstream::words::{Standing, Wording, sentences};
 /// In a sentence of more addresses or environments nobody can tell which belong together.
 const NAMED_MAX: usize = 100;
 
+/// Words that say that two enumerations go side by side.
+const RESPECTIVELY: &[&str] = &[" respectively", " respektive ", " respektivt", " beziehungsweise "];
+
 /// Reads a line of running text.
 pub(super) fn collect(collector: &mut Collector<'_>, line: &Line, found: &[Found]) {
     for range in sentences(&line.text) {
@@ -29,6 +32,13 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
     let standing = collector.context.standing(Some(&own));
     let publics: Vec<(usize, Span)> = found.iter().filter_map(|one| public(one)).collect();
     match standing {
+        Some(Standing::Other) if own.names_callbacks() && !collector.context.is_history() => {
+            for (at, span) in &publics {
+                let why = "stands in a sentence that speaks of callbacks, and of what is called";
+                collector.doubt_as(span, (line, *at), why, Weight::Full);
+            }
+            return;
+        }
         Some(Standing::Other) => return,
         Some(Standing::Former) => {
             for (at, span) in &publics {
@@ -38,6 +48,13 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
                     "is said to be used no more, or so it seems",
                     Weight::Full,
                 );
+            }
+            return;
+        }
+        Some(Standing::Source) if own.says_both() && publics.len() > 1 => {
+            for (at, span) in &publics {
+                let why = "stands in a sentence that says of some addresses that they are called";
+                collector.doubt_as(span, (line, *at), why, Weight::Full);
             }
             return;
         }
@@ -70,6 +87,7 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
             label: None,
             dates: given.clone(),
             explained: true,
+            direction: collector.context.direction(Some(&own)),
         };
         collector.publish(span, &entry);
     }
@@ -135,7 +153,9 @@ pub(super) fn faults(collector: &mut Collector<'_>, line: &Line, found: &[&Found
 /// Whether three numbers can hardly be a version.
 fn is_strong(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').filter(|part| !part.is_empty()).collect();
-    parts.len() == 3 && parts.iter().any(|part| part.parse::<u32>().unwrap_or(u32::MAX) > 255)
+    // Four numbers that are no address are none of a version's either.
+    parts.len() == 4
+        || parts.len() == 3 && parts.iter().any(|part| part.parse::<u32>().unwrap_or(u32::MAX) > 255)
         || parts.len() == 3 && parts.iter().all(|part| part.len() >= 2)
 }
 
@@ -149,15 +169,18 @@ fn environments(text: &str, start: usize, spans: &[(usize, Span)]) -> Vec<BTreeS
     if spans.len() > NAMED_MAX || named.len() > NAMED_MAX {
         return vec![BTreeSet::new(); spans.len()];
     }
+    if Wording::new(text).has(RESPECTIVELY) {
+        // As many on both sides belong together in their order; of any others it is not said.
+        let own = |(_, one): &(usize, Environment)| BTreeSet::from([*one]);
+        let paired = named.len() == spans.len();
+        return if paired { named.iter().map(own).collect() } else { vec![BTreeSet::new(); spans.len()] };
+    }
     let named_first = first < first_address;
     let is_between = |(at, _): &(usize, Environment)| {
         places.iter().any(|place| place < at) && places.iter().any(|place| place > at)
     };
     if !named.iter().any(is_between) {
         return vec![all; spans.len()];
-    }
-    if Wording::new(text).has(&[" respectively"]) {
-        return vec![BTreeSet::new(); spans.len()];
     }
     // A run of addresses belongs to the run of environments behind it, or before it where the sentence starts with one.
     let own = |place: &usize| {
@@ -226,5 +249,12 @@ mod tests {
             ["p", "p", "t"]
         );
         assert_eq!(check("from 1.2.3.4"), [""]);
+        let sides = "1.2.3.4 and 5.6.7.8 are used in the test and production environments, respectively";
+        assert_eq!(check(sides), ["t", "p"]);
+        let sides = "The test and production systems use 1.2.3.4 and 5.6.7.8 respectively";
+        assert_eq!(check(sides), ["t", "p"]);
+        let sides =
+            "1.2.3.4, 2.3.4.5 and 5.6.7.8 are used in the test and production environment respectively";
+        assert_eq!(check(sides), ["", "", ""]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::disguise::is_lettered;
 use super::{Form, Span};
 use crate::prefix::Prefix;
 
@@ -191,6 +192,7 @@ fn lettered(word: &str) -> Atom {
         }
         // A label that touches with its colon.
         Some((label, rest)) if !label.contains(|letter: char| letter.is_ascii_digit()) => atom(rest),
+        _ if is_lettered(word) => Atom::Damaged("letters stand in it".to_owned()),
         _ => quads(word),
     }
 }

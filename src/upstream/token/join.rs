@@ -3,10 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::atom::{Atom, atom, is_mask, masked};
+use super::disguise::is_dashed;
 use super::{ABSENT, Form, Found, SEAM, Span, What, Word, shown};
 use crate::prefix::Prefix;
 
-const DASHES: [char; 8] = ['-', '‐', '‑', '‒', '–', '—', '―', '−'];
+const DASHES: [char; 11] = ['-', '‐', '‑', '‒', '–', '—', '―', '−', '－', '﹣', '⁃'];
+/// Signs that may stand for a range, a move or something left out.
+const UNSURE: &[char] = &['~', '～', '〜', '∼', '…', '→', '⇒', '←', '↔', '➔', '>', '.', '÷'];
 /// Words before what is a version, however many numbers it has.
 const VERSIONS: &[&str] = &[
     "version", "versions", "ver", "v", "release", "releases", "released", "build", "firmware", "revision",
@@ -15,11 +18,37 @@ const VERSIONS: &[&str] = &[
 /// What versions end with.
 const EARLY: &[&str] = &["alpha", "beta", "rc", "snapshot", "preview", "final", "release"];
 /// Words that join the ends of a range.
-const TO: &[&str] = &["to", "through", "thru"];
+const TO: &[&str] =
+    &["to", "through", "thru", "till", "til", "tills", "until", "bis", "tot", "t.o.m", "tom", "asti"];
+/// Words that stand beside those.
+const BESIDE: &[&str] = &["up", "upp", "op", "and", "och", "og", "including", "incl", "with", "med", "fram"];
+/// Words between two addresses that are either both meant or the ends of a range.
+const AND: &[&str] = &["and", "och", "og", "und", "ja", "or", "eller", "oder", "tai"];
 /// Words that tell a range.
-const RANGED: &[&str] = &["range", "between", "interval", "inclusive", "all addresses", "addresses from"];
+const RANGED: &[&str] = &[
+    "range",
+    "between",
+    "interval",
+    "inclusive",
+    "all addresses",
+    "addresses from",
+    "mellan",
+    "mellom",
+    "mellem",
+    "zwischen",
+    "bereich",
+    "väliltä",
+];
+/// Words before the first of two ends.
+const BETWEEN: &[&str] = &["between", "mellan", "mellom", "mellem", "zwischen"];
 /// Words that tell that one address takes another's place.
-const MOVED: &[&str] = &["chang", "mov", "migrat", "replac", "updat", "switch"];
+const MOVED: &[&str] = &[
+    "chang", "mov", "migrat", "replac", "updat", "switch", "ersätt", "erstat", "ersetz", "ändr", "endr",
+    "flytt", "wechsel", "vaihtu", "korva",
+];
+
+/// Two addresses that are joined have at most so many words between.
+const WORDS_BETWEEN_MAX: usize = 4;
 
 /// A piece of a line.
 #[derive(Debug)]
@@ -43,6 +72,8 @@ struct Placed<'a> {
 struct Hints {
     ranged: bool,
     moved: bool,
+    /// Whether it speaks of ports.
+    ported: bool,
 }
 
 /// A line, and what its words say.
@@ -50,17 +81,22 @@ struct Hints {
 struct Told<'a> {
     text: &'a str,
     hints: Hints,
+    /// How many addresses it has.
+    spans: usize,
 }
 
 /// All that is in a line.
 pub(super) fn join(line: &str, words: &[Word<'_>]) -> Vec<Found> {
     let lower = line.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let told = Told { text: line, hints: Hints { ranged: has(RANGED), moved: has(MOVED) } };
     let mut pieces = Vec::new();
     for word in words {
         cut(*word, &mut pieces);
     }
+    let is_span = |placed: &&Placed<'_>| matches!(placed.piece, Piece::Atom(Atom::Span(_)));
+    let spans = pieces.iter().filter(is_span).count();
+    let hints = Hints { ranged: has(RANGED), moved: has(MOVED), ported: has(&["port"]) };
+    let told = Told { text: line, hints, spans };
     let mut found = Vec::new();
     let mut at = 0;
     while at < pieces.len() {
@@ -96,7 +132,9 @@ fn cut<'a>(word: Word<'a>, pieces: &mut Vec<Placed<'a>>) {
         && parts.first().is_some_and(|part| part.text.is_empty());
     let only_dash = parts.iter().all(|part| part.text.is_empty());
     if !atoms.iter().any(told) && !only_number && !only_dash {
-        return pieces.push(whole(Piece::Word(word.text)));
+        let texts: Vec<&str> = parts.iter().map(|part| part.text).collect();
+        let cut = is_dashed(&texts) && atoms.contains(&Atom::Near);
+        return pieces.push(whole(if cut { Piece::Atom(Atom::Near) } else { Piece::Word(word.text) }));
     }
     if parts.last().is_some_and(|last| EARLY.iter().any(|mark| last.text.to_lowercase().starts_with(mark))) {
         return pieces.push(whole(Piece::Word(word.text)));
@@ -240,12 +278,7 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
             push(3, Err("a range without a whole end".to_owned()))
         }
         (Some(Piece::Dash(_)), None) => push(2, Err("a range without an end".to_owned())),
-        (Some(Piece::Word(word)), Some(Piece::Atom(Atom::Span(last))))
-            if TO.contains(&word.to_lowercase().as_str()) && single && last.form == Form::Single =>
-        {
-            push(3, worded(line, span, *last))
-        }
-        _ => match mask(pieces, at, span) {
+        _ => match mask(pieces, at, span).or_else(|| joined(line, pieces, at, span)) {
             Some((count, read)) => push(count, read),
             None => push(1, Ok(span)),
         },
@@ -295,17 +328,83 @@ fn shorthand(
     Some(range(span, last))
 }
 
-/// Two addresses with `to` between: a range, unless one takes the other's place.
-fn worded(line: Told<'_>, first: Span, last: Span) -> Result<Span, String> {
-    let near = match (first.first, last.first) {
+/// An address that words or signs join to another, or to the last octets of others, and how many pieces that is.
+fn joined(
+    line: Told<'_>,
+    pieces: &[Placed<'_>],
+    at: usize,
+    span: Span,
+) -> Option<(usize, Result<Span, String>)> {
+    if span.form != Form::Single {
+        return None;
+    }
+    let end = pieces.get(at)?.end;
+    let words: Vec<String> = pieces
+        .iter()
+        .skip(at + 1)
+        .take(WORDS_BETWEEN_MAX)
+        .map_while(|placed| match placed.piece {
+            Piece::Word(word) => Some(word.to_lowercase()),
+            Piece::Atom(_) | Piece::Dash(_) => None,
+        })
+        .collect();
+    let next = pieces.get(at + 1 + words.len())?;
+    let gap = line.text.get(end..next.start)?;
+    let count = words.len() + 2;
+    match &next.piece {
+        Piece::Atom(Atom::Span(last)) if last.form == Form::Single => {
+            if is_unsure(gap) {
+                return Some((count, Err("a range, a move, or two addresses".to_owned())));
+            }
+            let is = |word: &String, list: &[&str]| list.contains(&word.as_str());
+            let to = words.iter().any(|word| is(word, TO))
+                && words.iter().all(|word| is(word, TO) || is(word, BESIDE));
+            let and = matches!(words.as_slice(), [word] if is(word, AND));
+            if to || and && before(pieces, at, BETWEEN) {
+                return Some((count, worded(line, span, *last)));
+            }
+            let ends = and && line.hints.ranged && is_near(span, *last) && span.first < last.first;
+            (ends && line.spans == 2)
+                .then(|| (count, Err("two addresses, or the ends of a range".to_owned())))
+        }
+        Piece::Atom(Atom::Number(number)) => {
+            let IpAddr::V4(first) = span.first else { return None };
+            let [.., last] = first.octets();
+            let octet = u8::try_from(*number).is_ok_and(|number| number > last);
+            let closes = match pieces.get(at + count) {
+                None | Some(Placed { piece: Piece::Atom(Atom::Number(_)), .. }) => true,
+                Some(Placed { piece: Piece::Word(word), .. }) => AND.contains(&word.to_lowercase().as_str()),
+                Some(_) => false,
+            };
+            let listed = gap.trim() == "," || words.iter().all(|word| AND.contains(&word.as_str()));
+            let unsure = is_unsure(gap) || (listed && !gap.trim().is_empty() && closes && !line.hints.ported);
+            (octet && unsure).then(|| (count, Err("an address, and numbers that may be others".to_owned())))
+        }
+        Piece::Atom(_) | Piece::Dash(_) | Piece::Word(_) => None,
+    }
+}
+
+/// Whether there are only signs between that may mean a range.
+fn is_unsure(gap: &str) -> bool {
+    let gap = gap.trim();
+    gap.chars().all(|letter| UNSURE.contains(&letter)) && !matches!(gap, "" | "." | ">")
+}
+
+/// Whether two addresses differ in their last octet alone.
+fn is_near(first: Span, last: Span) -> bool {
+    match (first.first, last.first) {
         (IpAddr::V4(first), IpAddr::V4(last)) => u32::from(first) >> 8 == u32::from(last) >> 8,
         (IpAddr::V6(_), IpAddr::V6(_)) => true,
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    };
+    }
+}
+
+/// Two addresses with `to` between: a range, unless one takes the other's place.
+fn worded(line: Told<'_>, first: Span, last: Span) -> Result<Span, String> {
     let read = range(first, last)?;
     // Two addresses that are the ends of one block are no chance.
     let whole = read.prefixes().len() == 1;
-    if line.hints.moved || !(near || whole || line.hints.ranged) {
+    if line.hints.moved || !(is_near(first, last) || whole || line.hints.ranged) {
         return Err("a range, or one address in place of another".to_owned());
     }
     Ok(read)
