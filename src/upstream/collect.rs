@@ -305,6 +305,10 @@ impl<'a> Collector<'a> {
         let prefixes = span.prefixes();
         for prefix in &prefixes {
             let bound = if prefix.first().is_ipv4() { self.rules.widest.0 } else { self.rules.widest.1 };
+            if special_space(prefix).is_some() {
+                let reason = format!("`{prefix}` holds addresses from which nobody can call");
+                return self.fault(line, reason);
+            }
             if prefix.length() < bound {
                 let reason = format!("`{prefix}` is wider than /{bound}, the widest that a source may be");
                 return self.fault(line, reason);

@@ -10,9 +10,12 @@ use std::net::IpAddr;
 use super::collect::{Collector, Entry, Others, Weight, special};
 use super::page::{Cell, Line, Row, Table};
 use super::token::{self, Form, Found, Span, What, is_mask};
-use super::words::{Standing, Wording, heading};
+use super::words::{Direction, Standing, Wording, heading};
 use crate::policy::{Environment, Role};
 use column::Column;
+
+/// What marks a row as belonging to a column.
+const YES: &[&str] = &["yes", "y", "x", "✓", "✔", "✔️", "✅", "●", "•", "true", "ja", "kyllä"];
 
 /// A cell with what is in it.
 struct Read<'t> {
@@ -80,11 +83,14 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
         let text = cells.iter().map(|cell| cell.cell.text()).collect::<Vec<_>>().join(" | ");
         let dates = super::dates::find(&text, &collector.rules.zone);
         let dates = if dates.is_empty() { collector.context.dates() } else { dates };
-        let mut of_column: BTreeMap<usize, BTreeSet<Environment>> = BTreeMap::new();
+        let mut of_column: BTreeMap<usize, (BTreeSet<Environment>, Option<Direction>)> = BTreeMap::new();
         for (index, line, at, span) in listed {
-            let environments = of_column
+            let (environments, direction) = of_column
                 .entry(index)
-                .or_insert_with(|| environments(collector, &ready, (cells, index), &group))
+                .or_insert_with(|| {
+                    let environments = environments(collector, &ready, (cells, index), &group);
+                    (environments, collector.context.direction(directed(&ready, index, beside)))
+                })
                 .clone();
             let wide = span.first != span.last;
             let role = said.unwrap_or(if described && wide { Role::OwnerNetwork } else { Role::Callback });
@@ -98,7 +104,7 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
                 label: None,
                 dates,
                 explained: true,
-                direction: collector.context.direction(directed(&ready, index, beside)),
+                direction,
             };
             collector.publish(&span, &entry);
         }
@@ -310,12 +316,26 @@ fn environments(
 ) -> BTreeSet<Environment> {
     let own = cells.get(index).map(|cell| Wording::new(&cell.cell.text()).labels()).unwrap_or_default();
     let header = ready.headers.get(index).map(|header| Wording::new(header).labels()).unwrap_or_default();
+    let marked = marked(ready, cells);
+    if !marked.is_empty() {
+        return marked;
+    }
     let row = cells.iter().filter(|cell| cell.found.is_empty()).flat_map(|cell| {
         let text = cell.cell.text();
         if text.split_whitespace().count() <= 6 { Wording::new(&text).labels() } else { BTreeSet::new() }
     });
     let named = [own, header, row.collect(), group.clone()].into_iter().find(|named| !named.is_empty());
     named.unwrap_or_else(|| collector.context.environments())
+}
+
+/// The environments whose columns a row marks with a yes.
+fn marked(ready: &Ready<'_>, cells: &[Read<'_>]) -> BTreeSet<Environment> {
+    let said = |(header, cell): (&Wording, &Read<'_>)| {
+        let text = cell.cell.text();
+        let yes = YES.contains(&text.trim().to_lowercase().as_str());
+        Some(header.labels()).filter(|_| yes)
+    };
+    ready.wordings.iter().zip(cells).filter_map(said).flatten().collect()
 }
 
 type Listed<'t> = (usize, &'t Line, usize, Span);

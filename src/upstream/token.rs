@@ -5,6 +5,7 @@
 //! worse than none. Dates, versions, host names and addresses of endpoints are none of these.
 
 mod atom;
+mod between;
 mod disguise;
 mod join;
 
@@ -139,11 +140,17 @@ fn digits_only(line: &str) -> Vec<Found> {
     let bare = line.chars().all(|letter| letter.is_ascii_digit() || " ,-–_".contains(letter));
     let start = line.find(|letter: char| letter.is_ascii_digit());
     match start {
-        Some(start) if bare && (6..=15).contains(&digits) => {
+        Some(start) if bare && (6..=15).contains(&digits) && !is_day(line) => {
             vec![Found { start, end: line.len(), what: What::Near(line.to_owned()) }]
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether a line is a day with dashes.
+fn is_day(line: &str) -> bool {
+    let parts: Vec<usize> = line.trim().split('-').map(str::len).collect();
+    matches!(parts.as_slice(), [4, 2, 2] | [2, 2, 4])
 }
 
 /// What separates words, besides white space.

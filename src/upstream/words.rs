@@ -13,7 +13,8 @@ use crate::policy::Environment;
 use past::{COMING, FORMER, OTHERS, PAST, PAST_NAMED, STILL};
 use phrases::{CALLBACKS, CALLS, CHANGES, HISTORY, INWARD, OTHER, OUTWARD, PURPOSES, SHOWN, SOURCE, TRAFFIC};
 use places::{
-    CERTAIN, COMPOUNDS, FOLLOWS, NAMES, OWNED, PLACES, POINTS, PRODUCTION_WORDS, TEST_WORDS, THINGS, WITHIN,
+    CERTAIN, COMPOUNDS, FOLLOWS, NAMES, OWNED, PLACES, POINTS, PRODUCTION_WORDS, TEST_WORDS, THINGS, USED,
+    WITHIN,
 };
 
 /// A text as words, for phrases to be found in: ` the ip addresses `.
@@ -134,6 +135,16 @@ impl Wording {
             (false, true) => Some(Direction::Out),
             (true, true) | (false, false) => None,
         }
+    }
+
+    /// Whether it points to something else.
+    pub(super) fn points_away(&self) -> bool {
+        self.has(&[" see ", " refer to ", " read more", " learn more"])
+    }
+
+    /// Whether it says that addresses are used.
+    pub(super) fn says_used(&self) -> bool {
+        self.has(USED) && !self.names_purpose()
     }
 
     /// Whether all it says is that changes follow.

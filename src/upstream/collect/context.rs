@@ -11,6 +11,9 @@ use crate::upstream::{Stated, dates};
 /// So many introductions before a list are looked at.
 const INTROS_MAX: usize = 3;
 
+/// So many bytes of an introduction are looked at: it is asked again for each entry.
+const INTRO_BYTES_MAX: usize = 2000;
+
 /// A paragraph before a list.
 #[derive(Debug, Clone)]
 pub(super) struct Intro {
@@ -23,6 +26,8 @@ pub(super) struct Intro {
 impl Intro {
     /// A paragraph.
     pub(super) fn new(text: &str, zone: &TimeZone) -> Self {
+        // What introduces a list stands at its end.
+        let text = tail(text, INTRO_BYTES_MAX);
         let last = sentences(text).pop().and_then(|range| text.get(range)).unwrap_or(text);
         let wording = Wording::new(text);
         let opens = text.trim_end().ends_with(':')
@@ -30,6 +35,12 @@ impl Intro {
         let named = Wording::new(last).environments().into_iter().map(|(_, one)| one).collect();
         Self { wording, opens, environments: named, dates: dates::find(last, zone) }
     }
+}
+
+/// The end of a text that is too long.
+fn tail(text: &str, bytes: usize) -> &str {
+    let from = text.len().saturating_sub(bytes);
+    (from..=text.len()).find_map(|at| text.get(at..)).unwrap_or_default()
 }
 
 /// Whether other lines of a list or a table name the requests that the provider sends.
@@ -167,7 +178,10 @@ impl Context {
 
     /// Whether the introduction itself says that sources follow.
     pub(crate) fn introduces_sources(&self) -> bool {
-        self.intro().is_some_and(|intro| intro.opens && intro.wording.standing() == Some(Standing::Source))
+        !self.used
+            && self
+                .intro()
+                .is_some_and(|intro| intro.opens && intro.wording.standing() == Some(Standing::Source))
     }
 
     /// Whether introduction or headings name the requests that the provider sends.
@@ -181,7 +195,7 @@ impl Context {
     /// above to say.
     pub(crate) fn beside(&self, words: &[&Wording], others: Others) -> Option<Standing> {
         let any = |is: fn(&Wording) -> bool| words.iter().any(|one| is(one));
-        if any(Wording::labels_past) || any(Wording::says_both) {
+        if any(Wording::labels_past) || any(Wording::says_both) || any(Wording::points_away) {
             return Some(Standing::Former);
         }
         if any(Wording::names_callbacks) {

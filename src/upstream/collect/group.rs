@@ -40,6 +40,7 @@ impl<'a> Unit<'a> {
             at = one.end;
         }
         rest.push_str(line.text.get(at..).unwrap_or_default());
+        let found = if found.is_empty() { remains(line) } else { found };
         Self { own: Wording::new(&rest), line, found, kind: passage.kind, rest }
     }
 
@@ -61,7 +62,8 @@ impl<'a> Unit<'a> {
         let words =
             Wording::new(open).text().split(' ').filter(|word| word.chars().any(char::is_alphabetic)).count();
         let quoted = text.contains(['{', '}']) || text.contains("\":") || text.contains("HTTP/");
-        let quoted = quoted || sentences(text).len() > 1;
+        let said = self.own.text().split(' ').filter(|word| word.chars().any(char::is_alphabetic)).count();
+        let quoted = quoted || sentences(text).len() > 1 || (text.ends_with('.') && said > BARE_WORDS_MAX);
         if !self.found.is_empty() {
             let dated = self.own.has(&[" from ", " until ", " legacy", " new "]);
             let most = if dated { BARE_WORDS_MAX * 2 } else { BARE_WORDS_MAX };
@@ -144,6 +146,16 @@ pub(super) fn collect(collector: &mut Collector<'_>, group: &[Unit<'_>]) {
         }
         entry(collector, unit, label.as_ref(), siblings);
     }
+}
+
+/// What is left of an address where a line has nothing but numbers and dots.
+fn remains(line: &Line) -> Vec<Found> {
+    let text = line.text.trim();
+    let numbers = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let dotted =
+        text.trim_end_matches('.').contains('.') && text.starts_with(|first: char| first.is_ascii_digit());
+    let found = Found { start: 0, end: line.text.len(), what: What::Near(text.to_owned()) };
+    Some(found).filter(|_| numbers && dotted).into_iter().collect()
 }
 
 /// What the other lines of a list say.

@@ -3,27 +3,21 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::atom::{Atom, atom, is_mask, masked};
+use super::between::{BETWEEN, TO, joined};
 use super::disguise::is_dashed;
 use super::{ABSENT, Form, Found, SEAM, Span, What, Word, shown};
 use crate::prefix::Prefix;
 
 const DASHES: [char; 11] = ['-', '‐', '‑', '‒', '–', '—', '―', '−', '－', '﹣', '⁃'];
-/// Signs that may stand for a range, a move or something left out.
-const UNSURE: &[char] = &['~', '～', '〜', '∼', '…', '→', '⇒', '←', '↔', '➔', '>', '.', '÷'];
 /// Words before what is a version, however many numbers it has.
 const VERSIONS: &[&str] = &[
     "version", "versions", "ver", "v", "release", "releases", "released", "build", "firmware", "revision",
     "rev", "sdk",
 ];
+/// Words behind amounts.
+const CURRENCIES: &[&str] = &["SEK", "NOK", "DKK", "EUR", "USD", "GBP", "kr", "kronor", "€", "öre"];
 /// What versions end with.
 const EARLY: &[&str] = &["alpha", "beta", "rc", "snapshot", "preview", "final", "release"];
-/// Words that join the ends of a range.
-const TO: &[&str] =
-    &["to", "through", "thru", "till", "til", "tills", "until", "bis", "tot", "t.o.m", "tom", "asti"];
-/// Words that stand beside those.
-const BESIDE: &[&str] = &["up", "upp", "op", "and", "och", "og", "including", "incl", "with", "med", "fram"];
-/// Words between two addresses that are either both meant or the ends of a range.
-const AND: &[&str] = &["and", "och", "og", "und", "ja", "or", "eller", "oder", "tai"];
 /// Words that tell a range.
 const RANGED: &[&str] = &[
     "range",
@@ -39,20 +33,15 @@ const RANGED: &[&str] = &[
     "bereich",
     "väliltä",
 ];
-/// Words before the first of two ends.
-const BETWEEN: &[&str] = &["between", "mellan", "mellom", "mellem", "zwischen"];
 /// Words that tell that one address takes another's place.
 const MOVED: &[&str] = &[
     "chang", "mov", "migrat", "replac", "updat", "switch", "ersätt", "erstat", "ersetz", "ändr", "endr",
     "flytt", "wechsel", "vaihtu", "korva",
 ];
 
-/// Two addresses that are joined have at most so many words between.
-const WORDS_BETWEEN_MAX: usize = 4;
-
 /// A piece of a line.
 #[derive(Debug)]
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     /// A number, an address, damage.
     Atom(Atom),
     /// A dash, and whether it touches what is before it.
@@ -61,28 +50,29 @@ enum Piece<'a> {
     Word(&'a str),
 }
 
-struct Placed<'a> {
-    piece: Piece<'a>,
-    start: usize,
-    end: usize,
+/// A piece, and where it stands.
+pub(super) struct Placed<'a> {
+    pub(super) piece: Piece<'a>,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 /// What the words of a line say of ranges in it.
 #[derive(Debug, Clone, Copy)]
-struct Hints {
-    ranged: bool,
-    moved: bool,
+pub(super) struct Hints {
+    pub(super) ranged: bool,
+    pub(super) moved: bool,
     /// Whether it speaks of ports.
-    ported: bool,
+    pub(super) ported: bool,
 }
 
 /// A line, and what its words say.
 #[derive(Debug, Clone, Copy)]
-struct Told<'a> {
-    text: &'a str,
-    hints: Hints,
+pub(super) struct Told<'a> {
+    pub(super) text: &'a str,
+    pub(super) hints: Hints,
     /// How many addresses it has.
-    spans: usize,
+    pub(super) spans: usize,
 }
 
 /// All that is in a line.
@@ -222,7 +212,7 @@ fn step(told_line: Told<'_>, pieces: &[Placed<'_>], at: usize, found: &mut Vec<F
     let what = match told {
         Atom::Span(span) => return spanned(told_line, pieces, at, *span, found),
         Atom::Damaged(why) => What::Damaged(format!("`{}`: {why}", text())),
-        Atom::Near if before(pieces, at, VERSIONS) => return at + 1,
+        Atom::Near if before(pieces, at, VERSIONS) || is_money(pieces, at) => return at + 1,
         Atom::Near => What::Near(text()),
         Atom::Endpoint => What::Endpoint,
         Atom::Number(_) | Atom::Length(_) | Atom::Plain => return at + 1,
@@ -231,8 +221,20 @@ fn step(told_line: Told<'_>, pieces: &[Placed<'_>], at: usize, found: &mut Vec<F
     at + 1
 }
 
+/// Whether a currency follows: thousands with dots between.
+fn is_money(pieces: &[Placed<'_>], at: usize) -> bool {
+    let ahead = pieces.iter().skip(at + 1).take(2);
+    ahead.into_iter().any(|placed| matches!(placed.piece, Piece::Word(word) if CURRENCIES.contains(&word)))
+}
+
+/// Whether a port follows the brackets around IPv6.
+fn is_ported(line: Told<'_>, pieces: &[Placed<'_>], at: usize) -> bool {
+    let behind = pieces.get(at).and_then(|placed| line.text.get(placed.end..)).unwrap_or_default();
+    behind.strip_prefix("]:").is_some_and(|port| port.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 /// Whether one of these words stands before.
-fn before(pieces: &[Placed<'_>], at: usize, words: &[&str]) -> bool {
+pub(super) fn before(pieces: &[Placed<'_>], at: usize, words: &[&str]) -> bool {
     let Some(index) = at.checked_sub(1) else { return false };
     match pieces.get(index).map(|placed| &placed.piece) {
         Some(Piece::Word(word)) => words.contains(&word.to_lowercase().trim_end_matches(['.', ':'])),
@@ -249,6 +251,11 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
     {
         return at + 1;
     }
+    if is_ported(line, pieces, at) {
+        let (start, end) = pieces.get(at).map_or((0, 0), |placed| (placed.start, placed.end));
+        found.push(Found { start, end, what: What::Endpoint });
+        return at + 1;
+    }
     let piece = |ahead: usize| pieces.get(at + ahead).map(|placed| &placed.piece);
     let mut push = |count: usize, what: Result<Span, String>| {
         let start = pieces.get(at).map_or(0, |placed| placed.start);
@@ -259,13 +266,9 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
         at + count
     };
     match (piece(1), piece(2)) {
-        (Some(Piece::Atom(Atom::Length(length))), _) if single => {
-            let read = format!("{}/{length}", span.first).parse::<Prefix>();
-            push(
-                2,
-                read.map(|net| Span { first: net.first(), last: net.last(), form: Form::Prefix })
-                    .map_err(|error| error.to_string()),
-            )
+        (Some(Piece::Atom(Atom::Length(length))), _) if single => push(2, prefix(span, length)),
+        (Some(Piece::Word("/")), Some(Piece::Atom(Atom::Number(length)))) if single => {
+            push(3, prefix(span, &length.to_string()))
         }
         (Some(Piece::Dash(_)), Some(Piece::Atom(Atom::Span(last)))) => push(3, range(span, *last)),
         (Some(Piece::Dash(touches)), Some(Piece::Atom(Atom::Number(last)))) if single => {
@@ -278,14 +281,27 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
             push(3, Err("a range without a whole end".to_owned()))
         }
         (Some(Piece::Dash(_)), None) => push(2, Err("a range without an end".to_owned())),
+        (Some(Piece::Word(word)), None) if single && TO.contains(&word.to_lowercase().as_str()) => {
+            push(2, Err("a range without an end".to_owned()))
+        }
         _ => match mask(pieces, at, span).or_else(|| joined(line, pieces, at, span)) {
             Some((count, read)) => push(count, read),
+            None if single && before(pieces, at, BETWEEN) => {
+                push(1, Err("a range without an end".to_owned()))
+            }
             None => push(1, Ok(span)),
         },
     }
 }
 
-fn range(first: Span, last: Span) -> Result<Span, String> {
+fn prefix(address: Span, length: &str) -> Result<Span, String> {
+    let read = format!("{}/{length}", address.first).parse::<Prefix>();
+    read.map(|net| Span { first: net.first(), last: net.last(), form: Form::Prefix })
+        .map_err(|error| error.to_string())
+}
+
+/// From one address to another.
+pub(super) fn range(first: Span, last: Span) -> Result<Span, String> {
     if first.form != Form::Single || last.form != Form::Single {
         return Err("a range of prefixes".to_owned());
     }
@@ -326,88 +342,6 @@ fn shorthand(
     }
     let last = Span::single(IpAddr::V4(Ipv4Addr::new(a, b, c, octet)));
     Some(range(span, last))
-}
-
-/// An address that words or signs join to another, or to the last octets of others, and how many pieces that is.
-fn joined(
-    line: Told<'_>,
-    pieces: &[Placed<'_>],
-    at: usize,
-    span: Span,
-) -> Option<(usize, Result<Span, String>)> {
-    if span.form != Form::Single {
-        return None;
-    }
-    let end = pieces.get(at)?.end;
-    let words: Vec<String> = pieces
-        .iter()
-        .skip(at + 1)
-        .take(WORDS_BETWEEN_MAX)
-        .map_while(|placed| match placed.piece {
-            Piece::Word(word) => Some(word.to_lowercase()),
-            Piece::Atom(_) | Piece::Dash(_) => None,
-        })
-        .collect();
-    let next = pieces.get(at + 1 + words.len())?;
-    let gap = line.text.get(end..next.start)?;
-    let count = words.len() + 2;
-    match &next.piece {
-        Piece::Atom(Atom::Span(last)) if last.form == Form::Single => {
-            if is_unsure(gap) {
-                return Some((count, Err("a range, a move, or two addresses".to_owned())));
-            }
-            let is = |word: &String, list: &[&str]| list.contains(&word.as_str());
-            let to = words.iter().any(|word| is(word, TO))
-                && words.iter().all(|word| is(word, TO) || is(word, BESIDE));
-            let and = matches!(words.as_slice(), [word] if is(word, AND));
-            if to || and && before(pieces, at, BETWEEN) {
-                return Some((count, worded(line, span, *last)));
-            }
-            let ends = and && line.hints.ranged && is_near(span, *last) && span.first < last.first;
-            (ends && line.spans == 2)
-                .then(|| (count, Err("two addresses, or the ends of a range".to_owned())))
-        }
-        Piece::Atom(Atom::Number(number)) => {
-            let IpAddr::V4(first) = span.first else { return None };
-            let [.., last] = first.octets();
-            let octet = u8::try_from(*number).is_ok_and(|number| number > last);
-            let closes = match pieces.get(at + count) {
-                None | Some(Placed { piece: Piece::Atom(Atom::Number(_)), .. }) => true,
-                Some(Placed { piece: Piece::Word(word), .. }) => AND.contains(&word.to_lowercase().as_str()),
-                Some(_) => false,
-            };
-            let listed = gap.trim() == "," || words.iter().all(|word| AND.contains(&word.as_str()));
-            let unsure = is_unsure(gap) || (listed && !gap.trim().is_empty() && closes && !line.hints.ported);
-            (octet && unsure).then(|| (count, Err("an address, and numbers that may be others".to_owned())))
-        }
-        Piece::Atom(_) | Piece::Dash(_) | Piece::Word(_) => None,
-    }
-}
-
-/// Whether there are only signs between that may mean a range.
-fn is_unsure(gap: &str) -> bool {
-    let gap = gap.trim();
-    gap.chars().all(|letter| UNSURE.contains(&letter)) && !matches!(gap, "" | "." | ">")
-}
-
-/// Whether two addresses differ in their last octet alone.
-fn is_near(first: Span, last: Span) -> bool {
-    match (first.first, last.first) {
-        (IpAddr::V4(first), IpAddr::V4(last)) => u32::from(first) >> 8 == u32::from(last) >> 8,
-        (IpAddr::V6(_), IpAddr::V6(_)) => true,
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
-}
-
-/// Two addresses with `to` between: a range, unless one takes the other's place.
-fn worded(line: Told<'_>, first: Span, last: Span) -> Result<Span, String> {
-    let read = range(first, last)?;
-    // Two addresses that are the ends of one block are no chance.
-    let whole = read.prefixes().len() == 1;
-    if line.hints.moved || !(is_near(first, last) || whole || line.hints.ranged) {
-        return Err("a range, or one address in place of another".to_owned());
-    }
-    Ok(read)
 }
 
 /// A netmask behind an address, and how many pieces both are.

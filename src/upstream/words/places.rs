@@ -195,3 +195,24 @@ pub(super) const THINGS: &[&str] = &[
     "a",
     "your",
 ];
+/// Words that say that addresses are used, if it is clear by whom.
+pub(super) const USED: &[&str] = &[
+    " is used ",
+    " in use ",
+    " current address",
+    " new address",
+    " are used ",
+    " we use ",
+    " we will use ",
+    " will be used ",
+    " additionally use ",
+    " används",
+    " använder vi",
+    " brukes ",
+    " bruges ",
+    " wird verwendet",
+    " werden verwendet",
+    " verwenden wir",
+    " käytetään",
+    " käytämme",
+];
