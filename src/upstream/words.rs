@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 
 use crate::policy::Environment;
 use past::{COMING, FORMER, OTHERS, PAST, PAST_NAMED, STILL};
-use phrases::{CALLBACKS, CALLS, CHANGES, HISTORY, INWARD, OTHER, OUTWARD, PURPOSES, SHOWN, SOURCE, TRAFFIC};
+use phrases::{
+    CALLBACKS, CALLS, CHANGES, HISTORY, INWARD, OTHER, OUTWARD, PURPOSES, SHOWN, SOURCE, TRAFFIC, YOURS,
+};
 use places::{
     CERTAIN, COMPOUNDS, FOLLOWS, NAMES, OWNED, PLACES, POINTS, PRODUCTION_WORDS, TEST_WORDS, THINGS, USED,
     WITHIN,
@@ -88,7 +90,7 @@ impl Wording {
             return Some(Standing::Source);
         }
         let traffic = self.has(TRAFFIC) && !self.names_callbacks();
-        if self.has(OTHER) || traffic {
+        if self.has(OTHER) || traffic || YOURS.contains(&self.text()) {
             return Some(Standing::Other);
         }
         self.has(SOURCE).then_some(Standing::Source)

@@ -194,6 +194,10 @@ pub(super) const OTHER: &[&str] = &[
     " towards the api",
     " listens on",
     " listening on",
+    " your ip is ",
+    " your ip address is ",
+    " din ip adress är ",
+    " ihre ip adresse ist ",
     " your server s ip",
     " your server ip",
     " your servers ip",
@@ -317,6 +321,15 @@ pub(super) const INWARD: &[&str] =
     &[" inbound ", " incoming ", " ingress ", " inkommande ", " innkommende ", " indgående ", " eingehend"];
 pub(super) const OUTWARD: &[&str] =
     &[" outbound ", " outgoing ", " egress ", " utgående ", " udgående ", " ausgehend"];
+/// What a page calls the address of whoever reads it, when it says nothing else.
+pub(super) const YOURS: &[&str] = &[
+    "your ip",
+    "your ip address",
+    "your current ip",
+    "your current ip address",
+    "din ip adress",
+    "ihre ip adresse",
+];
 /// Headings of what has changed, when they say nothing else.
 pub(super) const CHANGES: &[&str] = &[
     "changes",
