@@ -5,15 +5,19 @@
 //! admitted, and *possibly* admitted. Every interval that is decided knows the rule that decided it.
 
 pub mod change;
+mod decisions;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use decisions::{Decided, Decisions};
+pub(crate) use decisions::{Fate, Held, Piece};
+
 use crate::plain::line;
-use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
 /// What is asked.
@@ -69,7 +73,42 @@ pub struct Listing {
     /// A file's name, or the command that printed it.
     pub name: String,
     /// What it said.
-    pub text: Arc<str>,
+    pub text: Text,
+}
+
+/// A text that several have a hand on. It may be long: to share it copies nothing, nor does it where it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text(Arc<String>);
+
+impl Text {
+    /// Bytes as text; those that are no UTF-8 are replaced. Comments can hold any bytes, and what is no text can't
+    /// be a rule.
+    pub fn lossy(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => text.into(),
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned().into(),
+        }
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Arc::new(text))
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
 }
 
 /// Rules that callers pass at one place of their way, read and ready to be asked.
@@ -143,26 +182,6 @@ impl Ruling {
 /// Names a rule or a policy within the ruleset that was asked; only that ruleset can describe it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(pub u32);
-
-/// An interval of sources with one fate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decided {
-    /// First address.
-    pub first: IpAddr,
-    /// Last address, of the same family.
-    pub last: IpAddr,
-    /// What becomes of connections from there.
-    pub ruling: Ruling,
-    /// By which rule; `None` where no rule looks at them.
-    pub rule: Option<RuleId>,
-}
-
-impl Decided {
-    /// An interval of numbers with its fate.
-    pub(crate) fn over<N: Number>(span: Span<N>, ruling: Ruling, rule: Option<RuleId>) -> Self {
-        Self { first: span.0.to_ip(), last: span.1.to_ip(), ruling, rule }
-    }
-}
 
 /// A condition that can't be decided from the listing, and matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,8 +271,8 @@ pub struct Admission {
     pub surely: PrefixSet,
     /// Sources whose connection stands in at least one case.
     pub possibly: PrefixSet,
-    /// The decided intervals, in order, IPv4 first.
-    pub decided: Vec<Decided>,
+    /// The decided intervals.
+    pub decided: Decisions,
     /// What stands between the two sets.
     pub undecided: Vec<Undecided>,
     /// What else is worth saying.
@@ -263,10 +282,9 @@ pub struct Admission {
 impl Admission {
     /// An answer made of decided intervals and of what is left open. Intervals that are neither are left out of
     /// both sets, so that whoever makes one has to name every address.
-    pub fn of(mut decided: Vec<Decided>, undecided: Vec<Undecided>) -> Self {
-        decided.sort_by_key(|one| one.first);
-        let accepted = decided.iter().filter(|one| one.ruling == Ruling::Accept);
-        let surely = PrefixSet::from_ranges(accepted.map(|one| (one.first, one.last)));
+    pub fn of(mut decided: Decisions, undecided: Vec<Undecided>) -> Self {
+        decided.sort();
+        let surely = decided.accepted();
         let open = undecided.iter().fold(PrefixSet::empty(), |all, one| all.union(&one.sources));
         Self { possibly: surely.union(&open), surely, decided, undecided, findings: Vec::new() }
     }
@@ -291,13 +309,6 @@ impl Admission {
         })
     }
 
-    /// The decided intervals that a range touches, cut to it.
-    pub fn within(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = Decided> + '_ {
-        let start = self.decided.partition_point(|one| one.last < first);
-        let touched = self.decided.iter().skip(start).take_while(move |one| one.first <= last);
-        touched.map(move |one| Decided { first: one.first.max(first), last: one.last.min(last), ..*one })
-    }
-
     /// Whether something can't be decided.
     pub fn is_undetermined(&self) -> bool {
         self.surely != self.possibly
@@ -308,7 +319,7 @@ impl Admission {
     pub fn merge(mut self, other: Self) -> Self {
         self.surely = self.surely.union(&other.surely);
         self.possibly = self.possibly.union(&other.possibly);
-        self.decided.extend(other.decided);
+        self.decided.append(other.decided);
         for more in other.findings {
             if !self.findings.contains(&more) {
                 self.findings.push(more);

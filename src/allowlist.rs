@@ -26,6 +26,8 @@ pub struct Allowlist {
     /// Selected sources that are not admitted, with why.
     pub excluded: Vec<Excluded>,
     entries: Vec<Entry>,
+    /// Origins of the entries that have several.
+    shared: Shared,
 }
 
 /// Which policy, in which revision.
@@ -63,32 +65,44 @@ pub struct Origin {
 pub struct Entry {
     /// The prefix.
     pub prefix: Prefix,
-    origins: Origins,
+    /// The index of the only source in [`Allowlist::origins`], or, above those, one in [`Shared`].
+    origins: u32,
 }
 
-/// Indices into [`Allowlist::origins`]; nearly every entry has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Origins {
-    One(u32),
-    Many(Box<[u32]>),
+/// Lists of origins, which entries name by number: nearly every entry has one origin only, and there are many
+/// entries.
+#[derive(Debug, Clone)]
+struct Shared {
+    /// The number of the first list: there are this many origins.
+    first: u32,
+    /// Each ascending, of two at least.
+    lists: Vec<Box<[u32]>>,
 }
 
-impl Origins {
-    fn as_slice(&self) -> &[u32] {
-        match self {
-            Origins::One(one) => std::slice::from_ref(one),
-            Origins::Many(many) => many,
-        }
+impl Shared {
+    /// More than 2^32 sources do not fit into memory.
+    fn new(origins: &[Origin]) -> Self {
+        Self { first: u32::try_from(origins.len()).unwrap_or(u32::MAX), lists: Vec::new() }
     }
 
-    fn joined(&self, other: &Origins) -> Origins {
-        let mut all = [self.as_slice(), other.as_slice()].concat();
+    /// The indices of an entry's origins.
+    fn of<'a>(&'a self, entry: &'a Entry) -> &'a [u32] {
+        let list =
+            entry.origins.checked_sub(self.first).and_then(|at| self.lists.get(usize::try_from(at).ok()?));
+        list.map_or(std::slice::from_ref(&entry.origins), |list| list)
+    }
+
+    /// The number for the origins of both entries.
+    fn joined(&mut self, one: &Entry, other: &Entry) -> u32 {
+        if one.origins == other.origins {
+            return one.origins;
+        }
+        let mut all = [self.of(one), self.of(other)].concat();
         all.sort_unstable();
         all.dedup();
-        match all.as_slice() {
-            [one] => Origins::One(*one),
-            _ => Origins::Many(all.into()),
-        }
+        let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX).saturating_add(self.first);
+        self.lists.push(all.into());
+        next
     }
 }
 
@@ -200,9 +214,10 @@ pub fn resolve(policies: &Policies, site: &Site, at: Timestamp, sink: &mut Diagn
     }
     let Resolver { origins, excluded, mut entries, .. } = resolver;
     entries.sort_by_key(|left| left.prefix);
+    let mut shared = Shared::new(&origins);
+    fold(&mut entries, &mut shared);
     let service = site.service.clone();
-    let allowlist =
-        Allowlist { instant: at, service, policies: stamps, origins, excluded, entries: fold(entries) };
+    let allowlist = Allowlist { instant: at, service, policies: stamps, origins, excluded, entries, shared };
     report_tombstones(&allowlist, policies, sink);
     allowlist
 }
@@ -254,12 +269,9 @@ impl Resolver<'_> {
             environments: admitted,
             held: of_admitted().all(|standing| standing.held),
         };
-        // More than 2^32 sources do not fit into memory.
         let index = u32::try_from(self.origins.len()).unwrap_or(u32::MAX);
         self.origins.push(origin);
-        self.entries.extend(
-            source.prefixes.iter().map(|prefix| Entry { prefix: *prefix, origins: Origins::One(index) }),
-        );
+        self.entries.extend(source.prefixes.iter().map(|prefix| Entry { prefix: *prefix, origins: index }));
     }
 }
 
@@ -278,15 +290,14 @@ fn exclusion(source: &Source, standings: &BTreeMap<Environment, Standing>) -> Ex
 }
 
 /// Folds what lies inside another entry into it, so that no target sees an overlap.
-fn fold(mut entries: Vec<Entry>) -> Vec<Entry> {
+fn fold(entries: &mut Vec<Entry>, shared: &mut Shared) {
     entries.dedup_by(|entry, wider| {
         let is_inside = wider.prefix.covers(&entry.prefix);
         if is_inside {
-            wider.origins = wider.origins.joined(&entry.origins);
+            wider.origins = shared.joined(wider, entry);
         }
         is_inside
     });
-    entries
 }
 
 /// Says which admitted prefix covers a withdrawn address.
@@ -342,12 +353,12 @@ impl Allowlist {
 
     /// The sources that an entry comes from.
     pub fn origins_of<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Origin> {
-        entry.origins.as_slice().iter().filter_map(|index| self.origins.get(usize::try_from(*index).ok()?))
+        self.origin_indices(entry).iter().filter_map(|index| self.origins.get(usize::try_from(*index).ok()?))
     }
 
     /// Indices into [`Allowlist::origins`] of the sources that an entry comes from, at least one.
-    pub fn origin_indices(entry: &Entry) -> &[u32] {
-        entry.origins.as_slice()
+    pub fn origin_indices<'a>(&'a self, entry: &'a Entry) -> &'a [u32] {
+        self.shared.of(entry)
     }
 
     /// The addresses it admits.
@@ -359,17 +370,26 @@ impl Allowlist {
     #[must_use]
     pub fn aggregated(&self) -> Allowlist {
         let mut joined: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        let mut shared = self.shared.clone();
         for entry in &self.entries {
             let mut open = entry.clone();
             while let Some((wider, before)) = joined
                 .pop_if(|before| before.prefix.joined(&open.prefix).is_some())
                 .and_then(|before| Some((before.prefix.joined(&open.prefix)?, before)))
             {
-                open = Entry { prefix: wider, origins: before.origins.joined(&open.origins) };
+                open = Entry { prefix: wider, origins: shared.joined(&before, &open) };
             }
             joined.push(open);
         }
-        Allowlist { entries: joined, ..self.clone() }
+        Allowlist {
+            instant: self.instant,
+            service: self.service.clone(),
+            policies: self.policies.clone(),
+            origins: self.origins.clone(),
+            excluded: self.excluded.clone(),
+            entries: joined,
+            shared,
+        }
     }
 }
 
@@ -381,18 +401,13 @@ mod tests {
 
     fn allowlist(prefixes: Vec<Prefix>) -> Allowlist {
         let mut entries: Vec<Entry> =
-            prefixes.into_iter().map(|prefix| Entry { prefix, origins: Origins::One(0) }).collect();
+            prefixes.into_iter().map(|prefix| Entry { prefix, origins: 0 }).collect();
         entries.sort_by_key(|entry| entry.prefix);
         let (policies, origins, excluded) = (Vec::new(), Vec::new(), Vec::new());
-        let service = Service::default();
-        Allowlist {
-            instant: Timestamp::UNIX_EPOCH,
-            service,
-            policies,
-            origins,
-            excluded,
-            entries: fold(entries),
-        }
+        let mut shared = Shared::new(&origins);
+        fold(&mut entries, &mut shared);
+        let (instant, service) = (Timestamp::UNIX_EPOCH, Service::default());
+        Allowlist { instant, service, policies, origins, excluded, entries, shared }
     }
 
     fn any_prefix() -> impl Strategy<Value = Prefix> {

@@ -12,6 +12,7 @@
 //!
 //! Never is a journal half believed: one that is cut off, edited or of another version is told as such, and left where it is.
 
+pub mod ahead;
 pub mod aws;
 pub mod configuration;
 pub mod job;

@@ -131,7 +131,7 @@ impl Compared<'_> {
     fn decided(&self, part: Part, addresses: &PrefixSet, found: &mut Vec<Difference>) {
         let mut groups = Groups::new();
         for (first, last) in addresses.ranges() {
-            for one in self.admission.within(first, last) {
+            for one in self.admission.decided.within(first, last) {
                 self.by_source(part, one.rule, (one.first, one.last), &mut groups);
             }
         }
@@ -178,7 +178,7 @@ impl Compared<'_> {
         if matches!(part, Part::Blocked | Part::AtRisk) {
             for entry in self.allowlist.within(first, last) {
                 let both = range.intersection(&std::iter::once(entry.prefix).collect());
-                let origins = Allowlist::origin_indices(entry).to_vec();
+                let origins = self.allowlist.origin_indices(entry).to_vec();
                 groups.entry((rule, origins, Vec::new())).or_default().extend(both.ranges());
             }
             return;

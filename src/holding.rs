@@ -12,15 +12,16 @@ mod ipset;
 mod iptables;
 pub mod lasting;
 mod nft;
+mod spot;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use aws::{Account, Adopt};
 
+use crate::admission::Text;
 use crate::netfilter::{Host, Listing, ReadError};
 use crate::nginx;
 use crate::prefix::{Family, PrefixSet};
@@ -150,13 +151,22 @@ impl HoldingError {
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
     /// `nft -a list ruleset`.
-    pub nft: Option<Arc<str>>,
+    pub nft: Option<Text>,
     /// `iptables-save -t filter`.
-    pub iptables: Option<Arc<str>>,
+    pub iptables: Option<Text>,
     /// `ip6tables-save -t filter`.
-    pub ip6tables: Option<Arc<str>>,
+    pub ip6tables: Option<Text>,
     /// `ipset save`.
-    pub ipset: Option<Arc<str>>,
+    pub ipset: Option<Text>,
+}
+
+/// Whether a content tells of the rules of others around our jump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Around {
+    /// It does, so that a rollback can tell where the jump stood.
+    Told,
+    /// It has what is ours alone.
+    Left,
 }
 
 /// The place in its tool's terms.
@@ -187,14 +197,59 @@ impl Holding {
 
     /// What is in it, out of what the tools list. Neither a file nor AWS is a listing of theirs: they hold nothing here.
     pub fn own(&self, listed: &Listed) -> Content {
+        self.own_with(listed, Around::Left)
+    }
+
+    /// The same, and the rules of others around our jump, as comments: it is known then where the jump stands.
+    pub fn own_in_place(&self, listed: &Listed) -> Content {
+        self.own_with(listed, Around::Told)
+    }
+
+    fn own_with(&self, listed: &Listed, around: Around) -> Content {
         match self.place() {
-            Place::Nft(place) => place.own(listed.nft.as_deref()?),
-            Place::Iptables(place) => place.own(match place.family {
-                Family::V4 => listed.iptables.as_deref()?,
-                Family::V6 => listed.ip6tables.as_deref()?,
-            }),
+            Place::Nft(place) => place.own(listed.nft.as_deref()?, around),
+            Place::Iptables(place) => {
+                let listing = match place.family {
+                    Family::V4 => listed.iptables.as_deref()?,
+                    Family::V6 => listed.ip6tables.as_deref()?,
+                };
+                place.own(listing, around)
+            }
             Place::Ipset(name) => ipset::own(name, listed.ipset.as_deref()?),
             Place::File | Place::Aws(_) => None,
+        }
+    }
+
+    /// The same content with our jump before all rules of others, where there is a jump of ours.
+    pub fn ahead(&self, content: &Content) -> Content {
+        match self.place() {
+            Place::Nft(nft::Place { parent: Some((_, Jump::Ours)), .. })
+            | Place::Iptables(iptables::Place { jump: Jump::Ours, .. }) => {
+                content.as_deref().map(spot::ahead)
+            }
+            Place::Nft(_) | Place::Iptables(_) | Place::Ipset(_) | Place::File | Place::Aws(_) => {
+                content.clone()
+            }
+        }
+    }
+
+    /// Whether a content tells where our jump stands. It can be compared only with one that does as well.
+    pub fn is_in_place(&self, content: &Content) -> bool {
+        match self.place() {
+            Place::Nft(nft::Place { parent: Some(_), .. }) | Place::Iptables(_) => {
+                content.as_deref().is_some_and(|text| text.lines().any(spot::is_told))
+            }
+            Place::Nft(_) | Place::Ipset(_) | Place::File | Place::Aws(_) => false,
+        }
+    }
+
+    /// Whether our jump stands behind rules of others.
+    pub fn is_behind(&self, in_place: &Content) -> bool {
+        let text = in_place.as_deref().unwrap_or_default();
+        match self.place() {
+            Place::Nft(place) => place.row(text).is_behind(),
+            Place::Iptables(place) => place.row(text).is_behind(),
+            Place::Ipset(_) | Place::File | Place::Aws(_) => false,
         }
     }
 
@@ -274,11 +329,11 @@ impl Holding {
         match self.place() {
             Place::Nft(place) => {
                 let table = want.as_deref().map(|text| nft::read(text, number)).transpose()?;
-                place.put_into(&mut host.tables, table);
+                place.put_into(&mut host.tables, table, want.as_deref().unwrap_or_default());
             }
             Place::Iptables(place) => {
                 let table = want.as_deref().map(|text| place.read(text, number)).transpose()?;
-                place.put_into(&mut host.tables, table);
+                place.put_into(&mut host.tables, table, want.as_deref().unwrap_or_default());
                 shown = want.as_deref().map(|text| place.whole_table(text));
             }
             Place::Ipset(name) => {
@@ -289,7 +344,7 @@ impl Holding {
             }
             Place::File | Place::Aws(_) => return Ok(()),
         }
-        let text: Arc<str> = shown.unwrap_or_default().into();
+        let text: Text = shown.unwrap_or_default().into();
         host.listings.push(Listing { name: format!("planned {self}"), text });
         Ok(())
     }

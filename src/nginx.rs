@@ -35,35 +35,66 @@ pub struct Config<'t> {
     pub remarks: Vec<Remark>,
 }
 
-/// One directive.
+/// One directive. Lists of addresses are very many with two words and no block, which need no room of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive<'t> {
-    /// Its words, its name first: quotes and escapes resolved as nginx does, variables as they are written.
-    pub words: Words<'t>,
-    /// What is between its braces; `None` where it ends with a semicolon. A block of Lua is the last of its words.
-    pub block: Option<Box<[Directive<'t>]>>,
+    held: Held<'t>,
     /// Where it stands.
     pub place: Place,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Held<'t> {
+    Line([&'t str; 2]),
+    Other(Box<Other<'t>>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Other<'t> {
+    words: Box<[&'t str]>,
+    block: Option<Box<[Directive<'t>]>>,
+}
+
 impl<'t> Directive<'t> {
+    fn new(words: Words<'t>, block: Option<Box<[Directive<'t>]>>, place: Place) -> Self {
+        let held = match (words, block) {
+            (Words::Two(words), None) => Held::Line(words),
+            (Words::Two(words), block) => Held::Other(Box::new(Other { words: words.into(), block })),
+            (Words::Any(words), block) => Held::Other(Box::new(Other { words, block })),
+        };
+        Self { held, place }
+    }
+
+    /// Its words, its name first: quotes and escapes resolved as nginx does, variables as they are written.
+    pub fn words(&self) -> &[&'t str] {
+        match &self.held {
+            Held::Line(words) => words,
+            Held::Other(other) => &other.words,
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &'t str {
-        self.words.first().map_or("", |word| word)
+        self.words().first().map_or("", |word| word)
     }
 
     /// Its words after the name.
     pub fn arguments(&self) -> &[&'t str] {
-        self.words.get(1..).unwrap_or_default()
+        self.words().get(1..).unwrap_or_default()
+    }
+
+    /// What is between its braces; `None` where it ends with a semicolon. A block of Lua is the last of its words.
+    pub fn block(&self) -> Option<&[Directive<'t>]> {
+        match &self.held {
+            Held::Line(_) => None,
+            Held::Other(other) => other.block.as_deref(),
+        }
     }
 }
 
-/// The words of a directive, at least one. Lists of addresses have two in each, which need no room of their own.
+/// The words of a directive while it is read, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words<'t>(Held<'t>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Held<'t> {
+enum Words<'t> {
     Two([&'t str; 2]),
     Any(Box<[&'t str]>),
 }
@@ -73,16 +104,16 @@ impl<'t> Words<'t> {
     fn new(words: &mut Vec<&'t str>) -> Option<Self> {
         let held = match words.as_slice() {
             [] => return None,
-            [first, second] => Held::Two([first, second]),
-            some => Held::Any(some.into()),
+            [first, second] => Self::Two([first, second]),
+            some => Self::Any(some.into()),
         };
         words.clear();
-        Some(Self(held))
+        Some(held)
     }
 
     /// These words and one more.
     fn and(&self, word: &'t str) -> Self {
-        Self(Held::Any(self.iter().copied().chain([word]).collect()))
+        Self::Any(self.iter().copied().chain([word]).collect())
     }
 }
 
@@ -90,9 +121,9 @@ impl<'t> Deref for Words<'t> {
     type Target = [&'t str];
 
     fn deref(&self) -> &Self::Target {
-        match &self.0 {
-            Held::Two(words) => words,
-            Held::Any(words) => words,
+        match self {
+            Self::Two(words) => words,
+            Self::Any(words) => words,
         }
     }
 }

@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::admission::{
-    Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Listing, Question, RuleId, Ruling,
-    Step, Undecided, Wanted,
+    Admission, Decided, Decider, Decisions, Fate, Finding, FindingKind, Held, Layer, LayerKind, Listing,
+    Piece, Question, RuleId, Ruling, Step, Undecided, Wanted,
 };
 use crate::prefix::cursor::Cursor;
-use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
 /// Layers that callers cross, from the outside inwards.
@@ -86,7 +85,7 @@ fn everybody(of_one: Admission, families: &[Family]) -> Admission {
         .fold(PrefixSet::empty(), |all, family| all.union(&PrefixSet::everything().only(*family)));
     let whole = |set: &PrefixSet| if set.is_empty() { PrefixSet::empty() } else { everyone.clone() };
     let decided = of_one.decided.first().into_iter().flat_map(|one| {
-        everyone.ranges().map(|(first, last)| Decided { first, last, ..*one }).collect::<Vec<_>>()
+        everyone.ranges().map(move |(first, last)| Decided { first, last, ..one }).collect::<Vec<_>>()
     });
     Admission {
         surely: whole(&of_one.surely),
@@ -132,8 +131,8 @@ impl Numbers {
 
     /// An answer in the common numbering.
     fn renumber(&mut self, layer: usize, mut admission: Admission) -> Admission {
+        admission.decided.renumber(|rule| self.of(layer, rule));
         let mut of = |rule: &mut Option<RuleId>| *rule = rule.map(|rule| self.of(layer, rule));
-        admission.decided.iter_mut().for_each(|one| of(&mut one.rule));
         admission.undecided.iter_mut().for_each(|one| of(&mut one.rule));
         admission.findings.iter_mut().for_each(|one| of(&mut one.rule));
         admission
@@ -244,30 +243,26 @@ fn findings(layers: &[Admission], all: &Admission) -> Vec<Finding> {
 }
 
 /// Two decided lists as one: ascending, disjoint.
-fn overlaid(outer: &[Decided], inner: &[Decided]) -> Vec<Decided> {
-    let mut all = Vec::with_capacity(outer.len().max(inner.len()));
-    overlay::<u32>(outer, inner, &mut all);
-    overlay::<u128>(outer, inner, &mut all);
-    all
+fn overlaid(outer: &Decisions, inner: &Decisions) -> Decisions {
+    Decisions::of(overlay::<u32>(outer, inner), overlay::<u128>(outer, inner))
 }
 
 /// The same for one family.
-fn overlay<N: Number>(outer: &[Decided], inner: &[Decided], all: &mut Vec<Decided>) {
-    let (mut outer, mut inner) = (Cursor::new(of_family::<N>(outer)), Cursor::new(of_family::<N>(inner)));
+fn overlay<N: Held>(outer: &Decisions, inner: &Decisions) -> Vec<Piece<N>> {
+    let (mut outer, mut inner) = (Cursor::new(outer.spans::<N>()), Cursor::new(inner.spans::<N>()));
+    let mut all = Vec::new();
     let mut at = Some(N::MIN);
     while let Some(from) = at {
         let (outside, outside_end) = outer.at(from);
         let (inside, inside_end) = inner.at(from);
         let to = outside_end.min(inside_end);
         if let Some(fate) = both(outside, inside) {
-            push(all, fate, (from, to));
+            push(&mut all, Piece::new((from, to), fate));
         }
         at = to.after();
     }
+    all
 }
-
-/// What becomes of an interval, and by which rule.
-type Fate = (Ruling, Option<RuleId>);
 
 /// The fate of who meets two layers, one after the other; `None` where it is undecided.
 fn both(outside: Option<Fate>, inside: Option<Fate>) -> Option<Fate> {
@@ -276,21 +271,10 @@ fn both(outside: Option<Fate>, inside: Option<Fate>) -> Option<Fate> {
 }
 
 /// Adds an interval, joined to the one before where nothing tells them apart.
-fn push<N: Number>(all: &mut Vec<Decided>, (ruling, rule): Fate, span: Span<N>) {
-    let one = Decided::over(span, ruling, rule);
-    let touches = |last: IpAddr| N::of(last).and_then(N::after) == Some(span.0);
-    match all.last_mut() {
-        Some(open) if (open.ruling, open.rule) == (ruling, rule) && touches(open.last) => {
-            open.last = one.last;
-        }
-        _ => all.push(one),
+fn push<N: Held>(all: &mut Vec<Piece<N>>, one: Piece<N>) {
+    if !all.last_mut().is_some_and(|open| open.takes_in(&one)) {
+        all.push(one);
     }
-}
-
-/// One family of a decided list.
-fn of_family<N: Number>(decided: &[Decided]) -> impl Iterator<Item = (Span<N>, Fate)> {
-    let numbers = |one: &Decided| N::of(one.first).zip(N::of(one.last));
-    decided.iter().filter_map(move |one| Some((numbers(one)?, (one.ruling, one.rule))))
 }
 
 #[cfg(test)]
@@ -298,6 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::prefix::span::Number;
 
     /// A layer with a given answer.
     #[derive(Debug, Clone)]
@@ -315,13 +300,10 @@ mod tests {
         }
         fn trace(&self, _: &Question, source: IpAddr) -> (Admission, Vec<Step>) {
             let one = PrefixSet::between(source, source);
-            let within = |one: &Decided| {
-                one.first <= source && source <= one.last && one.first.is_ipv4() == source.is_ipv4()
-            };
             let mut answer = self.0.clone();
             answer.surely = answer.surely.intersection(&one);
             answer.possibly = answer.possibly.intersection(&one);
-            answer.decided.retain(within);
+            answer.decided = answer.decided.within(source, source).collect();
             (answer, Vec::new())
         }
         fn describe(&self, rule: RuleId) -> Decider {
@@ -348,14 +330,6 @@ mod tests {
         }
     }
 
-    fn add(all: &mut Vec<Decided>, fate: Fate, (first, last): (IpAddr, IpAddr)) {
-        match (u32::of(first).zip(u32::of(last)), u128::of(first).zip(u128::of(last))) {
-            (Some(span), _) => push(all, fate, span),
-            (None, Some(span)) => push(all, fate, span),
-            (None, None) => {}
-        }
-    }
-
     /// One fate an address, for the first few of IPv4 and IPv6; all others are refused.
     fn layer(fates: &[u8]) -> Given {
         let (mut decided, mut open) = (Vec::new(), PrefixSet::empty());
@@ -365,15 +339,18 @@ mod tests {
                 let rule = Some(RuleId(u32::from(*fate)));
                 match fate {
                     0 => open = open.union(&PrefixSet::between(at, at)),
-                    1 | 2 => add(&mut decided, (Ruling::Accept, rule), (at, at)),
-                    _ => add(&mut decided, (Ruling::Drop, rule), (at, at)),
+                    1 | 2 => decided.push(Decided { first: at, last: at, ruling: Ruling::Accept, rule }),
+                    _ => decided.push(Decided { first: at, last: at, ruling: Ruling::Drop, rule }),
                 }
             }
-            let beyond = (address(family, fates.len() as u128), address(family, last_of(family)));
-            add(&mut decided, (Ruling::Drop, Some(RuleId(9))), beyond);
+            let (first, last) = (address(family, fates.len() as u128), address(family, last_of(family)));
+            decided.push(Decided { first, last, ruling: Ruling::Drop, rule: Some(RuleId(9)) });
         }
         let why = "a coin".to_owned();
-        Given(Admission::of(decided, vec![Undecided { rule: None, why, sources: open }]))
+        Given(Admission::of(
+            decided.into_iter().collect(),
+            vec![Undecided { rule: None, why, sources: open }],
+        ))
     }
 
     fn question() -> Question {
@@ -415,8 +392,7 @@ mod tests {
                     let open = of_layers.contains(&0);
                     prop_assert_eq!(crossing.admission.possibly.contains(source), refused.is_none());
                     prop_assert_eq!(crossing.admission.surely.contains(source), refused.is_none() && !open);
-                    let one = crossing.admission.decided.iter().find(|one| one.first <= source && source <= one.last
-                        && one.first.is_ipv4() == source.is_ipv4());
+                    let one = crossing.admission.decided.within(source, source).next();
                     prop_assert_eq!(one.is_some(), refused.is_some() || !open);
                     let Some(one) = one else { continue };
                     let index = refused.unwrap_or(fates.len().saturating_sub(1));
@@ -429,7 +405,8 @@ mod tests {
             let between = crossing.admission.possibly.difference(&crossing.admission.surely);
             let told = crossing.admission.undecided.iter().fold(PrefixSet::empty(), |all, one| all.union(&one.sources));
             prop_assert_eq!(told, between);
-            for pair in crossing.admission.decided.windows(2) {
+            let decided: Vec<Decided> = crossing.admission.decided.iter().collect();
+            for pair in decided.windows(2) {
                 prop_assert!(pair[0].first.is_ipv4() != pair[1].first.is_ipv4() || pair[0].last < pair[1].first);
             }
         }

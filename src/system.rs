@@ -207,11 +207,32 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
         stream.write_all(bytes)?;
         return Ok(true);
     }
-    if read_bytes(path, bytes.len() as u64).is_ok_and(|found| found == bytes) {
+    if holds(path, bytes).unwrap_or(false) {
         return Ok(false);
     }
     replace_with_mode(path, bytes, mode_for(path))?;
     Ok(true)
+}
+
+/// Whether a regular file has just these bytes. It is never held whole.
+fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() != bytes.len() as u64 {
+        return Ok(false);
+    }
+    let mut file = File::open(path)?;
+    let mut part = [0; 16 << 10];
+    let mut rest = bytes;
+    loop {
+        let length = file.read(&mut part)?;
+        if length == 0 {
+            return Ok(rest.is_empty());
+        }
+        match part.get(..length).and_then(|found| rest.strip_prefix(found)) {
+            Some(after) => rest = after,
+            None => return Ok(false),
+        }
+    }
 }
 
 /// Replaces a file whole, as [`replace_file`] does; nobody else may read it.

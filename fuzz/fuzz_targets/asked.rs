@@ -75,8 +75,8 @@ pub fn parts(answer: &Admission) {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for Decided { first, last, .. } in told {
             match (first, last) {
-                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push(((*first).into(), (*last).into())),
-                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push(((*first).into(), (*last).into())),
+                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.into(), last.into())),
+                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((first.into(), last.into())),
                 _ => panic!("an interval of two families"),
             }
         }
@@ -84,8 +84,7 @@ pub fn parts(answer: &Admission) {
     };
     assert_eq!(told(true), answer.surely, "decided and accepted is surely");
     assert_eq!(told(false), answer.possibly.complement(), "decided and refused is not possibly");
-    for pair in answer.decided.windows(2) {
-        let [one, next] = pair else { continue };
+    for (one, next) in answer.decided.iter().zip(answer.decided.iter().skip(1)) {
         assert!(one.first <= one.last && one.last < next.first, "decided twice, or out of order");
     }
     let between = answer.possibly.difference(&answer.surely);

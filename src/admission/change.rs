@@ -34,7 +34,7 @@ pub fn change(before: &Admission, after: &Admission) -> Change {
 
 /// The accepted intervals of an answer, cut to a set.
 fn within(answer: &Admission, set: &PrefixSet) -> Vec<Decided> {
-    let cut = set.ranges().flat_map(|(first, last)| answer.within(first, last));
+    let cut = set.ranges().flat_map(|(first, last)| answer.decided.within(first, last));
     cut.filter(|one| one.ruling == Ruling::Accept).collect()
 }
 
@@ -63,7 +63,10 @@ mod tests {
                 }),
             }
         }
-        Admission::of(decided, vec![Undecided { rule: None, why: "a coin".to_owned(), sources: open }])
+        Admission::of(
+            decided.into_iter().collect(),
+            vec![Undecided { rule: None, why: "a coin".to_owned(), sources: open }],
+        )
     }
 
     fn covered(all: &[Decided], address: IpAddr) -> Option<Decided> {

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::nginx::{FileError, main_file, running};
-use crate::admission::{Decider, Layer, Question};
+use crate::admission::{Decider, Layer, Question, Text};
 use crate::holding::Holding;
 use crate::nginx::evaluate::Asked;
 use crate::nginx::{self, Config, Files, ReadError, Request};
@@ -65,7 +64,7 @@ pub(super) fn planned(changes: &[Change]) -> Planned {
     let mut planned = Planned::new();
     for change in changes {
         if let Holding::NginxFile { path, .. } = &change.wish.holding {
-            planned.insert(path.clone(), change.wish.want.as_deref().map(Arc::from));
+            planned.insert(path.clone(), change.wish.want.as_deref().map(Text::from));
         }
     }
     planned

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ahead::{self, Overruled};
 use super::aws;
 use super::configuration::{self, Gap, Guarded};
 use super::lasting::{self, Looked};
@@ -11,9 +12,9 @@ use super::tools::{self, Seen, ToolError};
 use crate::admission::{Layer, LayerKind, Question};
 use crate::allowlist::Allowlist;
 use crate::holding::aws::Adopt;
-use crate::holding::lasting::Lasting;
-use crate::holding::{Content, Holding, HoldingError};
-use crate::netfilter;
+use crate::holding::lasting::{Lasting, Part};
+use crate::holding::{Content, Holding, HoldingError, Listed};
+use crate::netfilter::{self, Host};
 use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
 use crate::target::template::Templates;
@@ -44,6 +45,8 @@ pub struct Survey {
     pub wishes: Vec<Wish>,
     /// The changes, in their order; none where all is as it should be.
     pub changes: Vec<Change>,
+    /// The rules of others that no longer decide about some, since a jump of ours moves before them.
+    pub overruled: Vec<Overruled>,
     /// What is missing for a place to be in force, whatever it holds.
     pub gaps: Vec<Gap>,
     /// What keeps the changes from being made at all.
@@ -58,6 +61,17 @@ pub struct Survey {
     pub observed: Digest,
     /// Names all of it: what was read, what is wanted, and every step.
     pub digest: Digest,
+}
+
+/// What is done, and what comes of it.
+#[derive(Debug, Default)]
+pub(super) struct Reached {
+    /// The changes, in their order.
+    pub(super) changes: Vec<Change>,
+    /// The host as it will be.
+    pub(super) host: Option<Arc<Host>>,
+    /// The rules of others that no longer decide about some, since a jump of ours moves before them.
+    pub(super) overruled: Vec<Overruled>,
 }
 
 /// How a target's rules differ from what is wanted.
@@ -141,11 +155,8 @@ impl<'a> Job<'a> {
             Ok(Wish { target: target.clone(), holding: holding.clone(), have, want })
         };
         let wishes: Vec<Wish> = pairs.map(wish).collect::<Result<_, HoldingError>>()?;
-        let changes = plan::changes(&wishes)?;
-        let host = match &seen.host {
-            Some(host) if !changes.is_empty() => Some(Arc::new(plan::predicted(host, &changes)?)),
-            unchanged => unchanged.clone(),
-        };
+        let drifts = self.drifts(&seen);
+        let Reached { changes, host, overruled } = self.reached(&seen, &wishes, &drifts)?;
         let planned = configuration::planned(&changes);
         let nginx = if planned.is_empty() {
             seen.nginx.clone()
@@ -154,18 +165,60 @@ impl<'a> Job<'a> {
         };
         let clouds = aws::predicted(&seen.clouds, &changes)?;
         let contents = wishes.iter().map(|wish| wish.want.clone()).collect();
-        let after = Seen { host, contents, nginx, clouds };
+        let after = Seen { host, contents, nginx, clouds, listed: Listed::default() };
         let gaps = self.gaps(&after.nginx);
         let blocked = aws::lacking(&seen.clouds, &changes, &self.targets)?;
         let mut notes = aws::notes(&wishes, &changes)?;
         for guarded in &after.nginx {
             notes.extend(guarded.notes()?);
         }
-        let lasting = lasting::look(&self.lasting);
-        let drifts = self.drifts(&seen);
+        let lasting = lasting::look(&self.lasting_ahead(&seen.listed, &changes));
         let observed = observed(&drifts, &wishes);
         let digest = self.digest(&observed, &changes, &lasting);
-        Ok(Survey { seen, after, wishes, changes, gaps, blocked, notes, lasting, drifts, observed, digest })
+        Ok(Survey {
+            seen,
+            after,
+            wishes,
+            changes,
+            overruled,
+            gaps,
+            blocked,
+            notes,
+            lasting,
+            drifts,
+            observed,
+            digest,
+        })
+    }
+
+    /// The changes that wishes need, and what comes of them on the host. A jump of ours moves where that mends what the
+    /// changes alone would not.
+    fn reached(&self, seen: &Seen, wishes: &[Wish], drifts: &[TargetDrift]) -> Result<Reached, HoldingError> {
+        let changes = plan::changes(wishes)?;
+        let Some(host) = &seen.host else { return Ok(Reached { changes, ..Reached::default() }) };
+        let is_settled = changes.is_empty() && !drifts.iter().any(TargetDrift::is_certain);
+        let after =
+            if changes.is_empty() { Arc::clone(host) } else { Arc::new(plan::predicted(host, &changes)?) };
+        let plain = Reached { changes, host: Some(after), overruled: Vec::new() };
+        if is_settled {
+            return Ok(plain);
+        }
+        let ask = |host: &Arc<Host>| self.drifts(&Seen { host: Some(Arc::clone(host)), ..Seen::default() });
+        ahead::moved(seen, wishes, plain, &ask)
+    }
+
+    /// The files that a host loads when it starts: where our jump comes before all others in force, it does there too.
+    fn lasting_ahead(&self, listed: &Listed, changes: &[Change]) -> Vec<Lasting> {
+        let mut files = self.lasting.clone();
+        for file in &mut files {
+            let Part::Rules { place, text } = &mut file.part else { continue };
+            let mut of_place = changes.iter().filter(|change| change.wish.holding == *place);
+            let moves = of_place.any(|change| place.is_in_place(&change.wish.want));
+            if moves || !place.is_behind(&place.own_in_place(listed)) {
+                *text = place.ahead(&Some(std::mem::take(text))).unwrap_or_default();
+            }
+        }
+        files
     }
 
     /// Reads what came of changes. AWS is asked again where something is not as it should be.

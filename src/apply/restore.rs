@@ -72,7 +72,12 @@ fn changes(snapshots: &[Snapshot]) -> Result<Vec<Change>, ToolError> {
     let wish = |(snapshot, have): (&Snapshot, _)| Wish {
         target: snapshot.target.clone(),
         holding: snapshot.holding.clone(),
-        have,
+        // Where the jump was moved, it goes back to where it stood.
+        have: if snapshot.holding.is_in_place(&snapshot.before) {
+            snapshot.holding.own_in_place(&seen.listed)
+        } else {
+            have
+        },
         want: snapshot.before.clone(),
     };
     let wishes: Vec<Wish> = pairs.map(wish).collect();

@@ -397,7 +397,7 @@ fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
         prefixes: Vec::new(),
     }));
     for entry in allowlist.entries() {
-        for at in Allowlist::origin_indices(entry) {
+        for at in allowlist.origin_indices(entry) {
             if let Some(source) = usize::try_from(*at).ok().and_then(|at| sources.get_mut(at)) {
                 source.prefixes.push(entry.prefix);
             }

@@ -75,6 +75,8 @@ pub struct Seen {
     pub host: Option<Arc<Host>>,
     /// One for each holding.
     pub contents: Vec<Content>,
+    /// What the host's tools listed, as far as holdings are read from it.
+    pub listed: Listed,
     /// The locations of nginx that targets guard, where that was wanted.
     pub nginx: Vec<Guarded>,
     /// AWS, account by account, where a holding is there.
@@ -109,7 +111,7 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
         });
     }
     let host = capture.map(Capture::host).transpose()?.map(Arc::new);
-    Ok(Seen { host, contents, nginx: Vec::new(), clouds })
+    Ok(Seen { host, contents, listed, nginx: Vec::new(), clouds })
 }
 
 /// The tool that lists what is in a holding, where it is not here.

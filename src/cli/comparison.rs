@@ -148,7 +148,7 @@ impl Comparison<'_> {
         if one.part != Part::Blocked || self.owns(decider) {
             return None;
         }
-        Keeper::of(decider)?.told(&one.addresses.to_prefixes(), port)
+        Keeper::of(decider)?.told(decider, &one.addresses.to_prefixes(), port)
     }
 
     /// What becomes of whom, at each port, where what was asked before is replaced by this.

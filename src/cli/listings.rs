@@ -1,10 +1,10 @@
 //! Where a host's rules come from: listings in files, or this host itself.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 
+use crate::admission::Text;
 use crate::netfilter::Listing;
 use crate::netfilter::host::{Host, Links, ListingError, View};
 use crate::prefix::Family;
@@ -67,12 +67,7 @@ impl HostListings {
         let mut texts = Vec::new();
         for (view, path) in all {
             let bytes = system::read_bytes(path, BYTES_MAX)?;
-            // Comments in rules can hold any bytes; what is no text can't be a rule.
-            let text: Arc<str> = match String::from_utf8(bytes) {
-                Ok(text) => text.into(),
-                Err(error) => String::from_utf8_lossy(error.as_bytes()).into(),
-            };
-            texts.push((view, Listing { name: path.display().to_string(), text }));
+            texts.push((view, Listing { name: path.display().to_string(), text: Text::lossy(bytes) }));
         }
         let warnings = warning_of_nothing(&texts).into_iter().collect();
         let mut host = Host::read(texts, warnings).map_err(|error| unreadable(&error))?;

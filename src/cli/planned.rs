@@ -7,6 +7,7 @@ use super::comparison::{Asked, Comparison};
 use super::enforced::{Enforced, Prepared};
 use super::lasting;
 use crate::admission::{Layer, LayerKind};
+use crate::apply::ahead::Overruled;
 use crate::apply::job::{Job, Survey};
 use crate::apply::journal::Baseline;
 use crate::apply::state::StateFolder;
@@ -19,11 +20,12 @@ use crate::plan::guardrail::cut::{Sides, cut_flows, cut_peers};
 use crate::plan::guardrail::{self, Guardrail, Refusal};
 use crate::plan::moves::{self, Move};
 use crate::prefix::PrefixSet;
-use crate::report::admission_v1::{FindingReport, RangeReport};
+use crate::report::admission_v1::{FindingReport, RangeReport, RuleReport};
 use crate::report::drift_v1::Outcome;
 use crate::report::json_v1;
 use crate::report::plan_v1::{
-    AfterReport, GuardrailReport, LayerChange, MoveReport, PlanReport, PlanStamp, PolicyStamp, StepReport,
+    AfterReport, GuardrailReport, LayerChange, MoveReport, OverruledReport, PlanReport, PlanStamp,
+    PolicyStamp, StepReport,
 };
 use crate::system::peers;
 use crate::target::Target;
@@ -75,6 +77,7 @@ impl Planned {
         let report = PlanReport {
             stamp: telling.stamp(),
             steps: telling.steps(),
+            overruled: telling.overruled(),
             moves: moved.into_iter().map(move_report).collect(),
             changes: telling.changes(),
             afterwards: telling.afterwards(),
@@ -218,6 +221,23 @@ impl Telling<'_> {
         changes.chain(lasting::steps(&self.survey.lasting)).collect()
     }
 
+    /// The rules before which a jump of ours moves.
+    fn overruled(&self) -> Vec<OverruledReport> {
+        let allowlist = &self.prepared.allowlist;
+        let name = |at: &u32| {
+            let origin = allowlist.origins.get(usize::try_from(*at).ok()?)?;
+            Some(format!("{}/{}", origin.provider, origin.source))
+        };
+        let report = |one: &Overruled| OverruledReport {
+            rule: RuleReport::of(one.rule.clone()),
+            part: one.part.as_str(),
+            port: one.port,
+            ranges: ranges(&one.addresses),
+            sources: one.origins.iter().filter_map(name).collect(),
+        };
+        self.survey.overruled.iter().map(report).collect()
+    }
+
     /// Who gets in afterwards and did not before, by all rules.
     fn changes(&self) -> Vec<LayerChange> {
         if self.survey.changes.is_empty() {
@@ -317,37 +337,46 @@ impl Telling<'_> {
         let Some(host) = &self.survey.seen.host else { return Vec::new() };
         let chains = || host.tables.iter().flat_map(|table| &table.chains);
         let mut notes = Vec::new();
+        // Chains of ufw stand where our jump does; a table of ours stands beside them, and each has its say.
+        let of_iptables =
+            self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
         if chains().any(|chain| chain.name.starts_with("ufw-") || chain.name.starts_with("ufw6-")) {
-            notes.push(
-                "ufw keeps rules here: they are left as they are, and still asked. An address that they refuse is let in by \
-                 ufw only (`ufw prepend allow …`); `ufw reset` and `ufw disable` do not touch what is ours"
-                    .to_owned(),
-            );
+            let follows = if of_iptables {
+                "what our chain accepts or drops before theirs are reached, they are not asked"
+            } else {
+                "they are still asked, and an address that they refuse is let in by ufw only (`ufw prepend allow …`)"
+            };
+            notes.push(format!(
+                "ufw keeps rules here, which are left as they are: {follows}; `ufw reset` and `ufw disable` do not touch \
+                 what is ours"
+            ));
         }
         if host.tables.iter().any(|table| &*table.name == "firewalld") {
-            notes.push(
-                "firewalld keeps rules here: they are left as they are, and still asked. An address that a zone refuses is let \
-                 in by firewalld only (`firewall-cmd --add-rich-rule=…`); a reload of firewalld does not touch what is ours"
-                    .to_owned(),
-            );
-        }
-        let uses_iptables =
-            self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
-        if uses_iptables && notes.len() == 1 {
-            notes.push(
-                "our jump stands before theirs: what our chain accepts or drops, they are not asked"
-                    .to_owned(),
-            );
+            // Seen with firewalld 1.3.3, whatever `FlushAllOnReload` is.
+            let follows = if of_iptables {
+                "firewalld empties all chains of iptables when it starts and when it reloads, ours among them: use a target of \
+                 kind `nftables`, or run `callgate apply` after each"
+            } else {
+                "a reload of firewalld does not touch what is ours"
+            };
+            notes.push(format!(
+                "firewalld keeps rules here, which are left as they are: they are still asked, and an address that a zone \
+                 refuses is let in by firewalld only (`firewall-cmd --add-rich-rule=…`); {follows}"
+            ));
         }
         notes
     }
+}
+
+fn ranges(addresses: &PrefixSet) -> Vec<RangeReport> {
+    addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect()
 }
 
 fn move_report(one: Move) -> MoveReport {
     MoveReport {
         way: one.way.as_str(),
         target: one.target,
-        ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
+        ranges: ranges(&one.addresses),
         source: one.source.map(|(provider, source)| format!("{provider}/{source}")),
         state: one.state,
         reason: one.reason,

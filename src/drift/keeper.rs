@@ -33,8 +33,9 @@ impl Keeper {
         }
     }
 
-    /// What it has to be told so that these get in for good; `None` where that is too much to tell.
-    pub fn told(self, admit: &[Prefix], port: u16) -> Option<String> {
+    /// What it has to be told so that these get in for good, whom this rule of it refuses; `None` where that is too much
+    /// to tell.
+    pub fn told(self, rule: &Decider, admit: &[Prefix], port: u16) -> Option<String> {
         if admit.len() > PREFIXES_MAX {
             return None;
         }
@@ -47,16 +48,33 @@ impl Keeper {
                 format!("{commands}, and add it to `ignoreip` of the jail")
             }
             Keeper::Firewalld => {
+                let chain = rule.facts.get("chain").map(String::as_str).unwrap_or_default();
+                let (zone, first) = zone(chain);
+                let option = zone.map(|zone| format!("--zone={zone} ")).unwrap_or_default();
                 let commands = each(admit, |one, family| {
                     format!(
-                        "firewall-cmd --permanent --add-rich-rule='rule family={family} source \
+                        "firewall-cmd --permanent {option}--add-rich-rule='rule {first}family={family} source \
                          address={one} port port={port} protocol=tcp accept'"
                     )
                 });
-                format!("{commands} && firewall-cmd --reload, with `--zone` where it is not the default one")
+                let reload = format!("{commands} && firewall-cmd --reload");
+                if zone.is_some() {
+                    reload
+                } else {
+                    reload + ", with `--zone` where it is not the default one"
+                }
             }
         })
     }
+}
+
+/// The zone that a chain of firewalld refuses for, and what a rich rule needs to come before what refuses there: by
+/// itself one that accepts comes after all that deny (seen with firewalld 1.3.3).
+fn zone(chain: &str) -> (Option<&str>, &'static str) {
+    let Some(zone) = chain.strip_prefix("filter_IN_") else { return (None, "") };
+    let early = ["_pre", "_log", "_deny"].iter().find_map(|part| zone.strip_suffix(part));
+    let late = || ["_allow", "_post"].iter().find_map(|part| zone.strip_suffix(part)).unwrap_or(zone);
+    early.map_or_else(|| (Some(late()), ""), |zone| (Some(zone), "priority=-32768 "))
 }
 
 /// A command for each prefix.
@@ -93,12 +111,33 @@ mod tests {
     fn a_keeper_is_told_of_each_prefix() {
         let admit: [Prefix; 2] = ["51.21.39.192".parse().unwrap(), "2a10:a200::/32".parse().unwrap()];
         assert_eq!(
-            Keeper::Ufw.told(&admit, 443).unwrap(),
+            Keeper::Ufw.told(&Decider::default(), &admit, 443).unwrap(),
             "ufw prepend allow proto tcp from 51.21.39.192 to any port 443 && \
              ufw prepend allow proto tcp from 2a10:a200::/32 to any port 443"
         );
-        let firewalld = Keeper::Firewalld.told(&admit, 443).unwrap();
-        assert!(firewalld.contains("rule family=ipv6 source address=2a10:a200::/32 port port=443"));
-        assert_eq!(Keeper::Ufw.told(&[admit[0]; 17], 443), None);
+        assert_eq!(Keeper::Ufw.told(&Decider::default(), &[admit[0]; 17], 443), None);
+    }
+
+    #[test]
+    fn firewalld_is_told_the_zone_and_to_ask_first_where_it_denies() {
+        let told = |chain: &str| {
+            let facts = BTreeMap::from([("chain", chain.to_owned())]);
+            let admit: Prefix = "2a10:a200::/32".parse().unwrap();
+            Keeper::Firewalld.told(&Decider { facts, ..Decider::default() }, &[admit], 443).unwrap()
+        };
+        let rich = "family=ipv6 source address=2a10:a200::/32 port port=443 protocol=tcp accept'";
+        let add = "firewall-cmd --permanent";
+        let then = "&& firewall-cmd --reload";
+        assert_eq!(
+            told("filter_IN_public_deny"),
+            format!("{add} --zone=public --add-rich-rule='rule priority=-32768 {rich} {then}")
+        );
+        for chain in ["filter_IN_public", "filter_IN_public_post"] {
+            assert_eq!(told(chain), format!("{add} --zone=public --add-rich-rule='rule {rich} {then}"));
+        }
+        assert!(
+            told("filter_INPUT")
+                .starts_with(&format!("{add} --add-rich-rule='rule {rich} {then}, with `--zone`"))
+        );
     }
 }

@@ -50,7 +50,7 @@ pub struct SourceVerdict {
 pub fn verdicts(allowlist: &Allowlist, admission: &Admission) -> Vec<SourceVerdict> {
     let mut prefixes: BTreeMap<(u32, Family), Vec<Prefix>> = BTreeMap::new();
     for entry in allowlist.entries() {
-        for origin in Allowlist::origin_indices(entry) {
+        for origin in allowlist.origin_indices(entry) {
             prefixes.entry((*origin, entry.prefix.family())).or_default().push(entry.prefix);
         }
     }
@@ -72,7 +72,7 @@ fn judged(origin: u32, family: Family, wanted: &PrefixSet, admission: &Admission
     };
     let mut why = Vec::new();
     let mut rule =
-        addresses.ranges().next().and_then(|(first, _)| admission.within(first, first).next()?.rule);
+        addresses.ranges().next().and_then(|(first, _)| admission.decided.within(first, first).next()?.rule);
     if verdict == Verdict::Undetermined {
         let hangs = |sources: &PrefixSet| !sources.intersection(&addresses).is_empty();
         let mut conditions = admission.undecided.iter().filter(|open| hangs(&open.sources)).peekable();
@@ -84,7 +84,7 @@ fn judged(origin: u32, family: Family, wanted: &PrefixSet, admission: &Admission
 
 /// Whether a crossing stands, for one address.
 pub fn verdict_of(admission: &Admission, address: IpAddr) -> (Verdict, Option<RuleId>) {
-    match admission.within(address, address).next() {
+    match admission.decided.within(address, address).next() {
         Some(one) if one.ruling == Ruling::Accept => (Verdict::Admitted, one.rule),
         Some(one) => (Verdict::Blocked, one.rule),
         None => {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::nft::rejump;
-use super::{Content, HoldingError, Jump};
+use super::spot::{self, Row, Spot};
+use super::{Around, Content, HoldingError, Jump};
 use crate::netfilter::{
     Backend, Base, Chain, ChainKind, Field, Hook, Item, Match, Place as Where, Policy, Table, TableFamily,
     Test, Values, Verdict, iptables_save,
@@ -83,7 +84,7 @@ impl Place<'_> {
     pub(super) fn parts(&self, text: &str) -> Parts {
         let mut parts = Parts::default();
         let jump = self.jump_line();
-        for line in text.lines().filter(|line| *line != "*filter" && *line != "COMMIT") {
+        for line in text.lines().filter(|line| is_rule_or_chain(line)) {
             let line = format!("{line}\n");
             if line.trim_end() == jump {
                 parts.jump = Some(line);
@@ -97,18 +98,23 @@ impl Place<'_> {
     }
 
     /// What is ours of `iptables-save`.
-    pub(super) fn own(&self, listing: &str) -> Content {
+    pub(super) fn own(&self, listing: &str, around: Around) -> Content {
         let declared = [format!(":{} ", self.chain), format!(":{} ", self.allow())];
         let rules = [format!("-A {} ", self.chain), format!("-A {} ", self.allow())];
-        let jump = self.jump_line();
+        let (jump, beside) = (self.jump_line(), format!("-A {} ", self.parent));
         let mut within = false;
         let mut text = String::new();
         for line in listing.lines() {
             within = if line.starts_with('*') { line == "*filter" } else { within };
+            if !within {
+                continue;
+            }
             let is_jump = self.jump == Jump::Ours && line == jump;
-            if within && (is_jump || declared.iter().chain(&rules).any(|start| line.starts_with(start))) {
+            if is_jump || declared.iter().chain(&rules).any(|start| line.starts_with(start)) {
                 text.push_str(line);
                 text.push('\n');
+            } else if around == Around::Told && line.starts_with(&beside) {
+                text.push_str(&spot::told(line));
             }
         }
         (!text.is_empty()).then(|| format!("*filter\n{text}COMMIT\n"))
@@ -139,7 +145,10 @@ impl Place<'_> {
 
     /// Whether both mean the same: comments and counters do not matter, nor in which order sources are let in.
     pub(super) fn same(&self, have: &str, want: &str) -> Result<bool, HoldingError> {
-        if !self.has_both(have) || self.has_jump(have) != self.has_jump(want) {
+        if !self.has_both(have)
+            || self.has_jump(have) != self.has_jump(want)
+            || !self.is_jump_placed(have, want)
+        {
             return Ok(false);
         }
         let alike = |one: &[Line<'_>], other: &[Line<'_>]| {
@@ -169,15 +178,46 @@ impl Place<'_> {
         text.lines().any(|line| line == jump)
     }
 
+    /// The rules of others around the jump, as a content tells them.
+    pub(super) fn row<'t>(&self, text: &'t str) -> Row<'t> {
+        let jump = self.jump_line();
+        Row::of(text, |line| line == jump)
+    }
+
+    fn spot<'t>(&self, text: &'t str) -> Spot<'t> {
+        let jump = self.jump_line();
+        Spot::of(text, |line| line == jump)
+    }
+
+    /// Whether the jump that is there stands where it is wanted.
+    pub(super) fn is_jump_placed(&self, have: &str, want: &str) -> bool {
+        self.spot(want).is_met(&self.row(have))
+    }
+
+    /// Commands that put the jump where it is wanted, or take it out, and what they do where that is not told already.
+    fn jumped(&self, have: &str, want: &str) -> (String, Option<String>) {
+        let (row, spot) = (self.row(have), self.spot(want));
+        let (had, wanted) = (self.has_jump(have), self.has_jump(want));
+        if !wanted || had && spot.is_met(&row) {
+            return (if wanted { String::new() } else { self.unjumped(have) }, None);
+        }
+        let (parent, chain, before) = (self.parent, self.chain, spot.place_in(&row));
+        let mut body = self.unjumped(have);
+        body.push_str(&format!("-I {parent} {} -j {chain}\n", before.saturating_add(1)));
+        let does = match (had, before) {
+            (false, _) => format!("put the jump into {parent}"),
+            (true, 0) => format!("move the jump to the head of {parent}"),
+            (true, _) => format!("move the jump back behind other rules of {parent}"),
+        };
+        (body, Some(format!("{does} ({})", self.tool())))
+    }
+
     /// Input of `iptables-restore --noflush` that makes what is there what is wanted, and what it does.
     pub(super) fn commands(&self, have: &Content, want: &Content) -> Result<(String, String), HoldingError> {
         let (chain, allow, tool) = (self.chain, self.allow(), self.tool());
         let (body, does) = match (have.as_deref(), want.as_deref()) {
-            (Some(have), Some(want)) => match self.difference(have, want)? {
-                Some(found) => found,
-                None => (self.whole(have, want), format!("replace chain {chain} ({tool})")),
-            },
-            (None, Some(want)) => (self.whole("", want), format!("make chain {chain} ({tool})")),
+            (Some(have), Some(want)) => self.changed(have, want)?,
+            (None, Some(want)) => (self.whole("", want).0, format!("make chain {chain} ({tool})")),
             (Some(have), None) => {
                 let mut body = self.unjumped(have);
                 let names: Vec<&str> =
@@ -194,22 +234,24 @@ impl Place<'_> {
         Ok((format!("*filter\n{body}COMMIT\n"), does))
     }
 
-    /// All of it anew; a jump that is there stays where it is.
-    fn whole(&self, have: &str, want: &str) -> String {
+    /// From what is there to what is wanted: the difference where that does, or else all of it.
+    fn changed(&self, have: &str, want: &str) -> Result<(String, String), HoldingError> {
+        if let Some(found) = self.difference(have, want)? {
+            return Ok(found);
+        }
+        let (body, jump) = self.whole(have, want);
+        let does = std::iter::once(format!("replace chain {} ({})", self.chain, self.tool())).chain(jump);
+        Ok((body, does.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// All of it anew; a jump that is there stays where it is, unless it is wanted elsewhere.
+    fn whole(&self, have: &str, want: &str) -> (String, Option<String>) {
         let jump = self.jump_line();
-        let mut body = String::new();
-        let (had, wanted) = (self.has_jump(have), self.has_jump(want));
-        if !wanted {
-            body.push_str(&self.unjumped(have));
-        }
-        for line in want.lines().filter(|line| *line != "*filter" && *line != "COMMIT" && *line != jump) {
-            body.push_str(line);
-            body.push('\n');
-        }
-        if wanted && !had {
-            body.push_str(&format!("-I {} 1 -j {}\n", self.parent, self.chain));
-        }
-        body
+        let lines = want.lines().filter(|line| is_rule_or_chain(line) && *line != jump);
+        let mut body: String = lines.flat_map(|line| [line, "\n"]).collect();
+        let (commands, does) = self.jumped(have, want);
+        body.push_str(&commands);
+        (body, does)
     }
 
     /// Only the rules that differ: what comes is put before the others, what goes is named by its number, highest
@@ -225,7 +267,6 @@ impl Place<'_> {
         let allow = self.allow();
         let (old, new) = (self.lines(have, &allow)?, self.lines(want, &allow)?);
         let Some(Changes { come, gone }) = changes(&old, &new) else { return Ok(None) };
-        let (had, wanted) = (self.has_jump(have), self.has_jump(want));
         let mut body = String::new();
         for line in come.iter().rev() {
             let rule = line.text.strip_prefix(&format!("-A {allow} ")).unwrap_or_default();
@@ -234,12 +275,8 @@ impl Place<'_> {
         for number in gone.iter().rev() {
             body.push_str(&format!("-D {allow} {}\n", number.saturating_add(come.len())));
         }
-        match (had, wanted) {
-            (false, true) => body.push_str(&format!("-I {} 1 -j {}\n", self.parent, self.chain)),
-            (true, false) => body.push_str(&self.unjumped(have)),
-            (true, true) | (false, false) => {}
-        }
-        let jump = (wanted && !had).then(|| format!("put the jump into {} ({})", self.parent, self.tool()));
+        let (commands, jump) = self.jumped(have, want);
+        body.push_str(&commands);
         let mut does = Vec::new();
         if !come.is_empty() || !gone.is_empty() {
             let (come, gone, tool) = (come.len(), gone.len(), self.tool());
@@ -282,7 +319,7 @@ impl Place<'_> {
     }
 
     /// Puts what is wanted into the host's table, in place of what is there, as loading it would.
-    pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>) {
+    pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>, text: &str) {
         let is_filter =
             |table: &Table| table.family == self.table_family() && table.name.as_ref() == "filter";
         let has_ours = |table: &Table| table.chains.iter().any(|chain| chain.name.as_ref() == self.chain);
@@ -313,7 +350,7 @@ impl Place<'_> {
         }
         let base = table.chains.iter_mut().find(|chain| *chain.name == *self.parent);
         if let Some(base) = base.filter(|_| self.jump == Jump::Ours) {
-            rejump(base, self.chain, jump);
+            rejump(base, self.chain, jump, &self.spot(text));
         }
     }
 
@@ -339,6 +376,11 @@ impl Place<'_> {
         };
         Chain { name: self.parent.into(), base: Some(base), rules: Vec::new(), place: Where::default() }
     }
+}
+
+/// Whether a line of a content is more than its frame and what it tells besides.
+fn is_rule_or_chain(line: &str) -> bool {
+    line != "*filter" && line != "COMMIT" && !spot::is_told(line)
 }
 
 fn is_declared(text: &str, chain: &str) -> bool {
@@ -476,7 +518,7 @@ mod tests {
                 there.allow.insert(at.min(there.allow.len()), rule);
             }
             let (old, new) = (there.saved(), wanted.saved());
-            prop_assert_eq!(PLACE.own(&old), Some(old.clone()));
+            prop_assert_eq!(PLACE.own(&old, Around::Left), Some(old.clone()));
             let alike = PLACE.same(&old, &new).unwrap();
             let (input, _) = PLACE.commands(&Some(old), &Some(new.clone())).unwrap();
             let after = there.clone().restored(&input);

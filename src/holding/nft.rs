@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Content, HoldingError, Jump};
+use super::spot::{self, Row, Spot};
+use super::{Around, Content, HoldingError, Jump};
 use crate::netfilter::nft::text::read_text;
 use crate::netfilter::{Chain, Elements, Item, Rule, Table, Verdict};
 use crate::prefix::PrefixSet;
@@ -27,7 +28,7 @@ impl Place<'_> {
     }
 
     /// What is ours of `nft list ruleset`, or of a file of that form.
-    pub(super) fn own(&self, listing: &str) -> Content {
+    pub(super) fn own(&self, listing: &str, around: Around) -> Content {
         let block = block(listing, &format!("table {} {{", self.named()), "")?;
         let Some((parent, jump)) = self.parent else { return Some(block) };
         let mut text = String::new();
@@ -37,9 +38,9 @@ impl Place<'_> {
         text.push_str(&self::block(&block, &format!("chain {CHAIN} {{"), "\t").unwrap_or_default());
         if jump == Jump::Ours {
             let lines = self::block(&block, &format!("chain {parent} {{"), "\t").unwrap_or_default();
-            let jumps: Vec<&str> = lines.lines().filter(|line| is_jump(line)).collect();
-            if !jumps.is_empty() {
-                text.push_str(&format!("\tchain {parent} {{\n{}\n\t}}\n", jumps.join("\n")));
+            let told: String = lines.lines().filter_map(|line| beside(line, around)).collect();
+            if !told.is_empty() {
+                text.push_str(&format!("\tchain {parent} {{\n{told}\t}}\n"));
             }
         }
         (!text.is_empty()).then(|| format!("table {} {{\n{text}}}\n", self.named()))
@@ -47,7 +48,7 @@ impl Place<'_> {
 
     /// Whether both mean the same.
     pub(super) fn same(&self, have: &str, want: &str) -> Result<bool, HoldingError> {
-        if self.has_jump(have) != self.has_jump(want) {
+        if self.has_jump(have) != self.has_jump(want) || !self.spot(want).is_met(&self.row(have)) {
             return Ok(false);
         }
         let (have, want) = (parsed(have)?, parsed(want)?);
@@ -79,10 +80,14 @@ impl Place<'_> {
                 {
                     return Ok(changed);
                 }
-                let head = self.cleared(have, want);
-                Ok((head + &self.loaded(have, want), format!("replace {}", self.words())))
+                let anew = self.cleared(have) + &self.loaded(want);
+                let (commands, jump) = self.jumped(have, want);
+                let does = std::iter::once(format!("replace {}", self.words())).chain(jump);
+                Ok((anew + &commands, does.collect::<Vec<_>>().join(", ")))
             }
-            (None, Some(want)) => Ok((self.loaded("", want), format!("make {}", self.words()))),
+            (None, Some(want)) => {
+                Ok((self.loaded(want) + &self.jumped("", want).0, format!("make {}", self.words())))
+            }
             (Some(have), None) => {
                 let gone = match self.parent {
                     None => format!("delete table {table}\n"),
@@ -102,7 +107,7 @@ impl Place<'_> {
     }
 
     /// Commands that take away what a block holds, so that another can be loaded.
-    fn cleared(&self, have: &str, want: &str) -> String {
+    fn cleared(&self, have: &str) -> String {
         let table = self.named();
         if self.parent.is_none() {
             return format!("delete table {table}\n");
@@ -111,14 +116,11 @@ impl Place<'_> {
         for set in SETS.iter().filter(|set| has(have, &format!("set {set} {{"))) {
             text.push_str(&format!("delete set {table} {set}\n"));
         }
-        if !self.has_jump(want) {
-            text.push_str(&self.unjumped(have));
-        }
         text
     }
 
-    /// A block as commands: the jump goes to the head of its chain, and is not put in twice.
-    fn loaded(&self, have: &str, want: &str) -> String {
+    /// A block as commands, without the jump.
+    fn loaded(&self, want: &str) -> String {
         let Some((parent, _)) = self.parent else { return want.to_owned() };
         let mut text = String::new();
         let mut within = false;
@@ -129,9 +131,6 @@ impl Place<'_> {
                 text.push('\n');
             }
             within &= line.trim() != "}";
-        }
-        if self.has_jump(want) && !self.has_jump(have) {
-            text.push_str(&self.jump());
         }
         text
     }
@@ -149,7 +148,7 @@ impl Place<'_> {
                 text.push_str(&format!("flush set {table} {set}\n"));
             }
         }
-        text + &self.loaded(want, want)
+        text + &self.loaded(want)
     }
 
     /// The same for a file that is loaded after all was flushed, with the jump. Where the table or the chain is not there
@@ -172,6 +171,43 @@ impl Place<'_> {
         })
     }
 
+    /// The rules of others around the jump, as a content tells them.
+    pub(super) fn row<'t>(&self, text: &'t str) -> Row<'t> {
+        Row::of(text, |line| self.parent.is_some() && is_jump(line))
+    }
+
+    fn spot<'t>(&self, text: &'t str) -> Spot<'t> {
+        Spot::of(text, |line| self.parent.is_some() && is_jump(line))
+    }
+
+    /// Commands that put the jump where it is wanted, or take it out, and what they do, in words.
+    fn jumped(&self, have: &str, want: &str) -> (String, Option<String>) {
+        let (row, spot) = (self.row(have), self.spot(want));
+        let (had, wanted) = (self.has_jump(have), self.has_jump(want));
+        if had == wanted && (!wanted || spot.is_met(&row)) {
+            return (String::new(), None);
+        }
+        let (words, mut text) = (self.words(), self.unjumped(have));
+        if !wanted {
+            return (text, Some(format!("take the jump to {words} out")));
+        }
+        let last = row.last_of(spot.place_in(&row));
+        // Handles stay what they are, whatever others put in meanwhile.
+        match (self.parent, last.and_then(handle)) {
+            (Some((parent, _)), Some(handle)) => {
+                let table = self.named();
+                text.push_str(&format!("add rule {table} {parent} handle {handle} jump {CHAIN}\n"));
+            }
+            _ => text.push_str(&self.jump()),
+        }
+        let does = match (had, last) {
+            (false, _) => format!("put the jump to {words} in"),
+            (true, None) => format!("move the jump to {words} before all other rules there"),
+            (true, Some(_)) => format!("move the jump to {words} back behind other rules"),
+        };
+        (text, Some(does))
+    }
+
     fn has_jump(&self, text: &str) -> bool {
         self.parent.is_some() && text.lines().any(is_jump)
     }
@@ -179,18 +215,10 @@ impl Place<'_> {
     /// Commands that take the jump out again; only the listing with handles tells which rule it is.
     fn unjumped(&self, have: &str) -> String {
         let Some((parent, _)) = self.parent else { return String::new() };
-        let handles =
-            have.lines().filter(|line| is_jump(line)).filter_map(|line| line.split("# handle ").nth(1));
-        let mut text = String::new();
-        for handle in handles {
-            text.push_str(&format!(
-                "delete rule {} {parent} handle {}
-",
-                self.named(),
-                handle.trim()
-            ));
-        }
-        text
+        let table = self.named();
+        let handles = have.lines().filter(|line| is_jump(line)).filter_map(handle);
+        let start = format!("delete rule {table} {parent} handle ");
+        handles.flat_map(|handle| [&start, handle, "\n"]).collect()
     }
 
     fn removed(&self, have: &str) -> String {
@@ -233,22 +261,14 @@ impl Place<'_> {
         if come > 0 || gone > 0 {
             does.push(format!("add {come} and take away {gone} elements of {}", self.words()));
         }
-        match (self.has_jump(have), self.has_jump(want)) {
-            (false, true) => {
-                text.push_str(&self.jump());
-                does.push(format!("put the jump to {} in", self.words()));
-            }
-            (true, false) => {
-                text.push_str(&self.unjumped(have));
-                does.push(format!("take the jump to {} out", self.words()));
-            }
-            (true, true) | (false, false) => {}
-        }
+        let (commands, jump) = self.jumped(have, want);
+        text.push_str(&commands);
+        does.extend(jump);
         Some((text, does.join(", ")))
     }
 
     /// Puts what is wanted into somebody's tables, in place of what is there, as loading it would.
-    pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>) {
+    pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>, text: &str) {
         let is_here =
             |table: &Table| table.name.as_ref() == self.table && table.family.as_str() == self.family;
         let Some((parent, jump)) = self.parent else {
@@ -270,7 +290,7 @@ impl Place<'_> {
         table.sets.extend(want.into_iter().flat_map(|want| want.sets));
         let base = table.chains.iter_mut().find(|chain| chain.name.as_ref() == parent);
         if let Some(base) = base.filter(|_| jump == Jump::Ours) {
-            rejump(base, CHAIN, jump_rule);
+            rejump(base, CHAIN, jump_rule, &self.spot(text));
         }
     }
 }
@@ -300,12 +320,13 @@ pub(super) fn addresses(text: &str) -> Result<PrefixSet, HoldingError> {
     Ok(all)
 }
 
-/// Puts a jump into a chain's head, unless there is one; where none is wanted, takes it out.
-pub(super) fn rejump(base: &mut Chain, to: &str, wanted: Option<Rule>) {
+/// Puts a jump into a chain's head, unless there is one where it may stand; where none is wanted, takes it out.
+pub(super) fn rejump(base: &mut Chain, to: &str, wanted: Option<Rule>, spot: &Spot<'_>) {
     let is_ours = |rule: &Rule| matches!(&*rule.items, [Item::Verdict(Verdict::Jump(name))] if **name == *to);
-    if wanted.is_none() {
+    if wanted.is_none() || matches!(spot, Spot::Ahead) {
         base.rules.retain(|rule| !is_ours(rule));
-    } else if !base.rules.iter().any(is_ours) {
+    }
+    if !base.rules.iter().any(is_ours) {
         base.rules.splice(0..0, wanted);
     }
 }
@@ -333,6 +354,21 @@ fn block(text: &str, head: &str, indent: &str) -> Option<String> {
 
 fn has(text: &str, head: &str) -> bool {
     text.lines().any(|line| line.trim_start().starts_with(head))
+}
+
+/// What a line of the chain that jumps to ours is in a content: the jump, and a rule of others where those are told.
+fn beside(line: &str, around: Around) -> Option<String> {
+    if is_jump(line) {
+        return Some(format!("{line}\n"));
+    }
+    // Rules have handles, and neither the head of the chain nor its hook has.
+    let is_rule = handle(line).is_some() && !line.trim_end().starts_with("\tchain ");
+    (around == Around::Told && is_rule).then(|| format!("\t\t{}", spot::told(line)))
+}
+
+/// The handle of a rule as `nft -a` lists it.
+fn handle(line: &str) -> Option<&str> {
+    line.rsplit_once("# handle ").map(|(_, handle)| handle.trim())
 }
 
 /// Whether a rule jumps to our chain and does nothing else but count.

@@ -404,7 +404,7 @@ impl<N: Address> Found<N> {
             let (tag, ruling) = Loss::<N>::untag(tag);
             told((first, last, tag), ruling)
         });
-        let decided = merged(inside, outside);
+        let decided = merged(inside, outside).collect();
         Admission {
             surely: to_set(&surely),
             possibly: to_set(&possibly),
@@ -416,9 +416,12 @@ impl<N: Address> Found<N> {
 }
 
 /// Two ascending sequences as one.
-fn merged(left: impl Iterator<Item = Decided>, right: impl Iterator<Item = Decided>) -> Vec<Decided> {
+fn merged(
+    left: impl Iterator<Item = Decided>,
+    right: impl Iterator<Item = Decided>,
+) -> impl Iterator<Item = Decided> {
     let (mut left, mut right) = (left.peekable(), right.peekable());
-    let next = || {
+    let next = move || {
         let from_left = match (left.peek(), right.peek()) {
             (Some(a), Some(b)) => a.first < b.first,
             (Some(_), None) => true,
@@ -426,7 +429,7 @@ fn merged(left: impl Iterator<Item = Decided>, right: impl Iterator<Item = Decid
         };
         if from_left { left.next() } else { right.next() }
     };
-    std::iter::from_fn(next).collect()
+    std::iter::from_fn(next)
 }
 
 fn told<N: Address>((first, last, tag): region::Piece<N>, ruling: Ruling) -> Decided {

@@ -372,6 +372,7 @@ impl Door {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::Decided;
     use crate::nginx::read;
 
     /// A question about a configuration of `http`.
@@ -442,7 +443,8 @@ mod tests {
         let (ins, outs) = (of(crate::admission::Ruling::Accept), of(crate::admission::Ruling::Reject));
         assert_eq!(ins, admission.surely);
         assert_eq!(outs, admission.possibly.complement());
-        for pair in admission.decided.windows(2) {
+        let decided: Vec<Decided> = admission.decided.iter().collect();
+        for pair in decided.windows(2) {
             assert!(pair[0].last < pair[1].first);
         }
         let open = admission.undecided.iter().map(|one| one.sources.clone()).collect::<Vec<_>>();
@@ -574,7 +576,8 @@ mod tests {
             "events {}\nhttp {\nserver {\nlisten 127.0.0.1:80;\nlocation /callback {\nreturn 200;\n} } }";
         let mut case = Case::whole(text);
         case.check("", "");
-        let title = case.ask(|asked, admission| asked.describe(admission.decided[0].rule.unwrap()).title);
+        let title = case
+            .ask(|asked, admission| asked.describe(admission.decided.first().unwrap().rule.unwrap()).title);
         assert_eq!(
             title,
             "only 127.0.0.1 is listened on at port 80: `--address` asks about it, `--proxy` about callers through it"
@@ -598,7 +601,7 @@ mod tests {
                 "deny all of location `/callback` of a server without a name"
             );
             assert_eq!(asked.describe(refused).line, 7);
-            let nobody = admission.decided.last().unwrap().rule.unwrap();
+            let nobody = admission.decided.iter().next_back().unwrap().rule.unwrap();
             assert_eq!(asked.describe(nobody).title, "no server listens on port 80 over IPv6");
             [(refused, Wanted::Admit), (accepted, Wanted::Refuse), (accepted, Wanted::Admit)]
                 .map(|(rule, wanted)| asked.mend(rule, &sources, 80, wanted))

@@ -4,13 +4,12 @@
 //! a folder tree, or what `nginx -T` printed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::Glob;
 use super::kept::Kept;
 use super::lexer::{End, Lexer, Token};
 use super::read::{ReadError, is_lua};
-use crate::admission::Listing;
+use crate::admission::{Listing, Text};
 
 /// Files that a configuration may have.
 const FILES_MAX: usize = 20_000;
@@ -28,7 +27,7 @@ pub trait Texts {
     /// The paths that a pattern means, in any order; none where it means nothing.
     fn paths(&self, pattern: Glob<'_>) -> Result<Vec<String>, String>;
     /// The text of a file; bytes that are no UTF-8 are replaced.
-    fn text(&self, path: &str) -> Result<Arc<str>, String>;
+    fn text(&self, path: &str) -> Result<Text, String>;
 }
 
 /// The texts of a configuration, and what its `include` directives mean.
@@ -45,13 +44,13 @@ pub struct Files {
 
 impl Files {
     /// One text alone, which includes nothing.
-    pub fn single(name: &str, text: impl Into<Arc<str>>) -> Self {
+    pub fn single(name: &str, text: impl Into<Text>) -> Self {
         let listings = vec![Listing { name: name.to_owned(), text: text.into() }];
         Self { listings, included: BTreeMap::new(), folder: folder(name).to_owned(), kept: Kept::default() }
     }
 
     /// The main file by its path, and all that it includes.
-    pub fn gather(main: &str, text: Arc<str>, texts: &dyn Texts) -> Result<Self, ReadError> {
+    pub fn gather(main: &str, text: Text, texts: &dyn Texts) -> Result<Self, ReadError> {
         let mut files = Self::single(main, text);
         let mut known = BTreeMap::from([(main.to_owned(), 0)]);
         let (mut index, mut bytes) = (0, 0);
@@ -72,7 +71,7 @@ impl Files {
     pub fn of_dump(text: &str) -> Option<Result<Self, ReadError>> {
         let dump = Dump::new(text)?;
         let main = dump.texts.get(dump.main).copied().unwrap_or_default();
-        Some(Self::gather(dump.main, Arc::from(main), &dump))
+        Some(Self::gather(dump.main, Text::from(main), &dump))
     }
 
     /// Each file with its path, the main file first.
@@ -223,9 +222,9 @@ impl Texts for Dump<'_> {
         Ok(near.filter(|name| pattern.matches(name)).map(ToString::to_string).collect())
     }
 
-    fn text(&self, path: &str) -> Result<Arc<str>, String> {
+    fn text(&self, path: &str) -> Result<Text, String> {
         let text = self.texts.get(path);
-        text.map(|text| Arc::from(*text))
+        text.map(|text| Text::from(*text))
             .ok_or_else(|| format!("`{}` is not in the dump", crate::plain::line(path)))
     }
 }

@@ -55,7 +55,7 @@ impl Geo {
             _ => return Err(wrong()),
         };
         let mut table = Table::default();
-        for entry in directive.block.as_deref().ok_or_else(wrong)? {
+        for entry in directive.block().ok_or_else(wrong)? {
             table.entry(entry, remarks)?;
         }
         let (v4, v6) = (table.v4(), table.v6());
@@ -184,7 +184,7 @@ enum Change {
 impl Table {
     fn entry(&mut self, entry: &Directive<'_>, remarks: &mut Vec<Remark>) -> Result<(), TableError> {
         let place = entry.place;
-        let (key, value) = match &*entry.words {
+        let (key, value) = match entry.words() {
             ["ranges"] => return self.ranges(place),
             ["proxy_recursive"] => {
                 self.is_recursive = true;

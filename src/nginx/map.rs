@@ -84,7 +84,7 @@ impl Map {
             patterns: Vec::new(),
             default: None,
         };
-        for entry in directive.block.as_deref().ok_or_else(wrong)? {
+        for entry in directive.block().ok_or_else(wrong)? {
             map.entry(entry)?;
         }
         Ok(map)
@@ -173,7 +173,7 @@ impl Map {
 
     fn entry(&mut self, entry: &Directive<'_>) -> Result<(), TableError> {
         let place = entry.place;
-        let (key, value) = match &*entry.words {
+        let (key, value) = match entry.words() {
             ["hostnames"] => {
                 self.has_hostnames = true;
                 return Ok(());

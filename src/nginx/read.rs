@@ -175,7 +175,7 @@ impl<'t> Reader<'t> {
                 }
                 End::Brace => Some(self.block(lexer, Kind::of(name), inside.depth + 1, line)?),
             };
-            out.push(Directive { words, block, place });
+            out.push(Directive::new(words, block, place));
         }
     }
 
@@ -219,7 +219,7 @@ impl<'t> Reader<'t> {
             place,
             format!("`{}` is a program, which is not read", line(words.first().map_or("", |name| name))),
         );
-        Ok(Directive { words: words.and(code), block: None, place })
+        Ok(Directive::new(words.and(code), None, place))
     }
 
     /// The files that a directive includes.
@@ -313,8 +313,8 @@ mod tests {
     /// Directives in a line.
     fn shown(directives: &[Directive<'_>]) -> String {
         let one = |directive: &Directive<'_>| {
-            let words = directive.words.join(" ");
-            match &directive.block {
+            let words = directive.words().join(" ");
+            match directive.block() {
                 Some(block) => format!("{words}{{{}}}", shown(block)),
                 None => format!("{words};"),
             }
@@ -373,9 +373,9 @@ mod tests {
     fn programs_are_kept_unread() {
         let files = files(&[("/n/m", "location / {\n access_by_lua_block { if a then b({}) end }\n b;\n}")]);
         let config = read(&files).unwrap();
-        let block = config.directives[0].block.as_deref().unwrap();
+        let block = config.directives[0].block().unwrap();
         assert_eq!(block[0].arguments(), [" if a then b({}) end "]);
-        assert_eq!((block[0].block.clone(), block[1].place.line), (None, 3));
+        assert_eq!((block[0].block(), block[1].place.line), (None, 3));
         assert_eq!(config.remarks.len(), 1);
         assert_eq!(config.remarks[0].text, "`access_by_lua_block` is a program, which is not read");
     }

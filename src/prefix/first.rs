@@ -85,8 +85,12 @@ pub(crate) fn within<N: Number, T: Copy>(
     pieces: &[(Span<N>, T)],
     within: &[Span<N>],
 ) -> impl Iterator<Item = (Span<N>, T)> {
+    let is_everything = within == [(N::MIN, N::MAX)];
     let (mut pieces, mut within) = (pieces.iter().peekable(), within.iter().peekable());
     std::iter::from_fn(move || {
+        if is_everything {
+            return pieces.next().copied();
+        }
         while let (Some(((first, last), tag)), Some((from, to))) = (pieces.peek(), within.peek()) {
             let span = (*first.max(from), *last.min(to));
             if last < to {

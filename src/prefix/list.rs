@@ -7,6 +7,8 @@
 pub mod print;
 mod scan;
 
+pub(super) use print::octet;
+
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -215,6 +217,14 @@ impl Reading<'_> {
 enum Entry {
     V4(u32, u32),
     V6(u128, u128),
+}
+
+/// The prefix of IPv4 that is all of the line at `at`, and where the next line starts; `None` where a stricter
+/// reader has to look: also in the first bytes and the last ones of a text.
+pub(crate) fn plain_line(text: &[u8], at: usize) -> Option<(Prefix, usize)> {
+    let ((first, last), next) = scan::v4(text, at)?;
+    let length = u8::try_from((first ^ last).leading_zeros()).ok()?;
+    Some((Prefix::covering(IpAddr::V4(first.into()), length)?, next))
 }
 
 fn read_entry(text: &str) -> Result<Entry, EntryError> {

@@ -5,9 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Subnets, Ipv6Subnets};
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
-use super::span::{Number, Span, complement, difference, intersection, normalise};
+use super::span::{Number, Span, complement, covers, difference, intersection, is_normal, normalise, union};
 use super::{Family, Prefix, v6_number};
 
 /// A set of IPv4 and IPv6 addresses.
@@ -30,10 +30,8 @@ impl PrefixSet {
 
     /// The addresses of these intervals, given as first and last in any order, overlapping or not; an interval
     /// whose last address is before its first has none.
-    pub fn from_spans(mut v4: Vec<(u32, u32)>, mut v6: Vec<(u128, u128)>) -> Self {
-        v4.retain(|(first, last)| first <= last);
-        v6.retain(|(first, last)| first <= last);
-        Self { v4: normalise(v4), v6: normalise(v6) }
+    pub fn from_spans(v4: Vec<(u32, u32)>, v6: Vec<(u128, u128)>) -> Self {
+        Self { v4: spanned(v4), v6: spanned(v6) }
     }
 
     /// From any ranges: first and last address, of one family each; what is of two families is left out.
@@ -117,16 +115,13 @@ impl PrefixSet {
 
     /// Whether it has every address of the other.
     pub fn covers(&self, other: &Self) -> bool {
-        other.difference(self).is_empty()
+        covers(&self.v4, &other.v4) && covers(&self.v6, &other.v6)
     }
 
     /// Addresses in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self {
-            v4: normalise([self.v4.as_slice(), &other.v4].concat()),
-            v6: normalise([self.v6.as_slice(), &other.v6].concat()),
-        }
+        Self { v4: union(&self.v4, &other.v4), v6: union(&self.v6, &other.v6) }
     }
 
     /// Addresses in both.
@@ -164,15 +159,28 @@ fn holds<N: Number>(spans: &[Span<N>], number: N) -> bool {
     after.checked_sub(1).and_then(|at| spans.get(at)).is_some_and(|(_, last)| number <= *last)
 }
 
+/// Intervals in any order, without those that end before they start.
+fn spanned<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
+    if !is_normal(&spans) {
+        spans.retain(|(first, last)| first <= last);
+    }
+    normalise(spans)
+}
+
 impl FromIterator<Prefix> for PrefixSet {
     fn from_iter<I: IntoIterator<Item = Prefix>>(prefixes: I) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let prefixes = prefixes.into_iter();
+        let (mut v4, mut v6) = (Vec::with_capacity(prefixes.size_hint().0), Vec::new());
         for prefix in prefixes {
-            match (prefix.first(), prefix.last()) {
-                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((u32::from(first), u32::from(last))),
-                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((v6_number(first), v6_number(last))),
-                // A prefix has one family, so its ends do too.
-                (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+            match prefix.0 {
+                IpNet::V4(net) => {
+                    let first = u32::from(net.addr());
+                    v4.push((first, first | u32::MAX.checked_shr(net.prefix_len().into()).unwrap_or(0)));
+                }
+                IpNet::V6(net) => {
+                    let first = v6_number(net.addr());
+                    v6.push((first, first | u128::MAX.checked_shr(net.prefix_len().into()).unwrap_or(0)));
+                }
             }
         }
         Self { v4: normalise(v4), v6: normalise(v6) }

@@ -90,8 +90,17 @@ impl Number for u128 {
 /// The first and the last address of an interval.
 pub(crate) type Span<N> = (N, N);
 
+/// Whether intervals are sorted, disjoint and non-touching, and none ends before it starts.
+pub(crate) fn is_normal<N: Number>(spans: &[Span<N>]) -> bool {
+    spans.iter().all(|(first, last)| first <= last)
+        && spans.array_windows().all(|[(_, last), (next, _)]| last.after().is_some_and(|after| after < *next))
+}
+
 /// Sorts and joins whatever overlaps or touches, in place.
 pub(crate) fn normalise<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
+    if is_normal(&spans) {
+        return spans;
+    }
     if !spans.is_sorted_by_key(|span| span.0) {
         N::sort(&mut spans);
     }
@@ -122,9 +131,40 @@ pub(crate) fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
     gaps
 }
 
+/// What either of two lists has.
+pub(crate) fn union<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
+    let mut all: Vec<Span<N>> = Vec::with_capacity(left.len().saturating_add(right.len()));
+    let (mut lefts, mut rights) = (left.iter().copied().peekable(), right.iter().copied().peekable());
+    let mut next = || match (lefts.peek(), rights.peek()) {
+        (Some(left), Some(right)) if right.0 < left.0 => rights.next(),
+        (None, _) => rights.next(),
+        (Some(_), _) => lefts.next(),
+    };
+    while let Some(span) = next() {
+        match all.last_mut() {
+            Some(open) if open.1.after().is_none_or(|after| span.0 <= after) => open.1 = open.1.max(span.1),
+            _ => all.push(span),
+        }
+    }
+    all
+}
+
+/// Whether the first of two lists has all that the second has.
+pub(crate) fn covers<N: Number>(all: &[Span<N>], some: &[Span<N>]) -> bool {
+    let mut all = all.iter().peekable();
+    // No two touch: what is covered is covered by one.
+    some.iter().all(|(first, last)| {
+        while all.next_if(|(_, end)| end < first).is_some() {}
+        all.peek().is_some_and(|(start, end)| start <= first && last <= end)
+    })
+}
+
 /// What two sorted, disjoint lists share.
 pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
-    let mut common = Vec::new();
+    if left == right {
+        return left.to_vec();
+    }
+    let mut common = Vec::with_capacity(left.len().min(right.len()));
     let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
     while let (Some(&&a), Some(&&b)) = (lefts.peek(), rights.peek()) {
         let (first, last) = (a.0.max(b.0), a.1.min(b.1));
@@ -142,7 +182,10 @@ pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Ve
 
 /// What the first of two sorted, disjoint lists has and the second has not.
 pub(crate) fn difference<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
-    let mut kept = Vec::new();
+    if left == right {
+        return Vec::new();
+    }
+    let mut kept = Vec::with_capacity(left.len());
     let mut cuts = right.iter().peekable();
     for (first, last) in left {
         let mut start = Some(*first);

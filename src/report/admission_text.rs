@@ -29,13 +29,11 @@ pub fn admission(
     describe: Describe<'_>,
 ) -> String {
     let mut text = heading(question);
-    let split = admission.decided.partition_point(|one| one.first.is_ipv4());
     for family in Family::ALL {
         let _ = writeln!(text, "\n{family}");
-        let (v4, v6) = admission.decided.split_at(split);
-        let decided = if family == Family::V4 { v4 } else { v6 };
-        let admitted = || decided.iter().filter(|one| one.ruling == Ruling::Accept);
-        let refused = || decided.iter().filter(|one| one.ruling != Ruling::Accept);
+        let decided = || admission.decided.of_family(family);
+        let admitted = || decided().filter(|one| one.ruling == Ruling::Accept);
+        let refused = || decided().filter(|one| one.ruling != Ruling::Accept);
         let (admitting, refusing) = (rules(admitted()), rules(refused()));
         let between = admission.possibly.difference(&admission.surely).only(family);
         if admitting > 0 {
@@ -82,7 +80,7 @@ struct Group {
 }
 
 /// How many rules decide.
-fn rules<'a>(decided: impl Iterator<Item = &'a Decided>) -> usize {
+fn rules(decided: impl Iterator<Item = Decided>) -> usize {
     let mut rules = Vec::new();
     for one in decided {
         if rules.last() != Some(&one.rule) {
@@ -95,7 +93,7 @@ fn rules<'a>(decided: impl Iterator<Item = &'a Decided>) -> usize {
 }
 
 /// By rule, in the order of their first addresses; of each as many ranges as are wanted.
-fn groups<'a>(decided: impl Iterator<Item = &'a Decided>, most: usize) -> Vec<Group> {
+fn groups(decided: impl Iterator<Item = Decided>, most: usize) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut known = HashMap::new();
     let mut last = None;
@@ -151,27 +149,33 @@ fn refusals(refused: &[Group], describe: Describe<'_>, text: &mut String) {
 
 /// Ranges, as many a line as fit.
 fn wrapped(ranges: impl IntoIterator<Item = (IpAddr, IpAddr)>, text: &mut String) {
-    let mut begin = text.len();
-    let mut one = String::new();
-    text.push_str("   ");
+    // Gathered as bytes, and taken over line by line: there may be very many.
+    let mut line: Vec<u8> = b"   ".to_vec();
     for (number, (first, last)) in ranges.into_iter().enumerate() {
-        one.clear();
-        let _ = match Prefix::between(first, last) {
-            Some(all) if all.length() == 0 => write!(one, "everybody ({all})"),
-            Some(prefix) => write!(one, "{}", prefix.short()),
-            None => write!(one, "{first}-{last}"),
-        };
+        let start = line.len();
         if number > 0 {
-            text.push(',');
+            line.push(b',');
         }
-        if number > 0 && text.len().saturating_sub(begin).saturating_add(one.len()) > COLUMNS_MAX {
-            text.push('\n');
-            begin = text.len();
-            text.push_str("   ");
+        line.push(b' ');
+        match Prefix::between(first, last) {
+            Some(all) if all.length() == 0 => line.extend_from_slice(format!("everybody ({all})").as_bytes()),
+            Some(prefix) => prefix.short().push_to(&mut line),
+            None => line.extend_from_slice(format!("{first}-{last}").as_bytes()),
         }
-        text.push(' ');
-        text.push_str(&one);
+        if number > 0 && line.len().saturating_sub(1) > COLUMNS_MAX {
+            // The comma stays where it is.
+            let split = start.saturating_add(1);
+            push_line(line.get(..split).unwrap_or_default(), text);
+            line.drain(..split);
+            line.splice(..0, *b"   ");
+        }
     }
+    push_line(&line, text);
+}
+
+/// Adds a line, which is text.
+fn push_line(line: &[u8], text: &mut String) {
+    text.push_str(str::from_utf8(line).unwrap_or_default());
     text.push('\n');
 }
 

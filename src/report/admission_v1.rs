@@ -233,12 +233,7 @@ pub fn report(
     let family = |family: Family| FamilyReport {
         surely: ranges(&admission.surely.only(family)),
         possibly: ranges(&admission.possibly.only(family)),
-        decided: admission
-            .decided
-            .iter()
-            .filter(|one| one.first.is_ipv4() == (family == Family::V4))
-            .map(|one| decided(one, shared(one.rule)))
-            .collect(),
+        decided: admission.decided.of_family(family).map(|one| decided(&one, shared(one.rule))).collect(),
     };
     let undecided = admission.undecided.iter().map(|open| UndecidedReport {
         why: open.why.clone(),

@@ -213,7 +213,8 @@ fn rule_line(rule: &RuleReport) -> String {
     if rule.text.is_empty() { rule.title.clone() } else { format!("{}: {}", rule.title, line(&rule.text)) }
 }
 
-fn ranges_line(ranges: &[RangeReport]) -> String {
+/// Addresses in a line, those at the end only counted where there are many.
+pub(super) fn ranges_line(ranges: &[RangeReport]) -> String {
     let shown = ranges.iter().take(RANGES_SHOWN_MAX).map(|one| range(one.first, one.last));
     let mut words: Vec<String> = shown.collect();
     if ranges.len() > RANGES_SHOWN_MAX {

@@ -2,16 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::admission_text::range;
-use super::drift_text;
+use super::drift_text::{self, ranges_line};
 use super::drift_v1::Outcome;
-use super::plan_v1::{AfterReport, MoveReport, PlanReport};
+use super::plan_v1::{AfterReport, MoveReport, OverruledReport, PlanReport};
 use crate::plain::{counted, line};
 
 /// Most lines of a step's input that are shown.
 const INPUT_LINES_MAX: usize = 12;
-/// Most ranges of a move that are written out.
-const RANGES_SHOWN_MAX: usize = 8;
 
 // Writing into a String can't fail, so the results below are dropped.
 
@@ -30,6 +27,7 @@ pub fn text(report: &PlanReport) -> String {
             let _ = writeln!(text, "    | and {} more lines", lines.len().saturating_sub(INPUT_LINES_MAX));
         }
     }
+    report.overruled.iter().for_each(|one| overruled(one, &mut text));
     let only =
         report.moves.iter().all(|one| report.moves.first().is_some_and(|first| first.target == one.target));
     for one in &report.moves {
@@ -69,15 +67,27 @@ pub fn short(digest: &str) -> &str {
     digest.get(..16).unwrap_or(digest)
 }
 
-fn moved(one: &MoveReport, text: &mut String) {
-    let shown = one.ranges.iter().take(RANGES_SHOWN_MAX).map(|one| range(one.first, one.last));
-    let mut shown: Vec<String> = shown.collect();
-    if one.ranges.len() > RANGES_SHOWN_MAX {
-        shown.push(format!("and {} more ranges", one.ranges.len().saturating_sub(RANGES_SHOWN_MAX)));
+fn overruled(one: &OverruledReport, text: &mut String) {
+    let shown = ranges_line(&one.ranges);
+    let sources =
+        if one.sources.is_empty() { String::new() } else { format!(" ({})", one.sources.join(", ")) };
+    let _ = writeln!(
+        text,
+        "  overrules {}, which decides about {shown}{sources} at tcp/{} now ({})",
+        line(&one.rule.located),
+        one.port,
+        one.part
+    );
+    if !one.rule.text.is_empty() {
+        let _ = writeln!(text, "    | {}", line(&one.rule.text));
     }
+}
+
+fn moved(one: &MoveReport, text: &mut String) {
+    let shown = ranges_line(&one.ranges);
     let source = one.source.as_ref().map(|source| format!(" {source}")).unwrap_or_default();
     let (way, state, reason) = (one.way, &one.state, line(&one.reason));
-    let _ = write!(text, "  {way:6} {}{source} ({state}): {reason}", shown.join(", "));
+    let _ = write!(text, "  {way:6} {shown}{source} ({state}): {reason}");
 }
 
 fn afterwards(one: &AfterReport, text: &mut String) {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::admission_v1::{FindingReport, RangeReport};
+use super::admission_v1::{FindingReport, RangeReport, RuleReport};
 use super::change_v1::ChangeReport;
 use super::drift_v1::{DifferenceReport, Outcome};
 
@@ -50,6 +50,8 @@ pub struct PlanReport {
     pub stamp: PlanStamp,
     /// What is done, in order.
     pub steps: Vec<StepReport>,
+    /// Rules of others that no longer decide about some, because a jump of ours moves before them.
+    pub overruled: Vec<OverruledReport>,
     /// What comes into our places and leaves them.
     pub moves: Vec<MoveReport>,
     /// Who gets in afterwards and did not before, and the other way round, by all rules of the layer.
@@ -77,6 +79,21 @@ pub struct StepReport {
     pub does: String,
     /// What the tool is given.
     pub input: Option<String>,
+}
+
+/// A rule of others before which a jump of ours moves.
+#[derive(Debug, Serialize)]
+pub struct OverruledReport {
+    /// The rule.
+    pub rule: RuleReport,
+    /// What it did for these: `blocked` those whom the policy wants, or let in `foreign` ones.
+    pub part: &'static str,
+    /// At which port.
+    pub port: u16,
+    /// The addresses about which it no longer decides.
+    pub ranges: Vec<RangeReport>,
+    /// The sources of the policy among them, as `provider/source`.
+    pub sources: Vec<String>,
 }
 
 /// Addresses that come or go, for one reason.

@@ -118,7 +118,7 @@ impl<'g> Asked<'g> {
         let mut open = named.maybe;
         open.extend(inward.unsure());
         open.extend(outward.unsure());
-        Admission::of(decided, undecided(open, &between))
+        Admission::of(decided.into_iter().collect(), undecided(open, &between))
     }
 
     /// Whom the rules of the groups name.
@@ -300,9 +300,7 @@ impl Layer for Asked<'_> {
     fn trace(&self, question: &Question, source: IpAddr) -> (Admission, Vec<Step>) {
         let whole = self.admit(question);
         let one = PrefixSet::between(source, source);
-        let decided = whole.decided.into_iter().filter(|one| one.first <= source && source <= one.last);
-        let decided: Vec<Decided> =
-            decided.map(|one| Decided { first: source, last: source, ..one }).collect();
+        let decided = whole.decided.within(source, source).collect();
         let undecided = whole.undecided.into_iter().filter(|open| open.sources.contains(source));
         let undecided = undecided.map(|open| Undecided { sources: one.clone(), ..open }).collect();
         let mut admission = Admission::of(decided, undecided);
@@ -657,7 +655,7 @@ mod tests {
         let asked = Asked::new(&groups, &Selection::default()).unwrap();
         let told = |source: &str| {
             let (admission, steps) = asked.trace(&question(443), source.parse().unwrap());
-            let decider = asked.describe(admission.decided[0].rule.unwrap());
+            let decider = asked.describe(admission.decided.first().unwrap().rule.unwrap());
             let steps: Vec<String> =
                 steps.into_iter().map(|step| format!("{} {}", step.packet, step.did)).collect();
             (decider.located(), decider.text, steps)

@@ -1,9 +1,9 @@
 //! A host's listings, taken by running its own tools. Nothing is changed by it.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::CommandError;
+use crate::admission::Text;
 use crate::holding::Listed;
 use crate::netfilter::host::{Host, Links, ListingError, View};
 use crate::netfilter::{Listing, Place, Remark};
@@ -78,7 +78,7 @@ pub struct Taken {
     /// The command.
     pub command: String,
     /// What it printed.
-    pub text: Arc<str>,
+    pub text: Text,
 }
 
 /// Why a host can't be read.
@@ -166,5 +166,5 @@ fn take(
     let said = printed.stderr.lines();
     let telling = said.filter(|line| !line.is_empty() && !line.contains("managed by iptables-nft"));
     warnings.extend(telling.map(|line| format!("`{shown}` warns: {line}")));
-    Ok(Some(Taken { command: shown, text: String::from_utf8_lossy(&printed.stdout).into() }))
+    Ok(Some(Taken { command: shown, text: Text::lossy(printed.stdout) }))
 }

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use super::host::Taken;
 use super::{CommandError, Printed, read_bytes, run, tool};
+use crate::admission::Text;
 use crate::nginx::{Files, Glob, ReadError, Texts, matches_part};
 
 /// Bytes that a file of a configuration may have.
@@ -36,7 +36,7 @@ pub fn capture() -> Result<Taken, CommandError> {
         }
         other => other,
     };
-    Ok(Taken { command: "nginx -T".to_owned(), text: text_of(printed?) })
+    Ok(Taken { command: "nginx -T".to_owned(), text: Text::lossy(printed?) })
 }
 
 /// What an nginx takes where nothing else is said.
@@ -82,7 +82,7 @@ pub fn test(config: Option<&Path>) -> Result<bool, CommandError> {
 }
 
 /// Texts of files that are as good as written: by path; `None` where a file will be gone.
-pub type Planned = BTreeMap<PathBuf, Option<Arc<str>>>;
+pub type Planned = BTreeMap<PathBuf, Option<Text>>;
 
 /// Reads a configuration of this host, with some files as they are planned.
 pub fn with(main: &Path, planned: &Planned) -> Result<Files, ReadError> {
@@ -125,7 +125,7 @@ impl Texts for Overlay {
         Ok(found)
     }
 
-    fn text(&self, path: &str) -> Result<Arc<str>, String> {
+    fn text(&self, path: &str) -> Result<Text, String> {
         match self.planned.get(&resolved(Path::new(path))) {
             Some(Some(text)) => Ok(text.clone()),
             Some(None) => Err(format!("`{path}` does not exist")),
@@ -142,7 +142,7 @@ pub fn files(main: &Path, root: Option<&Path>) -> Result<Files, ReadError> {
     let shown = main.display().to_string();
     let bytes = read_bytes(main, FILE_BYTES_MAX)
         .map_err(|error| ReadError::whole(&shown, error.to_string(), MAIN_HELP))?;
-    let text = text_of(bytes);
+    let text = Text::lossy(bytes);
     if let Some(dump) = Files::of_dump(&text) {
         return dump;
     }
@@ -168,14 +168,6 @@ pub fn files(main: &Path, root: Option<&Path>) -> Result<Files, ReadError> {
     Files::gather(&main, text, &Tree { root: Some(root), folder: None })
 }
 
-/// Bytes as text; those that are no UTF-8 are replaced.
-fn text_of(bytes: Vec<u8>) -> Arc<str> {
-    match String::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into(),
-    }
-}
-
 /// A folder tree.
 struct Tree {
     /// What stands for `/`.
@@ -198,10 +190,10 @@ impl Texts for Tree {
         Ok(found)
     }
 
-    fn text(&self, path: &str) -> Result<Arc<str>, String> {
+    fn text(&self, path: &str) -> Result<Text, String> {
         self.refuse_mixture(path)?;
         let bytes = read_bytes(&self.place(path)?, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
-        Ok(text_of(bytes))
+        Ok(Text::lossy(bytes))
     }
 }
 
@@ -332,7 +324,8 @@ mod tests {
         write(&root, "d/b", "b;");
         symlink(root.join("d"), root.join("link")).unwrap();
         let named = |planned: &[(&str, Option<&str>)]| {
-            let planned = planned.iter().map(|(path, text)| (root.join(path), text.map(Arc::from))).collect();
+            let planned =
+                planned.iter().map(|(path, text)| (root.join(path), text.map(Text::from))).collect();
             let files = with(&main, &planned)?;
             let config = read(&files)?;
             Ok::<_, ReadError>(config.directives.iter().map(|one| one.name().to_owned()).collect::<Vec<_>>())

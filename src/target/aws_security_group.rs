@@ -229,7 +229,11 @@ impl AwsSecurityGroup {
         };
         let all: Vec<String> = allowlist.service.ports.iter().map(permission).collect();
         let entries = all.join(",\n") + "\n";
-        Ok(templates.render(TargetKind::AwsSecurityGroup, "permissions", &[("entries", &entries)])?)
+        Ok(templates.render(
+            TargetKind::AwsSecurityGroup,
+            "permissions",
+            vec![("entries", entries.into())],
+        )?)
     }
 
     fn list_entries(
@@ -240,7 +244,11 @@ impl AwsSecurityGroup {
         let comments = Comments::new(allowlist, ascii_word);
         let entries = ranges(allowlist.family(family), "Cidr", "Description", &comments) + "\n";
         let entries = entries.replace("      {", "  {");
-        Ok(templates.render(TargetKind::AwsSecurityGroup, "prefix_list", &[("entries", &entries)])?)
+        Ok(templates.render(
+            TargetKind::AwsSecurityGroup,
+            "prefix_list",
+            vec![("entries", entries.into())],
+        )?)
     }
 }
 

@@ -32,20 +32,24 @@ fn shorten(text: &str, max: usize) -> String {
 }
 
 /// The comment of every entry: which sources it comes from, and their states.
-pub(crate) struct Comments {
+pub(crate) struct Comments<'a> {
+    allowlist: &'a Allowlist,
     by_origin: Vec<String>,
 }
 
-impl Comments {
+impl<'a> Comments<'a> {
     /// Prepares comments, with `clean` making the labels harmless for the target.
-    pub(crate) fn new(allowlist: &Allowlist, clean: fn(&str) -> String) -> Self {
-        Self { by_origin: allowlist.origins.iter().map(|origin| describe(origin, clean)).collect() }
+    pub(crate) fn new(allowlist: &'a Allowlist, clean: fn(&str) -> String) -> Self {
+        Self {
+            allowlist,
+            by_origin: allowlist.origins.iter().map(|origin| describe(origin, clean)).collect(),
+        }
     }
 
     /// The comment of one entry, at most three sources long.
     pub(crate) fn of(&self, entry: &Entry) -> Cow<'_, str> {
         let named = |index: &u32| usize::try_from(*index).ok().and_then(|index| self.by_origin.get(index));
-        let indices = Allowlist::origin_indices(entry);
+        let indices = self.allowlist.origin_indices(entry);
         if let [one] = indices {
             return Cow::Borrowed(named(one).map_or("", String::as_str));
         }

@@ -4,7 +4,6 @@
 //! Both families are always rendered: a family without prefixes gets a chain that admits nobody.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
@@ -138,15 +137,15 @@ impl Iptables {
                 self.parent, self.chain
             ),
         };
-        let values = [
-            ("header", header.as_str()),
-            ("chain", &self.chain),
-            ("dispatch", &self.dispatch(&allowlist.service, family)),
-            ("entries", &self.entries(allowlist, family)),
-            ("closing", &closing),
-            ("jump", &jump),
+        let values = vec![
+            ("header", header.into()),
+            ("chain", self.chain.as_str().into()),
+            ("dispatch", self.dispatch(&allowlist.service, family).into()),
+            ("entries", self.entries(allowlist, family).into()),
+            ("closing", closing.into()),
+            ("jump", jump.into()),
         ];
-        Ok(templates.render(TargetKind::Iptables, "rules", &values)?)
+        Ok(templates.render(TargetKind::Iptables, "rules", values)?)
     }
 
     /// Rules that send packets to the service on to the list; everything else returns.
@@ -209,7 +208,8 @@ impl Iptables {
         let comments = Comments::new(allowlist, ascii_word);
         let text: String =
             Family::ALL.into_iter().map(|family| self.set(allowlist, family, &comments)).collect();
-        Ok(templates.render(TargetKind::Iptables, "ipset", &[("header", &header), ("entries", &text)])?)
+        let values = vec![("header", header.into()), ("entries", text.into())];
+        Ok(templates.render(TargetKind::Iptables, "ipset", values)?)
     }
 
     /// A set as `ipset save` prints it.
@@ -335,7 +335,7 @@ impl Target for Iptables {
             let jump = self.jump.owner();
             let holding =
                 Holding::Iptables { family, chain: chain.to_owned(), parent: parent.to_owned(), jump };
-            let text = Some(Arc::from(text));
+            let text = Some(text.into());
             let content = holding.own(&match family {
                 Family::V4 => Listed { iptables: text, ..Listed::default() },
                 Family::V6 => Listed { ip6tables: text, ..Listed::default() },

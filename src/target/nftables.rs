@@ -158,16 +158,16 @@ impl Nftables {
             // Before destination translation at -100, so the port is the one that was called.
             Hook::Prerouting => "mangle - 10",
         };
-        let values = [
-            ("header", header.as_str()),
-            ("table", &self.own_table),
-            ("hook", self.hook.as_str()),
-            ("priority", priority),
-            ("elements_v4", &elements(allowlist, Family::V4)),
-            ("elements_v6", &elements(allowlist, Family::V6)),
-            ("dispatch", &self.dispatch(&allowlist.service)),
+        let values = vec![
+            ("header", header.into()),
+            ("table", self.own_table.as_str().into()),
+            ("hook", self.hook.as_str().into()),
+            ("priority", priority.into()),
+            ("elements_v4", elements(allowlist, Family::V4).into()),
+            ("elements_v6", elements(allowlist, Family::V6).into()),
+            ("dispatch", self.dispatch(&allowlist.service).into()),
         ];
-        Ok(templates.render(TargetKind::Nftables, "exclusive", &values)?)
+        Ok(templates.render(TargetKind::Nftables, "exclusive", values)?)
     }
 
     /// Rules that send packets to the service on to the list, for each family by itself.
@@ -225,14 +225,14 @@ impl Nftables {
                 chain.name
             ),
         };
-        let values = [
-            ("header", header.as_str()),
-            ("chain", &table),
-            ("sets", &sets),
-            ("rules", &rules),
-            ("jump", &jump),
+        let values = vec![
+            ("header", header.into()),
+            ("chain", table.into()),
+            ("sets", sets.into()),
+            ("rules", rules.into()),
+            ("jump", jump.into()),
         ];
-        Ok(templates.render(TargetKind::Nftables, "permit", &values)?)
+        Ok(templates.render(TargetKind::Nftables, "permit", values)?)
     }
 }
 

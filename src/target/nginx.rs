@@ -6,7 +6,7 @@ use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
-use crate::allowlist::Allowlist;
+use crate::allowlist::{Allowlist, Entry};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::holding::{Content, Holding};
 use crate::policy::validate::prefix_fault;
@@ -233,31 +233,26 @@ impl Target for Nginx {
         };
         let header = header(allowlist, TargetKind::Nginx, self.common.mode, consequence);
         let note = self.note();
-        let mut entries = String::with_capacity(allowlist.entries().len() * 64);
+        let mut entries = Vec::with_capacity(allowlist.entries().len() * 64);
         for entry in allowlist.entries() {
-            use std::fmt::Write as _;
-            let comment = comments.of(entry);
-            // Writing into a String can't fail.
-            let _ = match self.variant {
-                Variant::Access => writeln!(entries, "allow {}; # {comment}", entry.prefix.short()),
-                Variant::Geo => {
-                    let source = allowlist.origins_of(entry).next();
-                    let (provider, source) =
-                        source.map_or(("", ""), |origin| (origin.provider.as_str(), origin.source.as_str()));
-                    writeln!(entries, "    {} {provider}/{source}; # {comment}", entry.prefix.short())
-                }
-            };
+            self.entry(entry, allowlist, &mut entries);
+            // Parts are added as they are: to format them would cost as much as all else of a long list.
+            for part in ["; # ", &comments.of(entry), "\n"] {
+                entries.extend_from_slice(part.as_bytes());
+            }
         }
-        let mut values = vec![("header", header.as_str()), ("note", &note), ("entries", &entries)];
+        // Made of texts only.
+        let entries = String::from_utf8(entries).unwrap_or_default();
+        let mut values = vec![("header", header.into()), ("note", note.into()), ("entries", entries.into())];
         let text = match self.variant {
             Variant::Access => {
                 let closing = if self.common.mode == Mode::Exclusive { "deny all;\n" } else { "" };
-                values.push(("closing", closing));
-                templates.render(TargetKind::Nginx, "access", &values)?
+                values.push(("closing", closing.into()));
+                templates.render(TargetKind::Nginx, "access", values)?
             }
             Variant::Geo => {
-                values.push(("variable", &self.variable));
-                templates.render(TargetKind::Nginx, "geo", &values)?
+                values.push(("variable", self.variable.as_str().into()));
+                templates.render(TargetKind::Nginx, "geo", values)?
             }
         };
         let files = vec![ArtifactFile { path: self.file_name(), text }];
@@ -266,6 +261,26 @@ impl Target for Nginx {
 }
 
 impl Nginx {
+    /// One line's words.
+    fn entry(&self, entry: &Entry, allowlist: &Allowlist, text: &mut Vec<u8>) {
+        match self.variant {
+            Variant::Access => {
+                text.extend_from_slice(b"allow ");
+                entry.prefix.short().push_to(text);
+            }
+            Variant::Geo => {
+                text.extend_from_slice(b"    ");
+                entry.prefix.short().push_to(text);
+                let origin = allowlist.origins_of(entry).next();
+                let (provider, source) =
+                    origin.map_or(("", ""), |origin| (origin.provider.as_str(), origin.source.as_str()));
+                for part in [" ", provider, "/", source] {
+                    text.extend_from_slice(part.as_bytes());
+                }
+            }
+        }
+    }
+
     fn file_name(&self) -> String {
         format!("{}.{}.conf", self.common.name, self.variant)
     }

@@ -1,5 +1,6 @@
 //! Templates: fixed text around values that are finished; those of the user's folder over the embedded ones.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -84,7 +85,7 @@ impl Templates {
         &self,
         kind: TargetKind,
         name: &str,
-        values: &[(&'static str, &str)],
+        values: Vec<(&'static str, Cow<'_, str>)>,
     ) -> Result<String, TemplateError> {
         let name = format!("{}/{name}.tera", kind.folder());
         let embedded = EMBEDDED_TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
@@ -105,7 +106,7 @@ impl Templates {
             tera.add_raw_template(&name, text).map_err(|error| broken(&error))?;
         }
         let mut context = Context::new();
-        for (key, value) in values {
+        for (key, value) in &values {
             let marker = mark(key, value);
             context.insert(*key, marker.as_deref().unwrap_or(value));
         }
@@ -114,14 +115,26 @@ impl Templates {
         if let Some((value, _)) = missing {
             return Err(TemplateError::LeftOut { name, value });
         }
-        for (key, value) in values {
-            if let Some((at, mark)) = mark(key, value).and_then(|mark| Some((text.find(&mark)?, mark))) {
-                text.reserve_exact(value.len());
-                text.replace_range(at..at.saturating_add(mark.len()), value);
+        let mut long: Vec<_> =
+            values.into_iter().filter_map(|(key, value)| Some((mark(key, &value)?, value))).collect();
+        // The longest comes last: the others are looked for in a short text.
+        long.sort_by_key(|(_, value)| value.len());
+        for (mark, value) in long {
+            if let Some((before, after)) = text.split_once(&mark) {
+                text = around(value, before, after);
             }
         }
         Ok(text)
     }
+}
+
+/// A value between two texts. A long one stays where it is.
+fn around(value: Cow<'_, str>, before: &str, after: &str) -> String {
+    let mut text = value.into_owned();
+    text.reserve_exact(before.len().saturating_add(after.len()));
+    text.insert_str(0, before);
+    text.push_str(after);
+    text
 }
 
 /// Long values do not go through the engine, which copies them: a mark stands for them. No template and no

@@ -230,13 +230,13 @@ impl Target for Terraform {
             entries.push_str(&locals(allowlist, family));
             resources.push_str(&self.resources(allowlist, family));
         }
-        let values = [
-            ("header", header.as_str()),
-            ("variable", &variable),
-            ("entries", &entries),
-            ("resources", &resources),
+        let values = vec![
+            ("header", header.into()),
+            ("variable", variable.into()),
+            ("entries", entries.into()),
+            ("resources", resources.into()),
         ];
-        let text = templates.render(TargetKind::Terraform, "rules", &values)?;
+        let text = templates.render(TargetKind::Terraform, "rules", values)?;
         let files = vec![ArtifactFile { path: format!("{}/main.tf", self.common.name), text }];
         Ok(Artifact { files, findings: Vec::new(), quotas: self.quotas(allowlist) })
     }

@@ -6,6 +6,7 @@ mod confirm;
 #[cfg(feature = "fault-points")]
 mod faults;
 mod guardrails;
+mod jump;
 mod laws;
 mod packets;
 mod plans;

@@ -123,7 +123,7 @@ fn quoted(text: &str) -> String {
 /// The directive of this name, wherever it is.
 fn found<'a, 't>(directives: &'a [Directive<'t>], name: &str) -> Option<&'a Directive<'t>> {
     directives.iter().find_map(|one| {
-        if one.name() == name { Some(one) } else { found(one.block.as_deref().unwrap_or_default(), name) }
+        if one.name() == name { Some(one) } else { found(one.block().unwrap_or_default(), name) }
     })
 }
 
@@ -552,8 +552,8 @@ fn patterns_are_those_of_nginx() {
 fn shown(files: &Files) -> String {
     fn one(directive: &Directive<'_>, files: &Files) -> String {
         let name = &files.listings()[usize::try_from(directive.place.file).unwrap()].name;
-        let words = directive.words.join("|");
-        let block = directive.block.as_ref();
+        let words = directive.words().join("|");
+        let block = directive.block();
         let block = block.map(|block| block.iter().map(|inner| one(inner, files)).collect::<String>());
         format!("{name}:{} {words} {{{}}}\n", directive.place.line, block.unwrap_or_default())
     }
@@ -651,7 +651,7 @@ fn programs_end_where_their_module_ends_them() {
         let files = Files::single("nginx.conf", text);
         let ours = read(&files).map(|config| {
             let location = found(&config.directives, "location").unwrap();
-            location.block.as_ref().unwrap().iter().map(|one| one.name().to_owned()).collect::<Vec<_>>()
+            location.block().unwrap().iter().map(|one| one.name().to_owned()).collect::<Vec<_>>()
         });
         match nginx {
             Ok(()) => {

@@ -233,6 +233,49 @@ fn saved_rules_get_our_lines_and_nothing_of_what_is_loaded() {
     assert!(machine.scene.read("etc/iptables/ipsets").contains("add callgate-v4 20.3.0.0/24\n"));
 }
 
+/// Where the jump moves before rules that block ours, it does in the file as well: a reboot would block them again.
+#[test]
+fn a_jump_that_moves_does_so_in_the_saved_rules() {
+    let Some(mut machine) = Machine::with(&RULES.replace("unit", "iptables-persistent")) else { return };
+    for (family, blocks) in [("v4", "20.2.0.0/24"), ("v6", "2a10:a200::/32")] {
+        let rules = format!(
+            "*filter\n:INPUT ACCEPT [0:0]\n:CALLGATE - [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -s {blocks} -j DROP\n\
+             -A INPUT -j CALLGATE\n-A INPUT -p icmp -j ACCEPT\nCOMMIT\n"
+        );
+        machine.scene.write(
+            &format!("etc/iptables/rules.{family}"),
+            rules.replace("icmp", if family == "v4" { "icmp" } else { "ipv6-icmp" }),
+        );
+    }
+    let load = "iptables-restore </etc/iptables/rules.v4\nip6tables-restore </etc/iptables/rules.v6";
+    machine.shell(load);
+    let planned = machine.callgate("plan --state state").expect(1);
+    for tool in ["iptables", "ip6tables"] {
+        assert!(
+            planned.stdout.contains(&format!("move the jump to the head of INPUT ({tool})")),
+            "{}",
+            planned.stdout
+        );
+    }
+    // Until it is kept, a reboot brings the old rules.
+    let old = machine.scene.read("etc/iptables/rules.v4");
+    machine.apply("--confirm 60s --no-wait").expect(0);
+    assert_eq!(machine.scene.read("etc/iptables/rules.v4"), old);
+    machine.callgate("confirm --state state").expect(0);
+    let text = machine.scene.read("etc/iptables/rules.v4");
+    let first = text.lines().find(|line| line.starts_with("-A INPUT")).unwrap();
+    assert_eq!(first, "-A INPUT -j CALLGATE", "{text}");
+    let others = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.contains("CALLGATE")).map(str::to_owned).collect()
+    };
+    assert_eq!(others(&text), others(&old));
+    let again = machine.apply("").expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+    machine.reboot();
+    machine.shell(load);
+    machine.check_as_wanted("jump CALLGATE");
+}
+
 #[test]
 fn what_is_not_kept_is_not_written_and_what_a_crash_left_out_the_next_apply_writes() {
     let Some(machine) = Machine::with(TABLE) else { return };

@@ -1,7 +1,7 @@
 //! Files of iptables-persistent: our lines in them are replaced, and no other byte.
 
 use super::super::iptables::Place;
-use super::super::{Jump, ipset};
+use super::super::{Around, Jump, ipset};
 use super::BUILT_IN;
 
 /// Why a file of rules can't take ours.
@@ -69,8 +69,8 @@ pub(super) fn rules(file: &str, place: Place<'_>, want: &str) -> Result<Option<S
     let is_jump = |line: &str| place.jump == Jump::Ours && uncounted(line) == place.jump_line();
     let jumps = filter.lines.iter().filter(|line| is_jump(line)).count();
     let plain: String = filter.lines.iter().flat_map(|line| [uncounted(line), "\n"]).collect();
-    let ours = place.own(&format!("*filter\n{plain}COMMIT\n"));
-    let is_as_wanted = ours.is_some_and(|ours| place.same(&ours, want).unwrap_or(false));
+    let ours = place.own(&format!("*filter\n{plain}COMMIT\n"), Around::Told).unwrap_or_default();
+    let is_as_wanted = place.same(&ours, want).unwrap_or(false);
     if is_as_wanted && jumps == usize::from(wanted.jump.is_some()) {
         return Ok(None);
     }
@@ -80,10 +80,11 @@ pub(super) fn rules(file: &str, place: Place<'_>, want: &str) -> Result<Option<S
     if wanted.jump.is_some() && !has_parent {
         return Err(Fault::NoParent);
     }
-    // The jump stays where it is; a new one comes before all rules.
-    let new_jump = if jumps == 0 { wanted.jump.as_deref().unwrap_or_default() } else { "" };
+    // A jump stays where it is, unless that is behind rules which it has to be before; a new one comes before all rules.
+    let stays = jumps > 0 && wanted.jump.is_some() && place.is_jump_placed(&ours, want);
+    let new_jump = if stays { "" } else { wanted.jump.as_deref().unwrap_or_default() };
     let ours = format!("{}{new_jump}{}", wanted.declared, wanted.rules);
-    let (mut text, mut put, mut jumped) = (filter.before.to_owned(), false, wanted.jump.is_none());
+    let (mut text, mut put, mut jumped) = (filter.before.to_owned(), false, !stays);
     for line in &filter.lines {
         let is_rule = uncounted(line).starts_with('-');
         if is_rule && !put {

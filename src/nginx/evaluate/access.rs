@@ -52,6 +52,7 @@ pub(super) struct Lines {
     last_allow: Option<Number>,
     layers: Layers,
     has_v4: bool,
+    has_all: bool,
 }
 
 impl Lines {
@@ -69,7 +70,7 @@ impl Lines {
             Operand::All => {
                 self.layers.push_v4((u32::MIN, u32::MAX), tag);
                 self.layers.push_v6((u128::MIN, u128::MAX), tag);
-                self.has_v4 = true;
+                (self.has_v4, self.has_all) = (true, true);
             }
             Operand::Network(Network { range: Range::V4(span), .. }) => {
                 self.layers.push_v4(span, tag);
@@ -89,6 +90,8 @@ impl Lines {
     /// The list that they are; `None` where there is no line.
     pub(super) fn list(self) -> Option<List> {
         let (first, last) = self.ends?;
+        // Where one line is for all, the lines name everybody.
+        let named = self.has_all.then(PrefixSet::everything);
         let deciding = self.layers.decided();
         Some(List {
             first,
@@ -96,7 +99,7 @@ impl Lines {
             last_allow: self.last_allow,
             allowed: Rc::new(deciding.chosen(|tag| Some(tag).filter(|tag| tag.is_multiple_of(2)))),
             denied: Rc::new(deciding.chosen(|tag| tag.checked_sub(1).filter(|rule| rule.is_multiple_of(2)))),
-            named: deciding.among(&PrefixSet::everything()),
+            named: named.unwrap_or_else(|| deciding.among(&PrefixSet::everything())),
             has_v4: self.has_v4,
         })
     }

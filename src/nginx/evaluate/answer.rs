@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::level;
 use super::pieces::Layers;
 use super::state::{By, State, all_of};
-use crate::admission::{Admission, Decided, RuleId, Ruling, Undecided};
+use crate::admission::{Admission, Decisions, Piece, RuleId, Ruling, Undecided};
 use crate::prefix::PrefixSet;
 use crate::prefix::cursor::Cursor;
 use crate::prefix::span::{Number, Span};
@@ -103,9 +103,7 @@ impl Fates {
             let why = "several ways are open, and they end differently".to_owned();
             undecided.push(Undecided { rule: None, why, sources: unexplained });
         }
-        let mut decided = v4.decided;
-        decided.extend(v6.decided);
-        Admission::of(decided, undecided)
+        Admission::of(Decisions::of(v4.decided, v6.decided), undecided)
     }
 }
 
@@ -121,7 +119,7 @@ fn settle(layers: &mut Layers, callers: &PrefixSet, by: &By, otherwise: Option<R
 #[derive(Debug)]
 struct Told<N> {
     /// Those whose every way ends alike.
-    decided: Vec<Decided>,
+    decided: Vec<Piece<N>>,
     /// All others.
     between: Vec<Span<N>>,
     /// Those among them whose ways were not followed.
@@ -167,6 +165,6 @@ impl<N: Number> Told<N> {
             ((Some(_), Some(_)), None) | (_, Some(())) => return self.between.push(span),
         };
         let rule = (tag != NO_RULE).then_some(RuleId(tag));
-        self.decided.push(Decided::over(span, ruling, rule));
+        self.decided.push(Piece::new(span, (ruling, rule)));
     }
 }

@@ -129,7 +129,7 @@ fn codes(program: &Program<'_>, level: &Level<'_>) -> Result<(), TableError> {
     for code in &level.codes {
         let is_unread = matches!(&code.act, Act::Unread | Act::If(Condition::Unread, _));
         let Some(directive) = program.directive(code.number).filter(|_| is_unread) else { continue };
-        let words: Vec<&str> = directive.words.iter().map(AsRef::as_ref).collect();
+        let words: Vec<&str> = directive.words().iter().map(AsRef::as_ref).collect();
         let message = format!("`{}` is nothing that nginx loads", line(&words.join(" ")));
         return Err(fault(directive.place, message, "`nginx -t` says what is wrong with it"));
     }

@@ -110,12 +110,12 @@ fn directive_of_root<'a>(directive: &'a Directive<'_>) -> &'a str {
 
 /// A directive's words.
 fn shown(directive: &Directive<'_>) -> String {
-    let words: Vec<&str> = directive.words.iter().map(AsRef::as_ref).collect();
+    let words: Vec<&str> = directive.words().iter().map(AsRef::as_ref).collect();
     crate::plain::line(&words.join(" "))
 }
 
 /// A directive's words and how it ends.
 fn shown_whole(directive: &Directive<'_>) -> String {
-    let end = if directive.block.is_some() { " {" } else { ";" };
+    let end = if directive.block().is_some() { " {" } else { ";" };
     shown(directive) + end
 }

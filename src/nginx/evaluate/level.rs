@@ -197,7 +197,7 @@ impl<'t> Program<'t> {
             limit_except: None,
             list: None,
         });
-        let block = opener.block.as_deref().filter(|_| depth < DEPTH_MAX).unwrap_or_default();
+        let block = opener.block().filter(|_| depth < DEPTH_MAX).unwrap_or_default();
         let mut lines = Lines::default();
         for (at, directive) in block.iter().enumerate() {
             let number = self.number(block, at, Some(id));
@@ -215,7 +215,7 @@ impl<'t> Program<'t> {
         let arguments = directive.arguments();
         let name = directive.name();
         let opened = match name {
-            "server" if directive.block.is_some() => Some(Kind::Server),
+            "server" if directive.block().is_some() => Some(Kind::Server),
             "location" => Some(Kind::Location(Name::read(arguments))),
             "if" => Some(Kind::If),
             "limit_except" => {

@@ -39,6 +39,9 @@ impl Layers {
 
     /// Adds the part of pieces within a set.
     pub(super) fn push_within(&mut self, pieces: &Pieces, set: &PrefixSet) {
+        // Their iterators can't tell how many come.
+        self.v4.reserve(pieces.v4.len());
+        self.v6.reserve(pieces.v6.len());
         self.v4.extend(within(&pieces.v4, set.v4()));
         self.v6.extend(within(&pieces.v6, set.v6()));
     }
@@ -61,9 +64,10 @@ impl Pieces {
 
     /// The addresses of a set that are in one of the pieces.
     pub(super) fn among(&self, set: &PrefixSet) -> PrefixSet {
-        let v4 = within(&self.v4, set.v4()).map(|(span, _)| span);
-        let v6 = within(&self.v6, set.v6()).map(|(span, _)| span);
-        PrefixSet::from_spans(v4.collect(), v6.collect())
+        let (mut v4, mut v6) = (Vec::with_capacity(self.v4.len()), Vec::with_capacity(self.v6.len()));
+        v4.extend(within(&self.v4, set.v4()).map(|(span, _)| span));
+        v6.extend(within(&self.v6, set.v6()).map(|(span, _)| span));
+        PrefixSet::from_spans(v4, v6)
     }
 
     /// The tag of an address.
@@ -76,9 +80,11 @@ impl Pieces {
 
     /// The pieces that get a new tag by their old one.
     pub(super) fn chosen(&self, tag: impl Fn(u32) -> Option<u32>) -> Self {
-        let v4 = self.v4.iter().filter_map(|(span, old)| Some((*span, tag(*old)?)));
-        let v6 = self.v6.iter().filter_map(|(span, old)| Some((*span, tag(*old)?)));
-        Self { v4: v4.collect(), v6: v6.collect() }
+        let mut chosen =
+            Self { v4: Vec::with_capacity(self.v4.len()), v6: Vec::with_capacity(self.v6.len()) };
+        chosen.v4.extend(self.v4.iter().filter_map(|(span, old)| Some((*span, tag(*old)?))));
+        chosen.v6.extend(self.v6.iter().filter_map(|(span, old)| Some((*span, tag(*old)?))));
+        chosen
     }
 
     /// The lowest of the tags.

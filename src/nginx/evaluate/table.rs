@@ -28,7 +28,7 @@ pub(super) enum Table {
 /// The tables of a block, by their variables. Of two with one variable the later one counts.
 pub(super) fn read_all(block: &Directive<'_>) -> Result<BTreeMap<String, Table>, TableError> {
     let mut tables = BTreeMap::new();
-    for directive in block.block.iter().flatten() {
+    for directive in block.block().into_iter().flatten() {
         match directive.name() {
             "geo" => {
                 let geo = Geo::read(directive, &mut Vec::new())?;

@@ -191,7 +191,7 @@ fn cut_peer(answers: &mut Answers<'_>, peer: &Peer) -> Option<PeerCut> {
 /// What becomes of callers, as an answer tells that does not surely admit them.
 fn fate(layer: &dyn Layer, answer: &Admission, callers: &PrefixSet) -> Fate {
     if callers.intersection(&answer.possibly).is_empty() {
-        let first = callers.ranges().next().and_then(|(first, _)| answer.within(first, first).next());
+        let first = callers.ranges().next().and_then(|(first, _)| answer.decided.within(first, first).next());
         return Fate::Refused(first.and_then(|one| one.rule).map(|rule| layer.describe(rule)));
     }
     let open = answer.undecided.iter().filter(|one| !one.sources.intersection(callers).is_empty());

@@ -11,6 +11,7 @@ use super::Checker;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::policy::raw::{RawSource, RawWidest};
 use crate::policy::{Hosting, Lifecycle, Role, Source};
+use crate::prefix::list;
 use crate::prefix::{Family, Prefix, PrefixError, Space, special_space};
 use crate::yaml::decode::At;
 
@@ -31,9 +32,17 @@ pub fn parse_list(
     sink: &mut Diagnostics,
     mut judge: impl FnMut(Prefix, Range<usize>, &mut Diagnostics),
 ) -> Vec<Prefix> {
-    let mut prefixes = Vec::new();
+    let lines = text.text.bytes().filter(|byte| *byte == b'\n').count();
+    let mut prefixes = Vec::with_capacity(lines);
     let mut start = 0;
-    for line in text.text.split_inclusive('\n') {
+    while let Some(rest) = text.text.get(start..).filter(|rest| !rest.is_empty()) {
+        if let Some((prefix, next)) = list::plain_line(text.text.as_bytes(), start) {
+            judge(prefix, start..next - 1, sink);
+            prefixes.push(prefix);
+            start = next;
+            continue;
+        }
+        let line = rest.split_inclusive('\n').next().unwrap_or(rest);
         let end = line.bytes().position(|byte| byte == b'#').unwrap_or(line.len());
         let entry = line.get(..end).unwrap_or_default();
         let trimmed = entry.trim();
@@ -210,6 +219,12 @@ impl Checker<'_> {
 
     /// Reports prefixes that several sources hold at the same time, or that lie inside each other.
     pub(super) fn compare_prefixes(&mut self, sources: &[Source]) {
+        // One source is sorted already: what lies inside another prefix comes right after it.
+        if let [Source { prefixes, .. }] = sources
+            && prefixes.array_windows().all(|[wider, prefix]| !wider.covers(prefix))
+        {
+            return;
+        }
         let mut all: Vec<(Prefix, &Source)> = sources
             .iter()
             .flat_map(|source| source.prefixes.iter().map(move |prefix| (*prefix, source)))

@@ -248,7 +248,7 @@ static GAPS: [(u8, u8); 256] = {
 
 /// A number with a dot after it, and how many bits that text has.
 #[inline]
-fn octet(number: u8) -> (u32, u8) {
+pub(in crate::prefix) fn octet(number: u8) -> (u32, u8) {
     OCTETS.get(usize::from(number)).copied().unwrap_or_default()
 }
 

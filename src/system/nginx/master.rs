@@ -17,6 +17,8 @@ use super::super::read_bytes;
 
 /// Longest that nginx may take to load a configuration.
 const RELOAD_TIME: Duration = Duration::from_secs(10);
+/// Longest that a master that has just started may take to call itself one.
+const TITLE_TIME: Duration = Duration::from_secs(1);
 /// How often its processes are looked at.
 const PAUSE: Duration = Duration::from_millis(3);
 /// What of its log is read at most, in bytes.
@@ -103,15 +105,22 @@ impl Master {
             Err(error) => return Err(ReloadError::Unseen { why: error.to_string() }),
         };
         let Some(pid) = text.parse().ok().filter(|pid| *pid > 0) else { return Ok(None) };
-        let title = title(pid);
-        if title.as_ref().is_some_and(|title| title.starts_with(MASTER)) {
-            return Ok(Some(Self { pid }));
+        let deadline = Instant::now() + TITLE_TIME;
+        loop {
+            let title = title(pid);
+            if title.as_ref().is_some_and(|title| title.starts_with(MASTER)) {
+                return Ok(Some(Self { pid }));
+            }
+            // A number that was given again is somebody else's. Without a master nginx leaves its command line as it
+            // was, and so does a master for a moment after it has written its number.
+            if title.is_none_or(|title| title.starts_with("nginx: ")) || !is_nginx(pid) {
+                return Ok(None);
+            }
+            if Instant::now() > deadline {
+                return Err(ReloadError::Unseen { why: format!("process {pid} runs without a master") });
+            }
+            thread::sleep(PAUSE);
         }
-        // A number that was given again is somebody else's; without a master nginx leaves its command line as it was.
-        if title.is_some_and(|title| !title.starts_with("nginx: ")) && is_nginx(pid) {
-            return Err(ReloadError::Unseen { why: format!("process {pid} runs without a master") });
-        }
-        Ok(None)
     }
 
     /// A master in our network that runs with this main file, whatever its number is written in.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -116,6 +117,11 @@ impl Bench {
         bench.policy(&policy(1, FIRST));
         bench.site(shape.target, "");
         Some(bench)
+    }
+
+    /// Tools in this folder come before others of the same name.
+    pub(super) fn tools_of(&mut self, folder: &Path) {
+        self.path = format!("{}:{}", folder.display(), self.path);
     }
 
     pub(super) fn policy(&self, text: &str) {

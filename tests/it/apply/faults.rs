@@ -79,7 +79,7 @@ impl Duel {
 }
 
 /// The points that an apply or a rollback of this host can reach, once or again.
-fn points() -> Vec<String> {
+pub(super) fn points() -> Vec<String> {
     let here = POINTS.iter().filter(|point| !point.starts_with("installed-") && !point.starts_with("aws-"));
     here.flat_map(|point| {
         let times = if point.starts_with("durable-") || point.contains("-step") { 3 } else { 1 };

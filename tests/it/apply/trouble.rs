@@ -63,7 +63,7 @@ fn who_is_at_work_is_named() {
 }
 
 #[cfg(feature = "fault-points")]
-fn stopped(pid: u32) -> bool {
+pub(super) fn stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
 }
