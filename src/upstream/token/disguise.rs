@@ -12,7 +12,8 @@ const DOTS: &[&str] = &["[.]", "(.)", "{.}", "[dot]", "(dot)", "{dot}", "[punkt]
 /// A disguised address in a line in which nothing else was found at its place.
 pub(super) fn find(line: &str, found: &[Found]) -> Option<Found> {
     let free = |start: usize, end: usize| !found.iter().any(|one| one.start < end && start < one.end);
-    let (start, end) = marked(line).or_else(|| spaced(line)).or_else(|| last_octet(line))?;
+    let (start, end) =
+        marked(line).or_else(|| spaced(line)).or_else(|| last_octet(line)).or_else(|| halved(line))?;
     free(start, end).then(|| Found {
         start,
         end,
@@ -55,6 +56,26 @@ fn last_octet(line: &str) -> Option<(usize, usize)> {
     let octet = line.trim().strip_prefix('.')?;
     let digits = (1..=3).contains(&octet.len()) && octet.bytes().all(|byte| byte.is_ascii_digit());
     digits.then_some((0, line.len()))
+}
+
+/// `198.51,100.1`: an address whose middle dot is another sign.
+fn halved(line: &str) -> Option<(usize, usize)> {
+    // Two octets and their dot have at most so many bytes.
+    const HALF_MAX: usize = 7;
+    let is_part = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    let bytes = line.as_bytes();
+    bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b',' | b' ')).find_map(|(at, _)| {
+        let before =
+            bytes.get(..at)?.iter().rev().take(HALF_MAX + 1).take_while(|byte| is_part(byte)).count();
+        let behind = bytes.get(at + 1..)?.iter().take(HALF_MAX + 1).take_while(|byte| is_part(byte)).count();
+        let (start, end) = (at - before, at + 1 + behind);
+        let (first, last) = (line.get(start..at)?, line.get(at + 1..end)?.trim_end_matches('.'));
+        let halves = [first, last].iter().all(|half| half.matches('.').count() == 1);
+        let whole: Ipv4Addr = format!("{first}.{last}").parse().ok().filter(|_| halves)?;
+        // Small numbers are versions and amounts.
+        let large = whole.octets().iter().any(|octet| *octet >= 100);
+        large.then_some((start, at + 1 + last.len()))
+    })
 }
 
 /// Whether a word would be an address with digits in place of letters that look like them.
