@@ -17,6 +17,7 @@ mod inputs;
 mod lasting;
 mod layers;
 mod listings;
+mod mender;
 mod plan;
 mod planned;
 mod prefixes;

@@ -281,6 +281,16 @@ impl Holding {
         }
     }
 
+    /// Whether a host that was read already holds what is wanted. Where it can't tell, the contents are compared.
+    pub fn is_met(&self, host: &Host, want: &Content) -> Result<bool, HoldingError> {
+        let Some(want) = want else { return Ok(false) };
+        match self.place() {
+            Place::Nft(place) => place.is_met(&host.tables, want),
+            Place::Ipset(name) => ipset::is_met(name, host.ipsets.get(name), want),
+            Place::Iptables(_) | Place::File | Place::Aws(_) => Ok(false),
+        }
+    }
+
     /// What brings it from what is there to what is wanted; `None` where both mean the same.
     pub fn step(&self, have: &Content, want: &Content) -> Result<Option<Step>, HoldingError> {
         if self.same(have, want)? {

@@ -15,6 +15,7 @@ use crate::prefix::cursor::Cursor;
 use crate::prefix::{Family, PrefixSet};
 
 /// Layers that callers cross, from the outside inwards.
+#[derive(Clone, Copy)]
 pub struct Path<'a> {
     layers: &'a [Box<dyn Layer + 'a>],
 }
@@ -136,6 +137,13 @@ impl Numbers {
         admission.undecided.iter_mut().for_each(|one| of(&mut one.rule));
         admission.findings.iter_mut().for_each(|one| of(&mut one.rule));
         admission
+    }
+}
+
+impl Crossing {
+    /// The answer of one layer, which was asked before. Its own numbers do.
+    pub fn of_one(admission: Admission) -> Self {
+        Self { admission, layers: Vec::new(), steps: Vec::new(), numbers: Numbers::default() }
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Change {
 
 /// The changes that wishes need, in the order in which they are carried out: what a rule names is made before the rule,
 /// and taken away after it.
-pub fn changes(wishes: &[Wish]) -> Result<Vec<Change>, HoldingError> {
+pub fn changes<'w>(wishes: impl IntoIterator<Item = &'w Wish>) -> Result<Vec<Change>, HoldingError> {
     let (mut made, mut removed) = (Vec::new(), Vec::new());
     for wish in wishes {
         let Some(step) = wish.holding.step(&wish.have, &wish.want)? else { continue };

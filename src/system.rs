@@ -16,7 +16,7 @@ pub mod private;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -336,6 +336,12 @@ pub fn tool(program: &str, arguments: &[&str], input: &[u8]) -> Result<Option<Pr
         }
         Ok(Ended::Done { stderr, .. }) => Err(CommandError::Failed { command: command(), stderr }),
     }
+}
+
+/// The file that a program's name leads to.
+fn found(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// Runs a command to its end and gives what it printed; standard input is empty.

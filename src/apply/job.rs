@@ -194,8 +194,16 @@ impl<'a> Job<'a> {
     /// The changes that wishes need, and what comes of them on the host. A jump of ours moves where that mends what the
     /// changes alone would not.
     fn reached(&self, seen: &Seen, wishes: &[Wish], drifts: &[TargetDrift]) -> Result<Reached, HoldingError> {
-        let changes = plan::changes(wishes)?;
-        let Some(host) = &seen.host else { return Ok(Reached { changes, ..Reached::default() }) };
+        let Some(host) = &seen.host else {
+            return Ok(Reached { changes: plan::changes(wishes)?, ..Reached::default() });
+        };
+        let mut open = Vec::with_capacity(wishes.len());
+        for wish in wishes {
+            if !wish.holding.is_met(host, &wish.want)? {
+                open.push(wish);
+            }
+        }
+        let changes = plan::changes(open)?;
         let is_settled = changes.is_empty() && !drifts.iter().any(TargetDrift::is_certain);
         let after =
             if changes.is_empty() { Arc::clone(host) } else { Arc::new(plan::predicted(host, &changes)?) };

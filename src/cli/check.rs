@@ -202,7 +202,7 @@ pub(super) fn due_exceptions(site: &Site, at: Timestamp, within: SignedDuration,
             continue;
         };
         let message = format!(
-            "the review of the exception for `{}/{}` {verb} {}",
+            "the review date of the exception for `{}/{}` {verb} {}",
             exception.provider, exception.source, exception.review_by
         );
         let found = Diagnostic::new(code, message).at(&site.text, exception.place.clone(), "");

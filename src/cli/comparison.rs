@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::admission::change::change;
-use crate::admission::{Decider, Question, RuleId, Wanted};
+use crate::admission::{Question, RuleId};
 use crate::allowlist::Allowlist;
 use crate::cli::inputs::Inputs;
-use crate::drift::keeper::Keeper;
+use crate::cli::mender::{Mender, Wrong};
 use crate::drift::verdict::{SourceVerdict, verdicts};
 use crate::drift::{Difference, Drift, Mode, Part, compare};
 use crate::path::{Crossing, Path};
+use crate::plan;
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
 use crate::prefix::PrefixSet;
@@ -44,17 +45,27 @@ impl Comparison<'_> {
     pub(super) fn asked(&self) -> Vec<Asked> {
         let service = &self.allowlist.service;
         let ask = |port: &u16| {
-            let mut crossing = self.path.admit(&Question {
+            let crossing = self.path.admit(&Question {
                 port: *port,
                 interface: service.interface.clone(),
                 addresses: service.addresses.clone(),
                 at: self.inputs.at,
             });
-            let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
-            crossing.admission.findings.retain(|found| !expected(found.kind));
-            self.compared(*port, Rc::new(crossing))
+            self.answered(*port, crossing)
         };
         service.ports.iter().map(ask).collect()
+    }
+
+    /// The same, where the one layer has answered already.
+    pub(super) fn told(&self, answers: &[plan::Asked]) -> Vec<Asked> {
+        let told = |one: &plan::Asked| self.answered(one.port, Crossing::of_one((*one.admission).clone()));
+        answers.iter().map(told).collect()
+    }
+
+    fn answered(&self, port: u16, mut crossing: Crossing) -> Asked {
+        let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
+        crossing.admission.findings.retain(|found| !expected(found.kind));
+        self.compared(port, Rc::new(crossing))
     }
 
     fn compared(&self, port: u16, crossing: Rc<Crossing>) -> Asked {
@@ -101,54 +112,25 @@ impl Comparison<'_> {
             Some(source(policies, (&gone.provider, &gone.source), gone.why.words(), example))
         });
         let decider = one.rule.map(|rule| self.path.describe(&asked.crossing, rule));
+        let mender = Mender { path: self.path, targets: self.targets };
+        let wrong = Wrong {
+            part: one.part,
+            port: asked.port,
+            addresses: &one.addresses,
+            rule: one.rule,
+            decider: decider.as_ref(),
+        };
         DifferenceReport {
             part: one.part.as_str(),
             port: asked.port,
             example,
             ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
             sources: origins.chain(excluded).collect(),
-            change: self.change(asked, one, decider.as_ref()),
-            lasting: decider.as_ref().and_then(|decider| self.lasting(asked.port, one, decider)),
+            change: mender.change(&asked.crossing, &wrong),
+            lasting: mender.lasting(&wrong),
             rule: decider.map(RuleReport::of),
             why: one.why.clone(),
         }
-    }
-
-    /// The smallest safe change.
-    fn change(&self, asked: &Asked, one: &Difference, decider: Option<&Decider>) -> String {
-        let wanted = match one.part {
-            Part::AtRisk | Part::PossiblyForeign => {
-                return "find out about what is undecided, or replace that rule by one that names addresses"
-                    .to_owned();
-            }
-            Part::Blocked => Wanted::Admit,
-            Part::Foreign => Wanted::Refuse,
-        };
-        let found = one.rule.and_then(|rule| self.path.find(&asked.crossing, rule));
-        let mut placed = self
-            .targets
-            .iter()
-            .filter(|target| found.is_none_or(|(layer, _)| layer.kind() == target.layer()));
-        let load = placed.next().map_or_else(
-            || "tell whoever keeps these rules: no target of the site renders them".to_owned(),
-            |target| format!("render and load it: callgate render --target {}", target.common().name),
-        );
-        if decider.is_some_and(|decider| self.owns(decider)) {
-            return format!("the deployed artifact is not the one of today: {load}");
-        }
-        found.and_then(|(layer, own)| layer.mend(own, &one.addresses, asked.port, wanted)).unwrap_or(load)
-    }
-
-    fn owns(&self, decider: &Decider) -> bool {
-        self.targets.iter().any(|target| target.owns(decider))
-    }
-
-    /// What the program that writes the rules has to be told so that the change stays.
-    fn lasting(&self, port: u16, one: &Difference, decider: &Decider) -> Option<String> {
-        if one.part != Part::Blocked || self.owns(decider) {
-            return None;
-        }
-        Keeper::of(decider)?.told(decider, &one.addresses.to_prefixes(), port)
     }
 
     /// What becomes of whom, at each port, where what was asked before is replaced by this.

@@ -162,11 +162,21 @@ impl<'a> Telling<'a> {
     fn new(prepared: &'a Prepared, job: &'a Job<'a>, survey: &'a Survey, after: &'a [After<'a>]) -> Self {
         let ask = |one: &'a After<'a>| {
             let comparison = comparison(prepared, &one.layers, &one.targets, Mode::Permit);
-            let asked = comparison.asked();
+            let asked = match known(survey, one) {
+                Some(answers) => comparison.told(answers),
+                None => comparison.asked(),
+            };
             (one, comparison, asked)
         };
         Self { prepared, job, survey, after: after.iter().map(ask).collect() }
     }
+}
+
+/// What these rules answered already: where nothing changes, they are as they were.
+fn known<'s>(survey: &'s Survey, after: &After<'_>) -> Option<&'s [plan::Asked]> {
+    let first = after.targets.first().filter(|_| survey.changes.is_empty())?;
+    let of_first = survey.drifts.iter().find(|drift| drift.target == first.common().name)?;
+    Some(&of_first.asked)
 }
 
 fn comparison<'a>(

@@ -23,6 +23,11 @@ pub(super) fn same(name: &str, have: &str, want: &str) -> Result<bool, HoldingEr
     Ok(read(name, have)? == read(name, want)?)
 }
 
+/// Whether a set that was read with its host is what is wanted.
+pub(super) fn is_met(name: &str, have: Option<&Set>, want: &str) -> Result<bool, HoldingError> {
+    Ok(have == Some(&read(name, want)?))
+}
+
 /// Input of `ipset restore`, and what it does. A set is filled beside the one in use and swapped in: the kernel changes
 /// single elements one by one, and somebody would be between them.
 pub(super) fn commands(name: &str, have: &Content, want: &Content) -> (String, String) {

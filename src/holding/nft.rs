@@ -51,8 +51,21 @@ impl Place<'_> {
         if self.has_jump(have) != self.has_jump(want) || !self.spot(want).is_met(&self.row(have)) {
             return Ok(false);
         }
-        let (have, want) = (parsed(have)?, parsed(want)?);
-        Ok(self.is_built_alike(&have, &want) && have.sets == want.sets)
+        Ok(self.is_alike(&parsed(have)?, &parsed(want)?))
+    }
+
+    /// Whether a table of our own that was read with its host is what is wanted.
+    pub(super) fn is_met(&self, tables: &[Table], want: &str) -> Result<bool, HoldingError> {
+        let have = tables.iter().find(|table| self.is_here(table)).filter(|_| self.parent.is_none());
+        have.map_or(Ok(false), |have| Ok(self.is_alike(have, &parsed(want)?)))
+    }
+
+    fn is_here(&self, table: &Table) -> bool {
+        table.name.as_ref() == self.table && table.family.as_str() == self.family
+    }
+
+    fn is_alike(&self, have: &Table, want: &Table) -> bool {
+        self.is_built_alike(have, want) && have.sets == want.sets
     }
 
     /// Whether chains, rules and sets are alike, whatever the sets hold, and whoever jumps there.
@@ -269,14 +282,12 @@ impl Place<'_> {
 
     /// Puts what is wanted into somebody's tables, in place of what is there, as loading it would.
     pub(super) fn put_into(&self, tables: &mut Vec<Table>, want: Option<Table>, text: &str) {
-        let is_here =
-            |table: &Table| table.name.as_ref() == self.table && table.family.as_str() == self.family;
         let Some((parent, jump)) = self.parent else {
-            tables.retain(|table| !is_here(table));
+            tables.retain(|table| !self.is_here(table));
             tables.extend(want);
             return;
         };
-        let Some(table) = tables.iter_mut().find(|table| is_here(table)) else { return };
+        let Some(table) = tables.iter_mut().find(|table| self.is_here(table)) else { return };
         table.chains.retain(|chain| chain.name.as_ref() != CHAIN);
         table.sets.retain(|name, _| !SETS.contains(&name.as_ref()));
         let mut jump_rule = None;

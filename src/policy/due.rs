@@ -66,7 +66,7 @@ fn source_findings(policy: &Policy, source: &Source, at: Timestamp, horizon: Tim
         };
         if let Some(review) = &lifecycle.review_by {
             let help = "read the provider's page, then set a later `review_by` or an end, with evidence";
-            tell(review, Some((Code::ReviewOverdue, "the review")), "the review", help);
+            tell(review, Some((Code::ReviewOverdue, "the review date")), "the review date", help);
         }
         if let Some(deadline) = &lifecycle.deadline {
             let help = "make sure the successor is admitted everywhere; waive it with a reason once done";

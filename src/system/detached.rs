@@ -80,8 +80,7 @@ pub fn systemd_run() -> Option<PathBuf> {
     if !Path::new("/run/systemd/system").is_dir() || network("1")? != ours {
         return None;
     }
-    let folders = env::var_os("PATH")?;
-    env::split_paths(&folders).map(|folder| folder.join("systemd-run")).find(|program| program.is_file())
+    super::found("systemd-run")
 }
 
 /// Has systemd start a program as a service that is forgotten when it ends. Once this returns, the program runs.

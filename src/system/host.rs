@@ -51,6 +51,13 @@ impl Capture {
         }
     }
 
+    /// What a program would print of all tables, where the same program has printed it under another name.
+    fn saved_by(&self, family: Family, program: &str) -> Option<Taken> {
+        let (_, known) =
+            self.iptables.iter().find(|(of, taken)| *of == family && is_one(&taken.command, program))?;
+        Some(Taken { command: known.command.clone(), text: known.text.clone() })
+    }
+
     /// The host that was taken.
     pub fn host(self) -> Result<Host, ListingError> {
         let listing = |taken: Taken| Listing { name: taken.command, text: taken.text };
@@ -135,7 +142,10 @@ pub fn capture(needs: Needs) -> Result<Capture, CaptureError> {
     }
     if needs.iptables {
         for (family, program) in [(Family::V4, "iptables-save"), (Family::V6, "ip6tables-save")] {
-            let taken = take(&mut warnings, program, &["-t", "filter"])?;
+            let taken = match capture.saved_by(family, program) {
+                Some(known) => Some(known),
+                None => take(&mut warnings, program, &["-t", "filter"])?,
+            };
             capture.filter.extend(taken.map(|taken| (family, taken)));
         }
     }
@@ -150,6 +160,12 @@ pub fn capture(needs: Needs) -> Result<Capture, CaptureError> {
 /// Whether the old iptables has tables in the kernel. Asking the tool itself would make some.
 fn has_tables(names: &Path) -> bool {
     std::fs::read_to_string(names).is_ok_and(|names| !names.trim().is_empty())
+}
+
+/// Whether two names are names of one program: `iptables-save` leads to one of the two iptables.
+fn is_one(name: &str, other: &str) -> bool {
+    let place = |name: &str| super::found(name).and_then(|path| std::fs::canonicalize(path).ok());
+    name == other || place(name).is_some_and(|path| place(other) == Some(path))
 }
 
 /// What a tool prints; `None` where it is not here.

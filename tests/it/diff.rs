@@ -191,6 +191,31 @@ fn rules_of_ufw_are_mended_with_ufw_as_well() {
 }
 
 #[test]
+fn one_address_is_told_its_rule_and_the_exact_change() {
+    let scene = scene("  host: { kind: iptables, mode: permit }\n");
+    let rules = UFW.replace("51.21.0.0/16", "20.91.170.0/24").replace("-s 20.91.170.120/29", "-s 9.9.9.9/32");
+    scene.write("v4.txt", rules);
+    scene.write("v6.txt", UFW6);
+    let explain = |address: &str, status| {
+        scene
+            .run(&["explain", address, "--iptables", "v4.txt", "--ip6tables", "v6.txt"])
+            .expect(status)
+            .stdout
+    };
+    let text = explain("20.91.170.121", 1);
+    for line in [
+        "  tcp/443      blocked by the host layer\n",
+        "drop         rule 3 of chain `ufw-user-input` (table ip filter), v4.txt:14\n",
+        "    change         iptables -I ufw-user-input 3 -s 20.91.170.121 -p tcp --dport 443 -j ACCEPT\n",
+        "    to stay        ufw prepend allow proto tcp from 20.91.170.121 to any port 443\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    // Whom nobody wants is refused as he should be: nothing has to be changed.
+    assert!(!explain("20.91.170.99", 0).contains("    change"));
+}
+
+#[test]
 fn statuses_are_as_documented() {
     let scene = scene(PERMIT);
     let wanted = RULES.replace("20.91.170.126", "20.91.170.127");

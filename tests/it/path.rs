@@ -145,6 +145,10 @@ fn explain_asks_the_layers_and_its_status_tells_whether_they_do_what_is_wanted()
     );
     assert_eq!(at["layers"][0]["verdict"], "accept");
     assert_eq!(at["layers"][1]["verdict"], "drop");
+    // At the port that the inner layer sees.
+    let change = at["change"].as_str().unwrap();
+    assert!(change.contains("ip saddr 20.91.170.127 tcp dport 8443 accept"), "{change}");
+    assert!(at["lasting"].is_null());
 }
 
 #[test]

@@ -9,13 +9,16 @@ use crate::admission::{Question, RuleId};
 use crate::cli::Exit;
 use crate::cli::inputs::Inputs;
 use crate::cli::layers::{Read, mode, names};
-use crate::drift::Mode;
+use crate::cli::mender::{Mender, Wrong};
 use crate::drift::verdict::{Verdict, verdict_of};
-use crate::path::{Crossing, Path};
+use crate::drift::{Mode, Part};
+use crate::path::Path;
 use crate::plain::line;
+use crate::prefix::PrefixSet;
 use crate::report::admission_v1::LayerReport;
 use crate::report::admission_v1::{RuleReport, VerdictReport, verdicts};
 use crate::site::Site;
+use crate::target::Target;
 
 /// What becomes of the address on its way.
 #[derive(Debug, Serialize)]
@@ -41,6 +44,10 @@ struct AtPort {
     rule: Option<RuleReport>,
     /// Why it is undecided.
     why: Vec<String>,
+    /// The smallest safe change, where the policies want the address and it is not surely admitted.
+    change: Option<String>,
+    /// What keeps that change, where a program writes those rules anew.
+    lasting: Option<String>,
     /// What each layer says for itself.
     layers: Vec<VerdictReport>,
 }
@@ -66,7 +73,10 @@ pub(super) fn way(
     let path = Path::new(&layers);
     let reports = read.reports(&layers);
     let mut ports = Vec::new();
-    let mode = mode(inputs.targets.iter().map(AsRef::as_ref), &layers);
+    let targets: Vec<&dyn Target> = inputs.targets.iter().map(AsRef::as_ref).collect();
+    let mode = mode(targets.iter().copied(), &layers);
+    let mender = Mender { path, targets: &targets };
+    let addresses = PrefixSet::between(address, address);
     let mut exits = Vec::new();
     for port in &site.service.ports {
         let question = Question {
@@ -78,28 +88,38 @@ pub(super) fn way(
         let crossing = path.trace(&question, address);
         let (verdict, rule) = verdict_of(&crossing.admission, address);
         exits.push(status(verdict, wanted, mode));
-        ports.push(at_port(*port, (verdict, rule), &crossing, (&path, &reports)));
+        let decider = rule.map(|rule| path.describe(&crossing, rule));
+        let wrong = part(verdict, wanted).map(|part| Wrong {
+            part,
+            port: *port,
+            addresses: &addresses,
+            rule,
+            decider: decider.as_ref(),
+        });
+        let change = wrong.as_ref().map(|wrong| mender.change(&crossing, wrong));
+        let lasting = wrong.as_ref().and_then(|wrong| mender.lasting(wrong));
+        ports.push(AtPort {
+            port: *port,
+            verdict: verdict.as_str(),
+            layer: decider.as_ref().and_then(|rule| rule.facts.get("layer").cloned()),
+            rule: decider.map(RuleReport::of),
+            why: crossing.admission.undecided.iter().map(|open| open.why.clone()).collect(),
+            change,
+            lasting,
+            layers: verdicts(&reports, &crossing.layers, &|id: RuleId| path.describe(&crossing, id)),
+        });
     }
     // Drift is told before what is undetermined: it is certain.
     let exit = [Exit::Findings, Exit::Undetermined].into_iter().find(|exit| exits.contains(exit));
     Ok(Way { listings: names(&layers).collect(), layers: reports, ports, exit: exit.unwrap_or(Exit::Ok) })
 }
 
-fn at_port(
-    port: u16,
-    (verdict, rule): (Verdict, Option<RuleId>),
-    crossing: &Crossing,
-    (path, reports): (&Path<'_>, &[LayerReport]),
-) -> AtPort {
-    let describe = |id: RuleId| path.describe(crossing, id);
-    let rule = rule.map(describe);
-    AtPort {
-        port,
-        verdict: verdict.as_str(),
-        layer: rule.as_ref().and_then(|rule| rule.facts.get("layer").cloned()),
-        rule: rule.map(RuleReport::of),
-        why: crossing.admission.undecided.iter().map(|open| open.why.clone()).collect(),
-        layers: verdicts(reports, &crossing.layers, &describe),
+/// What is wrong about an address that the policies want. Of others the whole rule is, which `diff` tells.
+fn part(verdict: Verdict, wanted: Wanted) -> Option<Part> {
+    match (verdict, wanted) {
+        (Verdict::Blocked, Wanted::Yes) => Some(Part::Blocked),
+        (Verdict::Undetermined, Wanted::Yes) => Some(Part::AtRisk),
+        (Verdict::Admitted, Wanted::Yes) | (_, Wanted::No) => None,
     }
 }
 
@@ -132,6 +152,11 @@ impl Way {
             at.layers.iter().for_each(|one| layer(one, text));
             for why in &at.why {
                 let _ = writeln!(text, "    undecided      {}", line(why));
+            }
+            let change =
+                at.change.iter().flat_map(|change| change.lines()).map(|command| ("change", command));
+            for (what, told) in change.chain(at.lasting.iter().map(|told| ("to stay", told.as_str()))) {
+                let _ = writeln!(text, "    {what:14} {}", line(told));
             }
         }
     }

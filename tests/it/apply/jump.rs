@@ -126,6 +126,7 @@ fn check(host: &Host) {
     let name = host.name;
     bench.on(host.blocks);
     let others = host.others(&bench);
+    let foreign = bench.foreign();
     let before = host.order(&bench);
     assert!(!host.is_ahead(&bench), "{name}: {before:?}");
 
@@ -147,8 +148,10 @@ fn check(host: &Host) {
     bench.at(&["apply", "--confirm", "60s", "--no-wait"]).expect(0);
     assert!(host.is_ahead(&bench), "{name}: {:?}", host.order(&bench));
     assert_eq!(host.others(&bench), others, "{name}");
+    assert_eq!(bench.foreign(), foreign, "{name}: with handles and counters");
     bench.run(&["rollback"]).expect(0);
     assert_eq!(host.order(&bench), before, "{name}");
+    assert_eq!(bench.foreign(), foreign, "{name}: with handles and counters");
     bench.at(&["apply", "--confirm", "60s", "--no-wait"]).expect(0);
     bench.on(host.ban);
     bench.on(host.unban);

@@ -249,3 +249,40 @@ fn a_damaged_journal_is_refused() {
         }
     }
 }
+
+/// Where nothing differs, nothing is started but what lists, and no listing is taken twice.
+#[test]
+fn where_nothing_differs_each_listing_is_taken_once() {
+    let host = ["nft -a list ruleset", "ip -j address"];
+    let filter = ["iptables-save -t filter", "ip6tables-save -t filter"];
+    let saved = ["iptables-nft-save", "ip6tables-nft-save", "ipset save"];
+    for (name, more) in
+        [("nft-exclusive", &[][..]), ("iptables-exclusive", &filter), ("ipset-exclusive", &saved)]
+    {
+        let Some(mut bench) = Bench::new(shape(name)) else { return };
+        bench.at(&["apply"]).expect(0);
+        let folder = bench.scene.path().join("names");
+        std::fs::create_dir(&folder).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let here = bench.scene.path().display();
+        let text = format!(
+            "#!/bin/sh\necho ${{0##*/}} \"$@\" >> {here}/started\nPATH={path}:/usr/sbin:/sbin exec ${{0##*/}} \"$@\"\n"
+        );
+        let script = bench.scene.write("names/script", text);
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for tool in ["nft", "ip", "ipset", "iptables", "ip6tables"] {
+            for end in ["", "-save", "-nft-save", "-restore"] {
+                std::os::unix::fs::symlink(&script, folder.join(format!("{tool}{end}"))).unwrap();
+            }
+        }
+        bench.tools_of(&folder);
+        let run = bench.at(&["apply"]).expect(0);
+        assert!(run.stdout.contains("nothing to do"), "{}", run.stdout);
+        let text = bench.scene.read("started");
+        let mut started: Vec<&str> = text.lines().collect();
+        let mut wanted = [&host, more].concat();
+        started.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(started, wanted, "{name}");
+    }
+}
