@@ -178,6 +178,11 @@ impl<'a> Walker<'a> {
             return;
         }
         let around = inked(node, around);
+        if is_swallowed(name) {
+            // A tag that lost its end took in the text behind it: as it stands, that is an address glued to something.
+            let number = self.first_line(node);
+            self.writer.push(name, number, around.ink);
+        }
         match name {
             "br" => self.line_break(),
             "wbr" => self.writer.seam(),
@@ -263,15 +268,20 @@ impl<'a> Walker<'a> {
     /// A tab's label, which some writers give as an attribute.
     fn label(&mut self, node: &Node) {
         let Some(label) = node.attribute("label").or(node.attribute("title")) else { return };
-        let line =
-            node.children.first().and_then(|id| self.tree.node(*id)).map_or(1, |child| match &child.data {
-                Data::Text(parts) => parts.first().map_or(1, |(line, _)| *line),
-                Data::Root | Data::Element(..) | Data::Other => 1,
-            });
-        let line = Line::plain(label, self.number(line));
+        let line = Line::plain(label, self.first_line(node));
         if !line.text.is_empty() {
             self.blocks.push(Block::Passage(Passage { kind: Kind::Paragraph, lines: vec![line] }));
         }
+    }
+
+    /// The line of the text with which an element starts.
+    fn first_line(&self, node: &Node) -> u32 {
+        let first = node.children.first().and_then(|id| self.tree.node(*id));
+        let line = first.map_or(1, |child| match &child.data {
+            Data::Text(parts) => parts.first().map_or(1, |(line, _)| *line),
+            Data::Root | Data::Element(..) | Data::Other => 1,
+        });
+        self.number(line)
     }
 
     fn line_break(&mut self) {
@@ -390,6 +400,11 @@ impl<'a> Walker<'a> {
         }
         lines
     }
+}
+
+/// Whether an element's name holds what looks like an address.
+fn is_swallowed(name: &str) -> bool {
+    name.matches('.').count() >= 3 && name.contains(|letter: char| letter.is_ascii_digit())
 }
 
 /// What surrounds the text of an element: struck out, where the element says so.
