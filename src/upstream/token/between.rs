@@ -9,7 +9,7 @@ use super::{Form, Span};
 /// Signs that may stand for a range, a move or something left out.
 const UNSURE: &[char] = &['~', '～', '〜', '∼', '…', '→', '⇒', '←', '↔', '➔', '>', '.', '÷'];
 /// Words that join the ends of a range.
-pub(super) const TO: &[&str] =
+const TO: &[&str] =
     &["to", "through", "thru", "till", "til", "tills", "until", "bis", "tot", "t.o.m", "tom", "asti"];
 /// Words that stand beside those.
 const BESIDE: &[&str] = &["up", "upp", "op", "and", "och", "og", "including", "incl", "with", "med", "fram"];
@@ -40,7 +40,12 @@ pub(super) fn joined(
             Piece::Atom(_) | Piece::Dash(_) => None,
         })
         .collect();
-    let next = pieces.get(at + 1 + words.len())?;
+    let Some(next) = pieces.get(at + 1 + words.len()) else {
+        let beside = |word: &String| BESIDE.iter().any(|known| known.starts_with(word.as_str()));
+        let (first, more) = words.split_first()?;
+        let cut = TO.contains(&first.as_str()) && more.iter().all(beside);
+        return cut.then(|| (words.len() + 1, Err("a range without an end".to_owned())));
+    };
     let gap = line.text.get(end..next.start)?;
     let count = words.len() + 2;
     match &next.piece {
@@ -49,10 +54,10 @@ pub(super) fn joined(
                 return Some((count, Err("a range, a move, or two addresses".to_owned())));
             }
             let is = |word: &String, list: &[&str]| list.contains(&word.as_str());
-            let to = words.iter().any(|word| is(word, TO))
+            let ranged = words.iter().any(|word| is(word, TO))
                 && words.iter().all(|word| is(word, TO) || is(word, BESIDE));
             let and = matches!(words.as_slice(), [word] if is(word, AND));
-            if to || and && before(pieces, at, BETWEEN) {
+            if ranged || and && before(pieces, at, BETWEEN) {
                 return Some((count, worded(line, span, *last)));
             }
             let ends = and && line.hints.ranged && is_near(span, *last) && span.first < last.first;

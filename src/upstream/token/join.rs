@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::atom::{Atom, atom, is_mask, masked};
-use super::between::{BETWEEN, TO, joined};
+use super::between::{BETWEEN, joined};
 use super::disguise::is_dashed;
 use super::{ABSENT, Form, Found, SEAM, Span, What, Word, shown};
 use crate::prefix::Prefix;
@@ -281,9 +281,6 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
             push(3, Err("a range without a whole end".to_owned()))
         }
         (Some(Piece::Dash(_)), None) => push(2, Err("a range without an end".to_owned())),
-        (Some(Piece::Word(word)), None) if single && TO.contains(&word.to_lowercase().as_str()) => {
-            push(2, Err("a range without an end".to_owned()))
-        }
         _ => match mask(pieces, at, span).or_else(|| joined(line, pieces, at, span)) {
             Some((count, read)) => push(count, read),
             None if single && before(pieces, at, BETWEEN) => {
