@@ -18,7 +18,8 @@ fuzz_target!(|bytes: &[u8]| {
     // Words of the text are addresses as often as not.
     let words = text.split('"').filter(|word| word.contains('.') || word.starts_with("sg-"));
     let mut asked = vec![Asked::default()];
-    asked.extend(words.take(NAMES).map(|word| Asked { resources: vec![word.to_owned()], groups: Vec::new() }));
+    asked
+        .extend(words.take(NAMES).map(|word| Asked { resources: vec![word.to_owned()], groups: Vec::new() }));
     asked.push(Asked { resources: Vec::new(), groups: vec!["sg-1".to_owned()] });
     for asked in &asked {
         for when in [When::Before, When::After] {

@@ -7,19 +7,20 @@ mod context;
 mod group;
 mod sentence;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
 use super::page::{ABSENT, Block, Kind, Line, Passage};
 use super::section::Part;
 use super::token::{self, Found, Span, What};
-use super::words::{Standing, Wording, sentences};
+use super::words::{Direction, Standing, Wording, sentences};
 use super::{Published, Stated, Unreadable, table};
 use crate::plain::cut;
 pub(super) use crate::policy::ENTRIES_MAX;
 use crate::policy::{Environment, Role};
 use crate::prefix::{Prefix, Space, special_space};
+pub(super) use context::Others;
 use context::{Context, Intro};
 use group::Unit;
 
@@ -65,6 +66,8 @@ pub(super) struct Outcome {
     pub(super) lost: Vec<(Role, Unreadable)>,
     /// Places where the text of a source may be missing.
     pub(super) absent: Option<u32>,
+    /// Directions that are all that is said of some entries, with the line of the first.
+    pub(super) directions: BTreeMap<Direction, u32>,
 }
 
 /// An address of which it is not known whether it is a source.
@@ -244,7 +247,7 @@ impl<'a> Collector<'a> {
             let part = text.get((*range).clone()).unwrap_or_default();
             // The last sentence may say it by its end, and name addresses in the sentence before.
             if *index == last && text.ends_with(':') {
-                return whole.opens_list();
+                return whole.opens_list() && !Wording::new(part).says_shown();
             }
             Wording::new(part).announces() && found.last().is_none_or(|one| one.start < range.start)
         };
@@ -295,10 +298,17 @@ impl<'a> Collector<'a> {
         if self.out.entries.len() + self.out.unexplained.len() >= ENTRIES_MAX {
             return self.fault(line, format!("the page lists more than {ENTRIES_MAX} entries"));
         }
+        if let Some(direction) = entry.direction {
+            self.out.directions.entry(direction).or_insert(line);
+        }
         let text = quoted(entry.text.unwrap_or(&entry.line.text));
         let prefixes = span.prefixes();
         for prefix in &prefixes {
             let bound = if prefix.first().is_ipv4() { self.rules.widest.0 } else { self.rules.widest.1 };
+            if special_space(prefix).is_some() {
+                let reason = format!("`{prefix}` holds addresses from which nobody can call");
+                return self.fault(line, reason);
+            }
             if prefix.length() < bound {
                 let reason = format!("`{prefix}` is wider than /{bound}, the widest that a source may be");
                 return self.fault(line, reason);
@@ -342,6 +352,8 @@ pub(super) struct Entry<'e> {
     pub(super) dates: Vec<Stated>,
     /// Whether something says what it is, or nothing that stands before it fails to.
     pub(super) explained: bool,
+    /// The direction, where nothing else is said of it.
+    pub(super) direction: Option<Direction>,
 }
 
 /// In which kind of space addresses lie from which nobody calls; `None` for all others.

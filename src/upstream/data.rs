@@ -11,12 +11,12 @@ pub(super) use json::read as json;
 
 use std::collections::BTreeSet;
 
-use super::collect::special;
 use super::extract::Selector;
 use super::token::{self, What};
 use super::words::Wording;
 use super::{Published, Unreadable};
 use crate::policy::{Environment, Role};
+use crate::prefix::special_space;
 
 /// Where a text stands.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ fn entries(text: &str, place: &Place, selector: &Selector) -> Result<Vec<Publish
             let reason = format!("`{prefix}` is wider than /{bound}, the widest that a source may be");
             return Err(unreadable(place.line, reason));
         }
-        if special(&span).is_some() {
+        if special_space(&prefix).is_some() {
             return Err(unreadable(
                 place.line,
                 format!("`{shown}` stands among sources, and nobody can call from there"),

@@ -5,22 +5,36 @@ use jiff::tz::TimeZone;
 use super::{Stated, StatedKind};
 use crate::instant::{Moment, parse_moment};
 
-const MONTHS: &[&str] = &[
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
+/// Months by their names in the languages of the providers' countries; all that start like one are it.
+const MONTHS: &[(u32, &[&str])] = &[
+    (1, &["january", "januari", "januar", "tammikuuta"]),
+    (2, &["february", "februari", "februar", "helmikuuta"]),
+    (3, &["march", "mars", "marts", "märz", "maaliskuuta"]),
+    (4, &["april", "huhtikuuta"]),
+    (5, &["may", "maj", "mai", "toukokuuta"]),
+    (6, &["june", "juni", "kesäkuuta"]),
+    (7, &["july", "juli", "heinäkuuta"]),
+    (8, &["august", "augusti", "elokuuta"]),
+    (9, &["september", "syyskuuta"]),
+    (10, &["october", "oktober", "lokakuuta"]),
+    (11, &["november", "marraskuuta"]),
+    (12, &["december", "desember", "dezember", "joulukuuta"]),
 ];
 /// Words before a date by which somebody is to have acted.
-const DUE: &[&str] = &["by", "before", "later than", "deadline", "latest"];
+const DUE: &[&str] = &[
+    "by",
+    "before",
+    "later than",
+    "deadline",
+    "latest",
+    "senast",
+    "senest",
+    "spätestens",
+    "innan",
+    "före",
+    "inden",
+    "viimeistään",
+];
 /// Words before a date until which something holds.
 const UNTIL: &[&str] = &[
     "until",
@@ -33,10 +47,35 @@ const UNTIL: &[&str] = &[
     "retired on",
     "removed on",
     "off on",
+    "tills",
+    "til",
+    "bis",
+    "t.o.m",
+    "till och med",
+    "asti",
 ];
 /// Words before a date from which something holds.
-const FROM: &[&str] =
-    &["from", "starting", "as of", "since", "effective", "live", "beginning", "after", "on"];
+const FROM: &[&str] = &[
+    "from",
+    "starting",
+    "as of",
+    "since",
+    "effective",
+    "live",
+    "beginning",
+    "after",
+    "on",
+    "från",
+    "fr.o.m",
+    "fra",
+    "ab",
+    "seit",
+    "vom",
+    "med start",
+    "alkaen",
+];
+/// Words between a date and a time of day.
+const AT: &[&str] = &["at", "kl", "um", "klo", "from", "between"];
 
 /// The dates in a text; a date is a whole day in `zone`.
 pub(super) fn find(text: &str, zone: &TimeZone) -> Vec<Stated> {
@@ -49,7 +88,8 @@ pub(super) fn find(text: &str, zone: &TimeZone) -> Vec<Stated> {
             continue;
         };
         if let Some(kind) = kind(&words, at) {
-            let told: Vec<&str> = words.iter().skip(at).take(count).map(|word| word.text).collect();
+            let (more, moment) = timed(&words, at + count, kind, moment);
+            let told: Vec<&str> = words.iter().skip(at).take(count + more).map(|word| word.text).collect();
             found.push(Stated { kind, moment, text: told.join(" ") });
         }
         at += count;
@@ -70,7 +110,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
 
 /// What the words before a date make of it; the nearest count.
 fn kind(words: &[Word<'_>], at: usize) -> Option<StatedKind> {
-    let from = at.saturating_sub(3);
+    let from = at.saturating_sub(4);
     let before: Vec<&str> = words.get(from..at)?.iter().map(|word| word.lower.as_str()).collect();
     let padded = format!(" {} ", before.join(" "));
     let last = |marks: &[&str]| marks.iter().filter_map(|mark| padded.rfind(&format!(" {mark} "))).max();
@@ -91,9 +131,9 @@ fn date(words: &[Word<'_>], at: usize, zone: &TimeZone) -> Option<(usize, Option
     }
     let month = |text: Option<&str>| {
         let text = text.filter(|text| text.len() >= 3)?;
-        let index =
-            MONTHS.iter().position(|month| *month == text || (text.len() == 3 && month.starts_with(text)))?;
-        u32::try_from(index).ok().map(|index| index + 1)
+        let short = text.chars().count() == 3;
+        let named = |name: &str| name == text || (short && name.starts_with(text));
+        MONTHS.iter().find(|(_, names)| names.iter().any(|name| named(name))).map(|(number, _)| *number)
     };
     let year = |text: Option<&str>| {
         text.filter(|text| text.len() == 4)?.parse::<u32>().ok().filter(|year| (1990..2100).contains(year))
@@ -117,8 +157,52 @@ fn date(words: &[Word<'_>], at: usize, zone: &TimeZone) -> Option<(usize, Option
     })
 }
 
+/// The instant of a time of day behind a date, and how many words tell it. Without a zone, or with one that does not hold on
+/// that day, the day is all that is known.
+fn timed(words: &[Word<'_>], at: usize, kind: StatedKind, day: Option<Moment>) -> (usize, Option<Moment>) {
+    let Some(date) = day.as_ref().filter(|_| kind == StatedKind::ValidFrom) else { return (0, day) };
+    let word = |ahead: usize| words.get(at + ahead).map_or("", |word| word.lower.as_str());
+    let skipped = usize::from(AT.contains(&word(0)));
+    let Some(time) = time_of_day(word(skipped)) else { return (0, day) };
+    let zone = (1..=3)
+        .map(|ahead| word(skipped + ahead))
+        .zip(2..)
+        .find(|(text, _)| time_of_day(text).is_none() && *text != "to");
+    let Some((zone, count)) = zone else { return (0, day) };
+    let read = offset(zone, &date.to_string()).map(|offset| format!("{date}T{time}:00{offset}"));
+    match read.and_then(|text| parse_moment(&text, &TimeZone::UTC).ok()) {
+        Some(moment) => (skipped + count, Some(moment)),
+        None => (0, day),
+    }
+}
+
+/// `12:00` as it is.
+fn time_of_day(text: &str) -> Option<&str> {
+    let (hours, minutes) = text.split_once([':', '.'])?;
+    let number =
+        |text: &str, most: u32| text.len() == 2 && text.parse::<u32>().is_ok_and(|number| number <= most);
+    (text.contains(':') && number(hours, 23) && number(minutes, 59)).then_some(text)
+}
+
+/// The offset that a zone's short name has on a day `2025-03-12`; `None` near the days on which clocks change, and where
+/// the name does not hold.
+fn offset(zone: &str, day: &str) -> Option<&'static str> {
+    let month: u32 = day.get(5..7)?.parse().ok()?;
+    let number: u32 = day.get(8..10)?.parse().ok()?;
+    let winter = matches!(month, 11 | 12 | 1 | 2) || (month == 3 && number < 25);
+    let summer = (4..=9).contains(&month) || (month == 10 && number < 25);
+    match zone {
+        "utc" | "gmt" => Some("+00:00"),
+        "cet" if winter => Some("+01:00"),
+        "cest" if summer => Some("+02:00"),
+        "eet" if winter => Some("+02:00"),
+        "eest" if summer => Some("+03:00"),
+        _ => None,
+    }
+}
+
 fn ordinal(text: &str) -> Option<u32> {
-    let digits = text.trim_end_matches(['s', 't', 'n', 'd', 'r', 'h']);
+    let digits = text.trim_end_matches(['s', 't', 'n', 'd', 'r', 'h', ':', 'e', 'a']);
     (digits.len() <= 2 && text.len() <= digits.len() + 2).then_some(())?;
     digits.parse().ok().filter(|day| (1..=31).contains(day))
 }
@@ -163,6 +247,20 @@ mod tests {
             ("update by 2027-01-11", vec![(StatedKind::Deadline, day("2027-01-11"))]),
             ("it was 12/03/2025 then", vec![]),
             ("10 addresses", vec![]),
+            (
+                "from March 12th 2025, 12:00–13:00 CET, callbacks",
+                vec![(StatedKind::ValidFrom, day("2025-03-12T12:00:00+01:00"))],
+            ),
+            (
+                "from March 12th 2025 at 12:00 CET – 13:00 CET",
+                vec![(StatedKind::ValidFrom, day("2025-03-12T12:00:00+01:00"))],
+            ),
+            ("from 2025-07-01 12:00 CET", vec![(StatedKind::ValidFrom, day("2025-07-01"))]),
+            ("from 2025-07-01 at 12:00", vec![(StatedKind::ValidFrom, day("2025-07-01"))]),
+            ("från och med den 12 mars 2025", vec![(StatedKind::ValidFrom, day("2025-03-12"))]),
+            ("ab dem 12. März 2025", vec![(StatedKind::ValidFrom, day("2025-03-12"))]),
+            ("senast den 15 september", vec![(StatedKind::Deadline, None)]),
+            ("used until 2.5.2026", vec![(StatedKind::ValidUntil, day("2026-05-02"))]),
         ] {
             assert_eq!(told(text), wanted, "{text}");
         }

@@ -141,6 +141,7 @@ fn pages(page: &Page, selector: &Selector) -> Result<Reading, Unreadable> {
         all.doubts.extend(one.doubts);
         all.lost.extend(one.lost);
         all.absent = all.absent.or(one.absent);
+        all.directions.extend(one.directions);
     }
     judge(page, all, selector)
 }
@@ -230,6 +231,10 @@ fn judge(page: &Page, mut all: Outcome, selector: &Selector) -> Result<Reading, 
     let doubt = all.doubts.iter().filter(counts).find(|doubt| !listed(doubt));
     if let Some(doubt) = doubt {
         return Err(doubt.told.clone());
+    }
+    if let [_, (_, line)] = all.directions.iter().collect::<Vec<_>>().as_slice() {
+        let reason = "the page lists addresses of both directions, and does not say from which it calls";
+        return Err(Unreadable { line: Some(**line), reason: reason.to_owned() });
     }
     // Networks of the owner are extra: where their list is lost, callbacks can be read all the same.
     let has_callbacks = entries.iter().any(|entry| entry.role == Role::Callback);

@@ -58,8 +58,8 @@ fn ending(text: &str) -> Option<String> {
         return None;
     }
     let count = |letter: char| last.matches(letter).count();
-    if count('(') > count(')') || count('`') % 2 == 1 {
-        return Some("the page ends within parentheses or code".to_owned());
+    if count('(') > count(')') || count('[') > count(']') || count('`') % 2 == 1 {
+        return Some("the page ends within brackets or code".to_owned());
     }
     let above = text.lines().rev().nth(1).unwrap_or_default().trim();
     if last.starts_with('|') && above.starts_with('|') && count('|') < above.matches('|').count() {

@@ -127,6 +127,8 @@ pub(super) struct Line {
     pub(super) linked: bool,
     /// Whether a part of it is struck out.
     pub(super) struck: bool,
+    /// Whether all of it is bold.
+    pub(super) bold: bool,
     /// From which byte on it stood on which line of the file.
     marks: Vec<(usize, u32)>,
 }
@@ -159,6 +161,7 @@ impl Line {
         self.text.push_str(&other.text);
         self.marks.extend(other.marks.iter().map(|(at, number)| (start + at, *number)));
         self.linked &= other.linked;
+        self.bold &= other.bold;
         self.struck |= other.struck;
     }
 }
@@ -170,6 +173,8 @@ pub(super) struct Ink {
     pub(super) linked: bool,
     /// It is struck out.
     pub(super) struck: bool,
+    /// It is bold.
+    pub(super) bold: bool,
 }
 
 /// What is between two letters.
@@ -192,6 +197,7 @@ pub(super) struct Writer {
     gap: Gap,
     unlinked: bool,
     struck: bool,
+    light: bool,
 }
 
 impl Writer {
@@ -231,6 +237,7 @@ impl Writer {
         }
         self.unlinked |= !ink.linked;
         self.struck |= ink.struck;
+        self.light |= !ink.bold;
         self.text.push(letter);
     }
 
@@ -240,6 +247,12 @@ impl Writer {
         if done.text.is_empty() {
             return None;
         }
-        Some(Line { text: done.text, linked: !done.unlinked, struck: done.struck, marks: done.marks })
+        Some(Line {
+            text: done.text,
+            linked: !done.unlinked,
+            struck: done.struck,
+            bold: !done.light,
+            marks: done.marks,
+        })
     }
 }

@@ -3,7 +3,7 @@
 //! The same heading may stand several times, as where a page has tabs: every place is read. A name with ` > ` in it names the
 //! headings above as well.
 
-use super::page::{Block, Kind, Page};
+use super::page::{Block, Kind, Page, Passage};
 use super::token;
 use super::words::{Wording, heading};
 
@@ -76,17 +76,15 @@ fn length(blocks: &[Block], level: u8) -> usize {
             Block::Open => depth += 1,
             Block::Close if depth == 0 => return at,
             Block::Close => depth -= 1,
-            // A guessed heading that only names an environment stands above a part of the list.
-            Block::Heading(found, line) if *found <= level && !(*found == 6 && is_label(&line.text)) => {
-                return at;
-            }
+            Block::Heading(found, _) if *found <= level => return at,
             Block::Heading(..) | Block::Passage(_) | Block::Table(_) => {}
         }
     }
     blocks.len()
 }
 
-fn is_label(text: &str) -> bool {
+/// Whether a heading only names an environment.
+pub(super) fn is_label(text: &str) -> bool {
     text.split_whitespace().count() <= 3 && !Wording::new(text).labels().is_empty()
 }
 
@@ -112,6 +110,7 @@ fn by_label<'a>(page: &'a Page, wanted: &[String]) -> Vec<Part<'a>> {
         }
         let blocks = page.blocks.get(at + 1..).unwrap_or_default();
         let length = length(blocks, 7);
+        let length = length.min(next_bold(blocks, passage).unwrap_or(length));
         end = at + 1 + length;
         // A table of contents has the name as well, and nothing below it.
         let holds = blocks.iter().take(length).any(|block| !matches!(block, Block::Open | Block::Close));
@@ -120,4 +119,22 @@ fn by_label<'a>(page: &'a Page, wanted: &[String]) -> Vec<Part<'a>> {
         }
     }
     parts
+}
+
+/// Where the next line of its own that is bold stands, if the one that was asked for is.
+fn next_bold(blocks: &[Block], asked: &Passage) -> Option<usize> {
+    let is_bold = |passage: &Passage| passage.lines.len() == 1 && passage.lines.iter().all(|line| line.bold);
+    if !is_bold(asked) {
+        return None;
+    }
+    blocks.iter().position(|block| match block {
+        Block::Passage(passage) => {
+            let text = passage.text();
+            passage.kind == asked.kind
+                && is_bold(passage)
+                && !is_label(&text)
+                && token::find(&text).is_empty()
+        }
+        Block::Heading(..) | Block::Table(_) | Block::Open | Block::Close => false,
+    })
 }

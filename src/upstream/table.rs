@@ -3,16 +3,20 @@
 //! A column that says the same again is held against the one that lists: where they disagree, one of them is damaged.
 
 mod column;
+mod row;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-use super::collect::{Collector, Entry, Weight, special};
+use super::collect::{Collector, Entry, Others, Weight, special};
 use super::page::{Cell, Line, Row, Table};
 use super::token::{self, Form, Found, Span, What, is_mask};
-use super::words::{Standing, Wording, heading};
+use super::words::{Direction, Standing, Wording, heading};
 use crate::policy::{Environment, Role};
 use column::Column;
+use row::{agree, ends, is_hollow, masks};
+
+/// What marks a row as belonging to a column.
+const YES: &[&str] = &["yes", "y", "x", "✓", "✔", "✔️", "✅", "●", "•", "true", "ja", "kyllä"];
 
 /// A cell with what is in it.
 struct Read<'t> {
@@ -22,8 +26,15 @@ struct Read<'t> {
 
 /// A table made ready.
 struct Ready<'t> {
+    /// What stands above all columns.
+    titles: Vec<Wording>,
     headers: Vec<String>,
+    wordings: Vec<Wording>,
+    /// Whether a column is for what was.
+    columns_past: Vec<bool>,
     columns: Vec<Column>,
+    /// The same by the headers alone.
+    columns_as_told: Vec<Column>,
     rows: Vec<(&'t Row, Vec<Read<'t>>)>,
 }
 
@@ -36,9 +47,10 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
     if !choose(collector, &mut ready) {
         return;
     }
-    let caption = Wording::new(&table.caption);
+    let titles = ready.titles.iter().map(Wording::text).collect::<Vec<_>>().join(" | ");
+    let caption = Wording::new(&format!("{} | {titles}", table.caption));
     let headers = Wording::new(&ready.headers.join(" "));
-    let near = Some(&caption).filter(|_| !table.caption.is_empty());
+    let near = Some(&caption).filter(|caption| !caption.text().is_empty());
     let standing = collector.context.standing(near).or_else(|| headers.standing());
     match standing {
         Some(Standing::Other) => return,
@@ -47,34 +59,39 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
         Some(Standing::Former) | None => {
             let weight =
                 if standing.is_some() || collector.rules.chosen { Weight::Full } else { Weight::Light };
-            for (line, found) in ready.rows.iter().flat_map(|(_, cells)| cells).flat_map(|cell| &cell.found) {
-                if let What::Span(span) = &found.what {
-                    let why = "stands in a table that does not say what it is";
-                    collector.doubt_as(span, (line, found.start), why, weight);
-                }
-            }
-            return;
+            return doubt_all(collector, &ready, weight, |_| true);
         }
+    }
+    if is_untold(collector, &ready) {
+        let lists = |index: usize| ready.columns.get(index) == Some(&Column::Source);
+        return doubt_all(collector, &ready, Weight::Full, lists);
     }
     let near = near.filter(|caption| caption.says_calls() || caption.says_owned());
     let said = collector.context.role(near);
     let described = column::describes_networks(&ready.headers);
-    let mut group: BTreeSet<Environment> = BTreeSet::new();
-    for (row, cells) in &ready.rows {
+    let mut group =
+        ready.titles.iter().map(Wording::labels).find(|named| !named.is_empty()).unwrap_or_default();
+    let words: Vec<Wording> = ready.rows.iter().map(|(_, cells)| words_beside(cells)).collect();
+    let others = Others::of(words.iter());
+    for ((row, cells), beside) in ready.rows.iter().zip(&words) {
         if let Some(label) = label(cells) {
             group = Wording::new(&label).labels();
             continue;
         }
         let listed = entries(collector, &ready, row, cells);
+        let listed = standing_of_row(collector, &ready, listed, (beside, others));
         // What all entries of a row share is found once: a cell may hold thousands.
         let text = cells.iter().map(|cell| cell.cell.text()).collect::<Vec<_>>().join(" | ");
         let dates = super::dates::find(&text, &collector.rules.zone);
         let dates = if dates.is_empty() { collector.context.dates() } else { dates };
-        let mut of_column: BTreeMap<usize, BTreeSet<Environment>> = BTreeMap::new();
+        let mut of_column: BTreeMap<usize, (BTreeSet<Environment>, Option<Direction>)> = BTreeMap::new();
         for (index, line, at, span) in listed {
-            let environments = of_column
+            let (environments, direction) = of_column
                 .entry(index)
-                .or_insert_with(|| environments(collector, &ready, (cells, index), &group))
+                .or_insert_with(|| {
+                    let environments = environments(collector, &ready, (cells, index), &group);
+                    (environments, collector.context.direction(directed(&ready, index, beside)))
+                })
                 .clone();
             let wide = span.first != span.last;
             let role = said.unwrap_or(if described && wide { Role::OwnerNetwork } else { Role::Callback });
@@ -88,34 +105,123 @@ pub(super) fn collect(collector: &mut Collector<'_>, table: &Table) {
                 label: None,
                 dates,
                 explained: true,
+                direction,
             };
             collector.publish(&span, &entry);
         }
     }
 }
 
+/// Whether headers name other things than addresses or environments, as those of a table of fields do, and what stands
+/// above does not say that the table lists.
+fn is_untold(collector: &Collector<'_>, ready: &Ready<'_>) -> bool {
+    let told = |(column, header): (&Column, &Wording)| {
+        !matches!(column, Column::Unknown | Column::Foreign)
+            || !header.labels().is_empty()
+            || header.standing().is_some()
+    };
+    let titled = ready.titles.iter().any(|title| title.standing() == Some(Standing::Source));
+    let headed = ready.wordings.iter().any(|header| !header.text().is_empty());
+    // A table of fields has a column of their names.
+    let named = (0..ready.headers.len()).any(|index| {
+        let mut cells = ready.rows.iter().filter_map(|(_, cells)| cells.get(index)).peekable();
+        cells.peek().is_some() && cells.all(|cell| cell.found.is_empty())
+    });
+    headed
+        && named
+        && !titled
+        && collector.rules.column.is_none()
+        && !collector.context.introduces_sources()
+        && !ready.columns_as_told.iter().zip(&ready.wordings).any(told)
+}
+
+/// Doubts every address in columns that may list.
+fn doubt_all(
+    collector: &mut Collector<'_>,
+    ready: &Ready<'_>,
+    weight: Weight,
+    lists: impl Fn(usize) -> bool,
+) {
+    let cells = ready.rows.iter().flat_map(|(_, cells)| cells.iter().enumerate());
+    for (line, found) in cells.filter(|(index, _)| lists(*index)).flat_map(|(_, cell)| &cell.found) {
+        if let What::Span(span) = &found.what {
+            let why = "stands in a table that does not say what it is";
+            collector.doubt_as(span, (line, found.start), why, weight);
+        }
+    }
+}
+
+/// The words of a row beside its addresses.
+fn words_beside(cells: &[Read<'_>]) -> Wording {
+    let mut text = String::new();
+    for cell in cells.iter().filter(|cell| cell.found.is_empty()) {
+        text.push_str(&cell.cell.text());
+        text.push_str(" | ");
+    }
+    Wording::new(&text)
+}
+
+/// Of the entries of a row, those that its own words and its headers leave as sources.
+fn standing_of_row<'t>(
+    collector: &mut Collector<'_>,
+    ready: &Ready<'t>,
+    listed: Vec<Listed<'t>>,
+    (beside, others): (&Wording, Others),
+) -> Vec<Listed<'t>> {
+    let near = collector.context.beside(&[beside], others);
+    let mut kept = Vec::new();
+    for one in listed {
+        let (index, line, at, span) = one;
+        let past = ready.columns_past.get(index).copied().unwrap_or(false);
+        match near {
+            Some(Standing::Other) => {}
+            Some(Standing::Source) | None if !past => kept.push(one),
+            Some(Standing::Former | Standing::Source) | None => {
+                let why = "stands in a row or a column for what is used no more or for something else, or so it seems";
+                collector.doubt_as(&span, (line, at), why, Weight::Full);
+            }
+        }
+    }
+    kept
+}
+
+/// The words that tell the direction of an entry of a table: its row's, or its column's.
+fn directed<'r>(ready: &'r Ready<'_>, index: usize, beside: &'r Wording) -> Option<&'r Wording> {
+    let header = ready.wordings.get(index).filter(|header| header.direction().is_some());
+    Some(beside).filter(|beside| beside.direction().is_some()).or(header)
+}
+
 fn ready(table: &Table) -> Ready<'_> {
     let read = |row: &'_ Row| -> bool {
         row.cells.iter().any(|cell| cell.lines.iter().any(|line| !token::find(&line.text).is_empty()))
     };
+    // A row of one cell above all columns is a title.
+    let is_title = |row: &&Row| {
+        row.cells.len() > 1 && !read(row) && row.cells.iter().filter(|cell| !cell.spanned).count() == 1
+    };
+    let titles: Vec<&Row> = table.rows.iter().take_while(is_title).collect();
+    let rows = table.rows.get(titles.len()..).unwrap_or_default();
+    let titles = titles.iter().rev().filter_map(|row| row.cells.first());
+    let titles = titles.map(|cell| Wording::new(&cell.text())).collect();
     // Rows of headers come first; without any mark, a first row of words is one.
-    let marked =
-        table.rows.iter().take_while(|row| row.cells.iter().all(|cell| cell.header) && !read(row)).count();
-    let count = match table.rows.first() {
+    let marked = rows.iter().take_while(|row| row.cells.iter().all(|cell| cell.header) && !read(row)).count();
+    let count = match rows.first() {
         Some(first) if marked == 0 => {
             usize::from(!read(first) && first.cells.iter().filter(|cell| !cell.lines.is_empty()).count() > 1)
         }
         _ => marked,
     };
-    let width = table.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let width = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
     let headers: Vec<String> = (0..width)
         .map(|index| {
-            let cells = table.rows.iter().take(count).filter_map(|row| row.cells.get(index));
+            let cells = rows.iter().take(count).filter_map(|row| row.cells.get(index));
             cells.map(Cell::text).collect::<Vec<_>>().join(" ")
         })
         .collect();
-    let columns = headers.iter().map(|header| column::column(header)).collect();
-    let rows = table.rows.iter().skip(count).map(|row| {
+    let columns: Vec<Column> = headers.iter().map(|header| column::column(header)).collect();
+    let wordings: Vec<Wording> = headers.iter().map(|header| Wording::new(header)).collect();
+    let columns_past = wordings.iter().map(Wording::labels_past).collect();
+    let rows = rows.iter().skip(count).map(|row| {
         let cells = row.cells.iter().map(|cell| {
             let found = cell
                 .lines
@@ -125,7 +231,15 @@ fn ready(table: &Table) -> Ready<'_> {
         });
         (row, cells.collect())
     });
-    Ready { headers, columns, rows: rows.collect() }
+    Ready {
+        titles,
+        headers,
+        wordings,
+        columns_past,
+        columns_as_told: columns.clone(),
+        columns,
+        rows: rows.collect(),
+    }
 }
 
 /// Decides which columns list; `false` where nothing is to be read.
@@ -209,12 +323,26 @@ fn environments(
 ) -> BTreeSet<Environment> {
     let own = cells.get(index).map(|cell| Wording::new(&cell.cell.text()).labels()).unwrap_or_default();
     let header = ready.headers.get(index).map(|header| Wording::new(header).labels()).unwrap_or_default();
+    let marked = marked(ready, cells);
+    if !marked.is_empty() {
+        return marked;
+    }
     let row = cells.iter().filter(|cell| cell.found.is_empty()).flat_map(|cell| {
         let text = cell.cell.text();
         if text.split_whitespace().count() <= 6 { Wording::new(&text).labels() } else { BTreeSet::new() }
     });
     let named = [own, header, row.collect(), group.clone()].into_iter().find(|named| !named.is_empty());
     named.unwrap_or_else(|| collector.context.environments())
+}
+
+/// The environments whose columns a row marks with a yes.
+fn marked(ready: &Ready<'_>, cells: &[Read<'_>]) -> BTreeSet<Environment> {
+    let said = |(header, cell): (&Wording, &Read<'_>)| {
+        let text = cell.cell.text();
+        let yes = YES.contains(&text.trim().to_lowercase().as_str());
+        Some(header.labels()).filter(|_| yes)
+    };
+    ready.wordings.iter().zip(cells).filter_map(said).flatten().collect()
 }
 
 type Listed<'t> = (usize, &'t Line, usize, Span);
@@ -281,94 +409,4 @@ fn entries<'t>(
         collector.fault(row.line, "a row of the table has lost its address".to_owned());
     }
     if collector.out.faults.len() > before { Vec::new() } else { listed }
-}
-
-/// A range whose ends have columns of their own.
-fn ends<'t>(ready: &Ready<'t>, cells: &[Read<'t>]) -> Option<Listed<'t>> {
-    let end = |wanted: Column| {
-        let index = ready.columns.iter().position(|column| *column == wanted)?;
-        let (line, found) = cells.get(index)?.found.first()?;
-        match &found.what {
-            What::Span(span) if span.form == Form::Single => Some((index, *line, found.start, *span)),
-            _ => None,
-        }
-    };
-    let ((index, line, at, first), (_, _, _, last)) = (end(Column::First)?, end(Column::Last)?);
-    let ordered = first.first <= last.last && first.first.is_ipv4() == last.last.is_ipv4();
-    let form = if first.first == last.last { Form::Single } else { Form::Range };
-    (ordered && special(&first).is_none()).then_some((
-        index,
-        line,
-        at,
-        Span { first: first.first, last: last.last, form },
-    ))
-}
-
-/// An address and a column of netmasks are a prefix.
-fn masks(ready: &Ready<'_>, cells: &[Read<'_>], listed: &mut [Listed<'_>]) {
-    let [(_, _, _, span)] = listed else { return };
-    let column = ready.columns.iter().position(|column| *column == Column::Netmask);
-    let found = column.and_then(|index| cells.get(index)).and_then(|cell| cell.found.first());
-    let Some(What::Span(mask)) = found.map(|(_, found)| &found.what) else { return };
-    let (IpAddr::V4(address), IpAddr::V4(bits)) = (span.first, mask.first) else { return };
-    if span.form != Form::Single || !is_mask(mask.first) {
-        return;
-    }
-    let host = !u32::from(bits);
-    if u32::from(address) & host == 0 {
-        let last = IpAddr::V4((u32::from(address) | host).into());
-        *span = Span { first: span.first, last, form: if host == 0 { Form::Single } else { Form::Prefix } };
-    }
-}
-
-/// Holds what the row says again against what it lists.
-fn agree(collector: &mut Collector<'_>, ready: &Ready<'_>, cells: &[Read<'_>], listed: &[Listed<'_>]) {
-    for (index, cell) in cells.iter().enumerate() {
-        let column = ready.columns.get(index).copied().unwrap_or(Column::Unknown);
-        if matches!(column, Column::Source | Column::Foreign | Column::First | Column::Last) {
-            continue;
-        }
-        for (line, found) in &cell.found {
-            let agrees = match &found.what {
-                What::Span(span) => says_again(column, span, listed),
-                What::Damaged(_) => false,
-                What::Near(_) | What::Endpoint => column == Column::Unknown,
-            };
-            if !agrees {
-                let text = token::shown(line.text.get(found.start..found.end).unwrap_or_default());
-                let header = ready.headers.get(index).map_or("", String::as_str);
-                let reason =
-                    format!("`{text}` in column `{}` does not fit what the row lists", token::shown(header));
-                collector.fault(line.number_at(found.start), reason);
-            }
-        }
-    }
-}
-
-fn says_again(column: Column, span: &Span, listed: &[Listed<'_>]) -> bool {
-    let mut nets = listed.iter().map(|(_, _, _, net)| net);
-    match column {
-        Column::Broadcast => nets.any(|net| net.last == span.last),
-        Column::Netmask => match span.first {
-            IpAddr::V4(mask) => nets.any(|net| match (net.first, net.last) {
-                (IpAddr::V4(first), IpAddr::V4(last)) => {
-                    u32::from(first) ^ u32::from(last) == !u32::from(mask)
-                }
-                _ => false,
-            }),
-            IpAddr::V6(_) => false,
-        },
-        _ if span.form == Form::Single => nets.any(|net| net.covers(span)),
-        _ => nets.any(|net| net.restates(span)),
-    }
-}
-
-/// Whether a row has words and numbers, and nothing where its address should be.
-fn is_hollow(ready: &Ready<'_>, cells: &[Read<'_>]) -> bool {
-    let filled = cells.iter().any(|cell| !cell.cell.lines.is_empty());
-    let sources =
-        cells.iter().enumerate().filter(|(index, _)| ready.columns.get(*index) == Some(&Column::Source));
-    let empty = |(_, cell): (usize, &Read<'_>)| cell.cell.lines.is_empty();
-    let mut sources = sources.peekable();
-    filled && (sources.peek().is_none() || sources.all(empty)) && ready.columns.contains(&Column::Source)
 }

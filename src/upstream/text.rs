@@ -4,6 +4,7 @@
 //! are joined.
 
 use super::page::{Block, Cell, Kind, Line, Page, Passage, Row, Table};
+use super::section::is_label;
 use super::token;
 
 /// A heading has at most so many bytes.
@@ -102,7 +103,9 @@ impl Reader {
             self.bullet = false;
         } else if self.ended && is_heading(&shown.text, next) {
             self.close();
-            return self.blocks.push(Block::Heading(6, shown));
+            // What only names an environment stands above a part of a list, and below what says what the list is.
+            let level = if is_label(&shown.text) { 7 } else { 6 };
+            return self.blocks.push(Block::Heading(level, shown));
         }
         self.add(shown);
     }

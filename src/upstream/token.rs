@@ -5,6 +5,8 @@
 //! worse than none. Dates, versions, host names and addresses of endpoints are none of these.
 
 mod atom;
+mod between;
+mod disguise;
 mod join;
 
 use std::net::IpAddr;
@@ -121,20 +123,34 @@ pub(super) fn find(line: &str) -> Vec<Found> {
     {
         return digits_only(line);
     }
-    join::join(line, &words(line))
+    let mut found = join::join(line, &words(line));
+    if let Some(more) = disguise::find(line, &found) {
+        let at = found.partition_point(|one| one.start < more.start);
+        found.insert(at, more);
+    }
+    found
 }
 
 /// A line of nothing but many digits, perhaps in groups: an address without its dots, if addresses are expected.
 fn digits_only(line: &str) -> Vec<Found> {
+    if let Some(found) = disguise::find(line, &[]) {
+        return vec![found];
+    }
     let digits = line.bytes().filter(u8::is_ascii_digit).count();
     let bare = line.chars().all(|letter| letter.is_ascii_digit() || " ,-–_".contains(letter));
     let start = line.find(|letter: char| letter.is_ascii_digit());
     match start {
-        Some(start) if bare && (6..=15).contains(&digits) => {
+        Some(start) if bare && (6..=15).contains(&digits) && !is_day(line) => {
             vec![Found { start, end: line.len(), what: What::Near(line.to_owned()) }]
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether a line is a day with dashes.
+fn is_day(line: &str) -> bool {
+    let parts: Vec<usize> = line.trim().split('-').map(str::len).collect();
+    matches!(parts.as_slice(), [4, 2, 2] | [2, 2, 4])
 }
 
 /// What separates words, besides white space.
@@ -193,6 +209,10 @@ mod tests {
             ("20.91.170.120-20.91.170.127", "20.91.170.120/29"),
             ("20.91.170.120 - 20.91.170.127", "20.91.170.120/29"),
             ("from 20.91.170.120 to 20.91.170.127", "20.91.170.120/29"),
+            ("från 20.91.170.120 till och med 20.91.170.127", "20.91.170.120/29"),
+            ("zwischen 20.91.170.120 und 20.91.170.127", "20.91.170.120/29"),
+            ("20.91.170.120 / 29", "20.91.170.120/29"),
+            ("1.2.3.4 and 1.2.3.9", "1.2.3.4 1.2.3.9"),
             ("20.91.170.120- 127", "20.91.170.120/29"),
             ("20.91.170.120 -127", "20.91.170.120/29"),
             ("192.0.2.1-3", "192.0.2.1+192.0.2.2/31"),
@@ -250,6 +270,14 @@ mod tests {
             "1.2.3.0/24 - 1.2.4.0/24",
         ] {
             assert!(told(line).starts_with('!'), "{line}: {}", told(line));
+        }
+        for line in ["51.107,183.58", "91.132 170.1", "20[.]91[.]170[.]120", ".121"] {
+            assert!(told(line).contains('~'), "{line}: {}", told(line));
+        }
+        for line in
+            ["20.91.l70.120", "20.91.170.nnn", "20.91.170.120 ~ 127", "between 1.2.3.4 and", "1.2.3.4 till"]
+        {
+            assert!(told(line).contains('!'), "{line}: {}", told(line));
         }
         for line in ["192.121.110100", "192.121.110", "1.2.3.", "192121110100", "51.107.18358"] {
             assert!(told(line).starts_with('~'), "{line}: {}", told(line));

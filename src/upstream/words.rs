@@ -3,13 +3,34 @@
 //! Generic words of such pages only; no provider's name and no page's sentence is known here. A phrase is looked for in
 //! [`Wording`], where words are lower case with one space between.
 
+mod past;
+mod phrases;
+mod places;
+
 use std::collections::BTreeSet;
 
 use crate::policy::Environment;
+use past::{COMING, FORMER, OTHERS, PAST, PAST_NAMED, STILL};
+use phrases::{
+    CALLBACKS, CALLS, CHANGES, HISTORY, INWARD, OTHER, OUTWARD, PURPOSES, SHOWN, SOURCE, TRAFFIC, YOURS,
+};
+use places::{
+    CERTAIN, COMPOUNDS, FOLLOWS, NAMES, OWNED, PLACES, POINTS, PRODUCTION_WORDS, TEST_WORDS, THINGS, USED,
+    WITHIN,
+};
 
 /// A text as words, for phrases to be found in: ` the ip addresses `.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wording(String);
+
+/// Which way requests go, from a side that is not said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Direction {
+    /// Inwards.
+    In,
+    /// Outwards.
+    Out,
+}
 
 /// What words say of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,212 +42,6 @@ pub(super) enum Standing {
     /// They are sources no more.
     Former,
 }
-
-/// The provider calls from here, in so many words.
-const CALLS: &[&str] = &[
-    " sent from",
-    " send from",
-    " sends from",
-    " send them from",
-    " originat",
-    " come from",
-    " comes from",
-    " coming from",
-    " come only from",
-    " issued from",
-    " made from",
-    " delivered from",
-    " arrive from",
-    " also come from",
-    " our outbound",
-    " our outgoing",
-    " our egress",
-    " outbound ip",
-    " outgoing ip",
-    " egress ip",
-    " we send ",
-    " will send callbacks",
-    " send you callbacks",
-    " sends you callbacks",
-    " webhook ip",
-    " callback ip",
-    " webhook source",
-    " notification ip",
-    " from the following ip",
-    " from these ip",
-    " from one of",
-    " source ip",
-];
-/// Words of pages that list sources.
-const SOURCE: &[&str] = &[
-    " callback",
-    " webhook",
-    " ipn ",
-    " notification",
-    " inbound",
-    " incoming",
-    " whitelist",
-    " whitelisting",
-    " allowlist",
-    " allow list",
-    " allow listing",
-    " white list",
-    " safelist",
-    " safe list",
-    " firewall",
-    " ip address",
-    " ip adress",
-    " ip range",
-    " ips ",
-    " ip s ",
-    " cidr",
-    " ip block",
-    " our ip",
-    " address range",
-    " network range",
-    " subnet",
-    " ip list",
-    " ip number",
-    " new ip",
-    " source address",
-    " outbound",
-    " egress",
-];
-/// Addresses that somebody else calls, or that show how something looks.
-const OTHER: &[&str] = &[
-    " your outbound",
-    " your outgoing",
-    " outbound traffic",
-    " outgoing traffic",
-    " connect to our",
-    " connecting to our",
-    " connections to our",
-    " requests to our",
-    " calls to our",
-    " send your ",
-    " resolve to ",
-    " resolves to ",
-    " resolving to ",
-    " dns record",
-    " a record",
-    " dns name",
-    " our api is",
-    " api is at",
-    " api is available",
-    " api is reachable",
-    " api endpoint",
-    " endpoint address",
-    " our endpoint",
-    " endpoints are",
-    " reachable at",
-    " available at",
-    " hosted at",
-    " hosted on",
-    " destination",
-    " you call ",
-    " to reach our",
-    " to reach the",
-    " name server",
-    " nameserver",
-    " sftp server",
-    " ftp server",
-    " smtp",
-    " gateway address",
-    " our servers are at",
-    " towards our",
-    " towards the api",
-    " listens on",
-    " listening on",
-];
-/// Headings of what was once.
-const HISTORY: &[&str] = &[
-    " release note",
-    " changelog",
-    " change log",
-    " change history",
-    " version history",
-    " revision history",
-];
-/// Headings and introductions of what is shown as an example, or as history.
-const SHOWN: &[&str] = &[
-    " example",
-    " sample",
-    " output",
-    " release note",
-    " releases ",
-    " changelog",
-    " change log",
-    " version history",
-    " versions ",
-    " revision history",
-    " what s new",
-];
-/// Addresses that the provider does not call from any more.
-const FORMER: &[&str] = &[
-    " no longer ",
-    " not longer ",
-    " has been removed",
-    " have been removed",
-    " was removed",
-    " were removed",
-    " retired",
-    " decommission",
-    " has been replaced",
-    " have been replaced",
-    " was replaced",
-    " were replaced",
-    " not used any",
-    " not in use any",
-    " stopped sending",
-    " previously used",
-    " formerly",
-    " do not use ",
-    " are not used",
-    " is not used",
-];
-/// Networks that the provider owns, be it that it calls from them or not.
-const OWNED: &[&str] = &[
-    " owned ",
-    " owns ",
-    " own network",
-    " own ip ",
-    " own address",
-    " entire network",
-    " entire ip",
-    " entire range",
-    " whole network",
-    " full network",
-    " complete network",
-    " all networks",
-    " address space",
-    " registered to ",
-    " our networks ",
-    " our network ",
-    " network overview",
-    " cidr overview",
-    " network details",
-];
-/// Words after which a list is to follow.
-const FOLLOWS: &[&str] = &[" following", " below", " these ", " listed here", " as follows"];
-/// Words that name addresses.
-const NAMES: &[&str] = &[
-    " ip address",
-    " ip adress",
-    " ips ",
-    " ip s ",
-    " ip range",
-    " cidr",
-    " network range",
-    " address range",
-    " subnet",
-    " ip block",
-    " ip list",
-    " ip network",
-    " ip details",
-];
-/// Words that point elsewhere.
-const POINTS: &[&str] =
-    &[" see ", " section", " refer to ", " described ", " read more", " learn more", " contact "];
 
 impl Wording {
     /// A text as words.
@@ -268,16 +83,75 @@ impl Wording {
 
     /// What it says of addresses in it or below it; `None` where it says nothing.
     pub(super) fn standing(&self) -> Option<Standing> {
-        if self.has(FORMER) && !self.has(&[" callbacks at port", " no longer support"]) {
+        if self.says_former() {
             return Some(Standing::Former);
         }
         if self.says_calls() {
             return Some(Standing::Source);
         }
-        if self.has(OTHER) {
+        let traffic = self.has(TRAFFIC) && !self.names_callbacks();
+        if self.has(OTHER) || traffic || YOURS.contains(&self.text()) {
             return Some(Standing::Other);
         }
         self.has(SOURCE).then_some(Standing::Source)
+    }
+
+    /// Whether it says that addresses are used no more.
+    fn says_former(&self) -> bool {
+        let mut text = self.0.clone();
+        for coming in COMING.iter().filter(|coming| self.0.contains(**coming)) {
+            text = text.replace(coming, " ");
+        }
+        let former = FORMER.iter().any(|phrase| text.contains(phrase));
+        let past = self.has(PAST_NAMED) && !self.has(STILL);
+        let shut =
+            ["block ", "deny ", "reject ", "blockera "].iter().any(|start| self.text().starts_with(start));
+        shut || (former && !self.has(&[" callbacks at port", " no longer support"]) && !self.has(OTHERS))
+            || past
+    }
+
+    /// Whether a label or a short line tells addresses that were.
+    pub(super) fn labels_past(&self) -> bool {
+        self.has(PAST) && !self.has(STILL)
+    }
+
+    /// Whether it says of some addresses that the provider calls from them, and of some that it is called there.
+    pub(super) fn says_both(&self) -> bool {
+        self.says_calls() && self.has(OTHER)
+    }
+
+    /// Whether it names the requests that the provider sends.
+    pub(super) fn names_callbacks(&self) -> bool {
+        self.has(CALLBACKS)
+    }
+
+    /// Whether it names something else that addresses are for.
+    pub(super) fn names_purpose(&self) -> bool {
+        self.has(PURPOSES) && !self.names_callbacks()
+    }
+
+    /// The direction that it names, where it names one and says no more.
+    pub(super) fn direction(&self) -> Option<Direction> {
+        match (self.has(INWARD), self.has(OUTWARD)) {
+            (true, false) => Some(Direction::In),
+            (false, true) => Some(Direction::Out),
+            (true, true) | (false, false) => None,
+        }
+    }
+
+    /// Whether it points to something else.
+    pub(super) fn points_away(&self) -> bool {
+        self.has(&[" see ", " refer to ", " read more", " learn more"])
+    }
+
+    /// Whether it says that addresses are used.
+    pub(super) fn says_used(&self) -> bool {
+        self.has(USED) && !self.names_purpose()
+    }
+
+    /// Whether all it says is that changes follow.
+    pub(super) fn says_changes(&self) -> bool {
+        CHANGES.contains(&self.text())
     }
 
     /// Whether what stands below it was once, whatever is said there.
@@ -297,14 +171,15 @@ impl Wording {
 
     /// Whether it speaks of addresses, so that a list of them follows if it ends with a colon.
     pub(super) fn opens_list(&self) -> bool {
-        self.has(NAMES) && !self.has(POINTS) && !self.has(OTHER)
+        let names = self.has(NAMES) || (self.says_calls() && self.has(&[" address", " adress"]));
+        names && !self.has(POINTS) && !self.has(OTHER)
     }
 
     /// Environments that a label names: `Production`, `CTE Integration`.
     pub(super) fn labels(&self) -> BTreeSet<Environment> {
         let mut named: BTreeSet<Environment> = self.environments().into_iter().map(|(_, one)| one).collect();
         let word = |words: &[&str]| words.iter().any(|word| self.0.contains(&format!(" {word} ")));
-        if word(&["production", "prod", "live"]) {
+        if word(PRODUCTION_WORDS) {
             named.insert(Environment::Production);
         }
         if word(TEST_WORDS) || self.0.contains(" pre prod") {
@@ -322,7 +197,7 @@ impl Wording {
         let words: Vec<(usize, &str)> = positions(&self.0);
         for (index, (at, word)) in words.iter().enumerate() {
             let environment = match *word {
-                "production" | "prod" | "live" => Environment::Production,
+                word if PRODUCTION_WORDS.contains(&word) => Environment::Production,
                 word if TEST_WORDS.contains(&word) && word != "integration" => Environment::Test,
                 _ => continue,
             };
@@ -333,46 +208,20 @@ impl Wording {
             let named = near(index + 1..end).any(|word| PLACES.contains(&word));
             let paired = near(index.saturating_sub(2)..end).any(|other| {
                 other != *word
-                    && (other == "production"
-                        || TEST_WORDS.contains(&other) && other != "integration"
-                        || other == "live")
+                    && (PRODUCTION_WORDS.contains(&other) && other != "prod"
+                        || TEST_WORDS.contains(&other) && other != "integration")
             });
-            let certain = matches!(*word, "production" | "sandbox" | "playground" | "staging" | "cte");
-            if named || paired || certain {
+            let certain = CERTAIN.contains(word) || COMPOUNDS.iter().any(|compound| word.contains(compound));
+            let before = index.checked_sub(1).and_then(|at| words.get(at)).map_or("", |(_, word)| *word);
+            let behind = words.get(index + 1).map_or("", |(_, word)| *word);
+            let within = WITHIN.contains(&before) && !THINGS.contains(&behind) && *word != "integration";
+            if named || paired || certain || within {
                 found.push((*at, environment));
             }
         }
         found
     }
 }
-
-const TEST_WORDS: &[&str] = &[
-    "test",
-    "testing",
-    "cte",
-    "sandbox",
-    "playground",
-    "staging",
-    "stage",
-    "integration",
-    "demo",
-    "uat",
-    "preprod",
-    "preproduction",
-    "preview",
-    "development",
-];
-const PLACES: &[&str] = &[
-    "environment",
-    "environments",
-    "mode",
-    "system",
-    "systems",
-    "platform",
-    "account",
-    "accounts",
-    "servers",
-];
 
 fn positions(text: &str) -> Vec<(usize, &str)> {
     let mut at = 0;

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 
 use crate::policy::{Environment, Role};
-use crate::upstream::words::{Standing, Wording, sentences};
+use crate::upstream::words::{Direction, Standing, Wording, sentences};
 use crate::upstream::{Stated, dates};
 
 /// So many introductions before a list are looked at.
 const INTROS_MAX: usize = 3;
+
+/// So many bytes of an introduction are looked at: it is asked again for each entry.
+const INTRO_BYTES_MAX: usize = 2000;
 
 /// A paragraph before a list.
 #[derive(Debug, Clone)]
@@ -23,12 +26,36 @@ pub(super) struct Intro {
 impl Intro {
     /// A paragraph.
     pub(super) fn new(text: &str, zone: &TimeZone) -> Self {
+        // What introduces a list stands at its end.
+        let text = tail(text, INTRO_BYTES_MAX);
         let last = sentences(text).pop().and_then(|range| text.get(range)).unwrap_or(text);
         let wording = Wording::new(text);
         let opens = text.trim_end().ends_with(':')
             || wording.has(&[" following", " below", " these ", " as follows", " listed "]);
         let named = Wording::new(last).environments().into_iter().map(|(_, one)| one).collect();
         Self { wording, opens, environments: named, dates: dates::find(last, zone) }
+    }
+}
+
+/// The end of a text that is too long.
+fn tail(text: &str, bytes: usize) -> &str {
+    let from = text.len().saturating_sub(bytes);
+    (from..=text.len()).find_map(|at| text.get(at..)).unwrap_or_default()
+}
+
+/// Whether other lines of a list or a table name the requests that the provider sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Some do.
+    NameCallbacks,
+    /// None does.
+    NameNone,
+}
+
+impl Others {
+    /// What the words of all lines name.
+    pub(crate) fn of<'w>(mut words: impl Iterator<Item = &'w Wording>) -> Self {
+        if words.any(Wording::names_callbacks) { Self::NameCallbacks } else { Self::NameNone }
     }
 }
 
@@ -133,6 +160,9 @@ impl Context {
             }
         }
         for above in self.above.iter().rev() {
+            if !above.outer && above.wording.says_changes() {
+                return Some(Standing::Former);
+            }
             if !above.outer && above.wording.says_shown() {
                 return Some(Standing::Other);
             }
@@ -144,6 +174,59 @@ impl Context {
             }
         }
         None
+    }
+
+    /// Whether the introduction itself says that sources follow.
+    pub(crate) fn introduces_sources(&self) -> bool {
+        !self.used
+            && self
+                .intro()
+                .is_some_and(|intro| intro.opens && intro.wording.standing() == Some(Standing::Source))
+    }
+
+    /// Whether introduction or headings name the requests that the provider sends.
+    pub(crate) fn names_callbacks(&self) -> bool {
+        let intro = self.intro().map(|intro| &intro.wording);
+        let mut above = self.above.iter().rev().map(|above| &above.wording).chain(intro);
+        above.any(|wording| wording.says_calls() || wording.names_callbacks())
+    }
+
+    /// What the words of a line in a list, or of a table's row, make of its addresses; `None` where that is for those
+    /// above to say.
+    pub(crate) fn beside(&self, words: &[&Wording], others: Others) -> Option<Standing> {
+        let any = |is: fn(&Wording) -> bool| words.iter().any(|one| is(one));
+        if any(Wording::labels_past) || any(Wording::says_both) || any(Wording::points_away) {
+            return Some(Standing::Former);
+        }
+        if any(Wording::names_callbacks) {
+            return words.iter().find_map(|one| one.standing());
+        }
+        if any(Wording::names_purpose) {
+            return match (others, self.names_callbacks()) {
+                (Others::NameCallbacks, _) => Some(Standing::Other),
+                (Others::NameNone, false) => Some(Standing::Former),
+                (Others::NameNone, true) => words.iter().find_map(|one| one.standing()),
+            };
+        }
+        // Where some are said to be for callbacks, the others are for something else, or it is forgotten to be said.
+        let worded = words.iter().any(|one| one.text().contains(char::is_alphabetic));
+        if others == Others::NameCallbacks && worded && words.iter().all(|one| one.labels().is_empty()) {
+            return Some(Standing::Former);
+        }
+        words.iter().find_map(|one| one.standing())
+    }
+
+    /// The direction that is all that is said of addresses, from near to far; `None` where more is said.
+    pub(crate) fn direction(&self, own: Option<&Wording>) -> Option<Direction> {
+        let intro = self.intro().map(|intro| &intro.wording);
+        let above = self.above.iter().rev().map(|above| &above.wording);
+        let told = own.into_iter().chain(intro).chain(above).find_map(|wording| {
+            if wording.says_calls() || wording.names_callbacks() {
+                return Some(None);
+            }
+            wording.direction().map(Some)
+        });
+        told.flatten()
     }
 
     /// Whose addresses these are by what is said, from near to far.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{BARE_WORDS_MAX, Collector, Entry, LABEL_WORDS_MAX, Weight, sentence, special};
+use super::{BARE_WORDS_MAX, Collector, Entry, LABEL_WORDS_MAX, Others, Weight, sentence, special};
 use crate::policy::{Environment, Role};
 use crate::upstream::dates;
 use crate::upstream::page::{Kind, Line, Passage};
 use crate::upstream::token::{Found, Span, What};
-use crate::upstream::words::{Standing, Wording};
+use crate::upstream::words::{Standing, Wording, sentences};
 
 /// What a line is in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ impl<'a> Unit<'a> {
             at = one.end;
         }
         rest.push_str(line.text.get(at..).unwrap_or_default());
+        let found = if found.is_empty() { remains(line) } else { found };
         Self { own: Wording::new(&rest), line, found, kind: passage.kind, rest }
     }
 
@@ -60,7 +61,9 @@ impl<'a> Unit<'a> {
         let open = self.rest.split('(').next().unwrap_or_default();
         let words =
             Wording::new(open).text().split(' ').filter(|word| word.chars().any(char::is_alphabetic)).count();
-        let quoted = text.contains(['{', '}']) || text.contains("\":");
+        let quoted = text.contains(['{', '}']) || text.contains("\":") || text.contains("HTTP/");
+        let said = self.own.text().split(' ').filter(|word| word.chars().any(char::is_alphabetic)).count();
+        let quoted = quoted || sentences(text).len() > 1 || (text.ends_with('.') && said > BARE_WORDS_MAX);
         if !self.found.is_empty() {
             let dated = self.own.has(&[" from ", " until ", " legacy", " new "]);
             let most = if dated { BARE_WORDS_MAX * 2 } else { BARE_WORDS_MAX };
@@ -89,6 +92,12 @@ impl<'a> Unit<'a> {
         worded.then(|| inside.to_owned())
     }
 
+    /// Whether it is a term of addresses, and the next says of what.
+    fn is_described_by(&self, next: &Self) -> bool {
+        let term = self.kind == Kind::Term && self.shape() == Shape::Bare;
+        term && next.kind == Kind::Description && next.shape() == Shape::Label
+    }
+
     fn depth(&self) -> u8 {
         match self.kind {
             Kind::Item(depth) => depth,
@@ -108,10 +117,21 @@ struct Label {
 pub(super) fn collect(collector: &mut Collector<'_>, group: &[Unit<'_>]) {
     let is_public = |unit: &&Unit<'_>| unit.spans().any(|(_, span)| special(&span).is_none());
     let listed = sentence::Among::of(group.iter().filter(is_public));
+    let siblings = Siblings { listed, others: Others::of(group.iter().map(|unit| &unit.own)) };
     let mut label: Option<Label> = None;
-    for unit in group {
+    for (at, unit) in group.iter().enumerate() {
         if !collector.out.faults.is_empty() {
             return;
+        }
+        let behind = group.get(at + 1).filter(|next| unit.is_described_by(next));
+        if let Some(next) = behind {
+            let own = Label { depth: 0, wording: next.own.clone(), environments: next.own.labels() };
+            entry(collector, unit, Some(&own), siblings);
+            continue;
+        }
+        let above = at.checked_sub(1).and_then(|at| group.get(at));
+        if above.is_some_and(|above| above.is_described_by(unit)) {
+            continue;
         }
         if unit.shape() == Shape::Label {
             let environments = unit.own.labels();
@@ -124,37 +144,76 @@ pub(super) fn collect(collector: &mut Collector<'_>, group: &[Unit<'_>]) {
         {
             label = None;
         }
-        entry(collector, unit, label.as_ref(), listed);
+        entry(collector, unit, label.as_ref(), siblings);
     }
 }
 
-fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, listed: sentence::Among) {
-    let near = unit.own.standing().or_else(|| label.and_then(|label| label.wording.standing()));
+/// What is left of an address where a line has nothing but numbers and dots.
+fn remains(line: &Line) -> Vec<Found> {
+    let text = line.text.trim();
+    let numbers = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let dotted =
+        text.trim_end_matches('.').contains('.') && text.starts_with(|first: char| first.is_ascii_digit());
+    let found = Found { start: 0, end: line.text.len(), what: What::Near(text.to_owned()) };
+    Some(found).filter(|_| numbers && dotted).into_iter().collect()
+}
+
+/// What the other lines of a list say.
+#[derive(Debug, Clone, Copy)]
+struct Siblings {
+    listed: sentence::Among,
+    others: Others,
+}
+
+/// What a line of a list, its label and all above say of its addresses.
+fn standing(
+    collector: &Collector<'_>,
+    unit: &Unit<'_>,
+    label: Option<&Label>,
+    siblings: Siblings,
+) -> Option<Standing> {
     let above = collector.context.standing(None);
-    let standing = if collector.context.is_history() { above } else { near.or(above) };
-    let linked = unit.line.linked && !collector.rules.chosen;
-    let publics: Vec<(&Found, Span)> = unit.spans().filter(|(_, span)| special(span).is_none()).collect();
+    if collector.context.is_history() {
+        return above;
+    }
+    let words: Vec<&Wording> = std::iter::once(&unit.own).chain(label.map(|label| &label.wording)).collect();
+    collector.context.beside(&words, siblings.others).or(above)
+}
+
+/// Whether the addresses of a line are sources. Where that is not known, they are kept as doubts.
+fn is_taken(
+    collector: &mut Collector<'_>,
+    unit: &Unit<'_>,
+    standing: Option<Standing>,
+    publics: &[(&Found, Span)],
+) -> bool {
+    let linked = unit.line.linked && !collector.rules.chosen && !collector.context.introduces_sources();
+    let chosen = collector.rules.chosen || collector.rules.is_feed;
     match standing {
-        Some(Standing::Other) => return,
+        Some(Standing::Other) => {}
         Some(Standing::Former) => {
+            let why = "is listed as used no more or for something else, or so it seems";
             for (found, span) in publics {
-                collector.doubt_as(
-                    &span,
-                    (unit.line, found.start),
-                    "is listed as used no more, or so it seems",
-                    Weight::Full,
-                );
+                collector.doubt_as(span, (unit.line, found.start), why, Weight::Full);
             }
-            return;
         }
-        Some(Standing::Source) if !linked => {}
-        None if (collector.rules.chosen || collector.rules.is_feed) && !linked => {}
+        Some(Standing::Source) if !linked => return true,
+        None if chosen && !linked => return true,
         Some(Standing::Source) | None => {
             for (found, span) in publics {
-                collector.doubt(&span, unit.line, found.start, "stands where nothing says what it is");
+                collector.doubt(span, unit.line, found.start, "stands where nothing says what it is");
             }
-            return;
         }
+    }
+    false
+}
+
+fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, siblings: Siblings) {
+    let listed = siblings.listed;
+    let standing = standing(collector, unit, label, siblings);
+    let publics: Vec<(&Found, Span)> = unit.spans().filter(|(_, span)| special(span).is_none()).collect();
+    if !is_taken(collector, unit, standing, &publics) {
+        return;
     }
     let all: Vec<&Found> = unit.found.iter().collect();
     if sentence::faults(collector, unit.line, &all, listed) {
@@ -181,6 +240,8 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
     }
     let label_says =
         label.map(|label| &label.wording).filter(|wording| wording.says_calls() || wording.says_owned());
+    let near = Some(&unit.own).filter(|own| own.direction().is_some());
+    let direction = collector.context.direction(near.or(label.map(|label| &label.wording)));
     let own_says = Some(&unit.own).filter(|own| own.says_calls() || own.says_owned());
     let role = collector.context.role(own_says.or(label_says)).unwrap_or(Role::Callback);
     for (found, span) in publics {
@@ -197,6 +258,7 @@ fn entry(collector: &mut Collector<'_>, unit: &Unit<'_>, label: Option<&Label>, 
             label,
             dates: given.clone(),
             explained: standing.is_some() || collector.rules.chosen || !collector.context.is_introduced(),
+            direction,
         };
         collector.publish(&span, &told);
     }

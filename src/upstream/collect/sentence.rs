@@ -13,6 +13,9 @@ use crate::upstream::words::{Standing, Wording, sentences};
 /// In a sentence of more addresses or environments nobody can tell which belong together.
 const NAMED_MAX: usize = 100;
 
+/// Words that say that two enumerations go side by side.
+const RESPECTIVELY: &[&str] = &[" respectively", " respektive ", " respektivt", " beziehungsweise "];
+
 /// Reads a line of running text.
 pub(super) fn collect(collector: &mut Collector<'_>, line: &Line, found: &[Found]) {
     for range in sentences(&line.text) {
@@ -24,28 +27,46 @@ pub(super) fn collect(collector: &mut Collector<'_>, line: &Line, found: &[Found
     }
 }
 
+/// What becomes of the addresses of a sentence.
+enum Verdict {
+    /// They are sources.
+    Taken,
+    /// They are something else.
+    Left,
+    /// It is not known, and why.
+    Doubted(&'static str, Weight),
+}
+
+fn verdict(collector: &Collector<'_>, own: &Wording, count: usize) -> Verdict {
+    const SILENT: &str = "stands in a sentence that does not say what it is";
+    const FORMER: &str = "is said to be used no more, or so it seems";
+    const CALLED: &str = "stands in a sentence that speaks of callbacks, and of what is called";
+    let light = if collector.rules.chosen { Weight::Full } else { Weight::Light };
+    match collector.context.standing(Some(own)) {
+        Some(Standing::Other) if own.names_callbacks() && !collector.context.is_history() => {
+            Verdict::Doubted(CALLED, Weight::Full)
+        }
+        Some(Standing::Other) => Verdict::Left,
+        Some(Standing::Former) => Verdict::Doubted(FORMER, Weight::Full),
+        Some(Standing::Source) if own.says_both() && count > 1 => Verdict::Doubted(CALLED, Weight::Full),
+        Some(Standing::Source) | None if count > 0 && is_silent(collector, own) => {
+            Verdict::Doubted(SILENT, Weight::Full)
+        }
+        Some(Standing::Source) => Verdict::Taken,
+        None if collector.rules.chosen => Verdict::Taken,
+        None => Verdict::Doubted(SILENT, light),
+    }
+}
+
 fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &str), found: &[&Found]) {
     let own = Wording::new(text);
-    let standing = collector.context.standing(Some(&own));
     let publics: Vec<(usize, Span)> = found.iter().filter_map(|one| public(one)).collect();
-    match standing {
-        Some(Standing::Other) => return,
-        Some(Standing::Former) => {
+    match verdict(collector, &own, publics.len()) {
+        Verdict::Taken => {}
+        Verdict::Left => return,
+        Verdict::Doubted(why, weight) => {
             for (at, span) in &publics {
-                collector.doubt_as(
-                    span,
-                    (line, *at),
-                    "is said to be used no more, or so it seems",
-                    Weight::Full,
-                );
-            }
-            return;
-        }
-        Some(Standing::Source) => {}
-        None if collector.rules.chosen => {}
-        None => {
-            for (at, span) in &publics {
-                collector.doubt(span, line, *at, "stands in a sentence that does not say what it is");
+                collector.doubt_as(span, (line, *at), why, weight);
             }
             return;
         }
@@ -59,7 +80,11 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
     let environments = environments(text, start, &publics);
     let given = dates::find(text, &collector.rules.zone);
     let role = collector.context.role(Some(&own)).unwrap_or(Role::Callback);
-    for ((at, span), named) in publics.iter().zip(environments) {
+    let direction = collector.context.direction(Some(&own));
+    let labelled = found.iter().filter(|one| public(one).is_some()).map(|one| labelled(line, one.end));
+    let environments = environments.into_iter().zip(labelled);
+    let named = environments.map(|(named, own)| if own.is_empty() { named } else { own });
+    for ((at, span), named) in publics.iter().zip(named) {
         let environments = if named.is_empty() { collector.context.environments() } else { named };
         let entry = Entry {
             line,
@@ -70,9 +95,24 @@ fn sentence(collector: &mut Collector<'_>, line: &Line, (start, text): (usize, &
             label: None,
             dates: given.clone(),
             explained: true,
+            direction,
         };
         collector.publish(span, &entry);
     }
+}
+
+/// Whether a sentence says nothing of its addresses, although what stands above it speaks of sources.
+fn is_silent(collector: &Collector<'_>, own: &Wording) -> bool {
+    let said = own.standing().is_some() || own.says_used() || !own.environments().is_empty();
+    let above = collector.rules.chosen || collector.context.standing(None) == Some(Standing::Source);
+    above && !said && !collector.context.introduces_sources()
+}
+
+/// The environments that stand in parentheses behind an address.
+fn labelled(line: &Line, end: usize) -> BTreeSet<Environment> {
+    let behind = line.text.get(end..).unwrap_or_default().trim_start();
+    let inside = behind.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+    inside.map(|(inside, _)| Wording::new(inside).labels()).unwrap_or_default()
 }
 
 /// Addresses from which somebody may call, and where they stand.
@@ -135,7 +175,9 @@ pub(super) fn faults(collector: &mut Collector<'_>, line: &Line, found: &[&Found
 /// Whether three numbers can hardly be a version.
 fn is_strong(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').filter(|part| !part.is_empty()).collect();
-    parts.len() == 3 && parts.iter().any(|part| part.parse::<u32>().unwrap_or(u32::MAX) > 255)
+    // Four numbers that are no address are none of a version's either.
+    parts.len() == 4
+        || parts.len() == 3 && parts.iter().any(|part| part.parse::<u32>().unwrap_or(u32::MAX) > 255)
         || parts.len() == 3 && parts.iter().all(|part| part.len() >= 2)
 }
 
@@ -149,15 +191,18 @@ fn environments(text: &str, start: usize, spans: &[(usize, Span)]) -> Vec<BTreeS
     if spans.len() > NAMED_MAX || named.len() > NAMED_MAX {
         return vec![BTreeSet::new(); spans.len()];
     }
+    if Wording::new(text).has(RESPECTIVELY) {
+        // As many on both sides belong together in their order; of any others it is not said.
+        let own = |(_, one): &(usize, Environment)| BTreeSet::from([*one]);
+        let paired = named.len() == spans.len();
+        return if paired { named.iter().map(own).collect() } else { vec![BTreeSet::new(); spans.len()] };
+    }
     let named_first = first < first_address;
     let is_between = |(at, _): &(usize, Environment)| {
         places.iter().any(|place| place < at) && places.iter().any(|place| place > at)
     };
     if !named.iter().any(is_between) {
         return vec![all; spans.len()];
-    }
-    if Wording::new(text).has(&[" respectively"]) {
-        return vec![BTreeSet::new(); spans.len()];
     }
     // A run of addresses belongs to the run of environments behind it, or before it where the sentence starts with one.
     let own = |place: &usize| {
@@ -226,5 +271,12 @@ mod tests {
             ["p", "p", "t"]
         );
         assert_eq!(check("from 1.2.3.4"), [""]);
+        let sides = "1.2.3.4 and 5.6.7.8 are used in the test and production environments, respectively";
+        assert_eq!(check(sides), ["t", "p"]);
+        let sides = "The test and production systems use 1.2.3.4 and 5.6.7.8 respectively";
+        assert_eq!(check(sides), ["t", "p"]);
+        let sides =
+            "1.2.3.4, 2.3.4.5 and 5.6.7.8 are used in the test and production environment respectively";
+        assert_eq!(check(sides), ["", "", ""]);
     }
 }

@@ -9,8 +9,8 @@ const UNSEEN: &[&str] =
     &["script", "style", "template", "noscript", "head", "math", "datalist", "link", "meta"];
 /// Elements that are no text and stand between texts, and navigation.
 const OTHER: &[&str] = &[
-    "svg", "button", "select", "textarea", "input", "img", "iframe", "canvas", "video", "audio", "object",
-    "nav", "footer", "picture", "map",
+    "svg", "button", "select", "input", "img", "iframe", "canvas", "video", "audio", "object", "nav",
+    "footer", "picture", "map",
 ];
 /// Elements that start a line of their own.
 const BLOCKS: &[&str] = &[
@@ -44,6 +44,7 @@ const BLOCKS: &[&str] = &[
     "option",
     "p",
     "pre",
+    "textarea",
     "section",
     "search",
     "summary",
@@ -61,6 +62,9 @@ const BLOCKS: &[&str] = &[
     "listing",
     "plaintext",
 ];
+/// Classes by which wide-spread styles strike text out.
+const STRUCK: &[&str] =
+    &["line-through", "strikethrough", "strike", "text-decoration-line-through", "deleted"];
 /// A row has at most so many cells.
 const ROW_MAX: usize = 500;
 /// A cell spans at most so many rows or columns.
@@ -173,6 +177,12 @@ impl<'a> Walker<'a> {
         if UNSEEN.contains(&name) || is_hidden(node) {
             return;
         }
+        let around = inked(node, around);
+        if is_swallowed(name) {
+            // A tag that lost its end took in the text behind it: as it stands, that is an address glued to something.
+            let number = self.first_line(node);
+            self.writer.push(name, number, around.ink);
+        }
         match name {
             "br" => self.line_break(),
             "wbr" => self.writer.seam(),
@@ -183,9 +193,7 @@ impl<'a> Walker<'a> {
                 self.writer.part();
             }
             "a" => self.link(node, around),
-            "del" | "s" | "strike" => {
-                self.inside(node, Around { ink: Ink { struck: true, ..around.ink }, ..around });
-            }
+            _ if node.attribute("role") == Some("tooltip") => self.writer.part(),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 let level = name.as_bytes().get(1).map_or(6, |digit| digit.saturating_sub(b'0'));
                 self.heading(node, level, around);
@@ -236,7 +244,7 @@ impl<'a> Walker<'a> {
             "li" => within.kind = Kind::Item(around.depth.max(1)),
             "dt" => within.kind = Kind::Term,
             "dd" => within.kind = Kind::Description,
-            "pre" | "xmp" | "listing" | "plaintext" => {
+            "pre" | "textarea" | "xmp" | "listing" | "plaintext" => {
                 within.preserves = true;
                 within.kind = Kind::Code;
             }
@@ -260,15 +268,20 @@ impl<'a> Walker<'a> {
     /// A tab's label, which some writers give as an attribute.
     fn label(&mut self, node: &Node) {
         let Some(label) = node.attribute("label").or(node.attribute("title")) else { return };
-        let line =
-            node.children.first().and_then(|id| self.tree.node(*id)).map_or(1, |child| match &child.data {
-                Data::Text(parts) => parts.first().map_or(1, |(line, _)| *line),
-                Data::Root | Data::Element(..) | Data::Other => 1,
-            });
-        let line = Line::plain(label, self.number(line));
+        let line = Line::plain(label, self.first_line(node));
         if !line.text.is_empty() {
             self.blocks.push(Block::Passage(Passage { kind: Kind::Paragraph, lines: vec![line] }));
         }
+    }
+
+    /// The line of the text with which an element starts.
+    fn first_line(&self, node: &Node) -> u32 {
+        let first = node.children.first().and_then(|id| self.tree.node(*id));
+        let line = first.map_or(1, |child| match &child.data {
+            Data::Text(parts) => parts.first().map_or(1, |(line, _)| *line),
+            Data::Root | Data::Element(..) | Data::Other => 1,
+        });
+        self.number(line)
     }
 
     fn line_break(&mut self) {
@@ -333,6 +346,7 @@ impl<'a> Walker<'a> {
 
     fn row(&mut self, node: &Node, reaching: &mut Vec<(usize, Cell)>, around: Around) -> Option<Row> {
         let tree = self.tree;
+        let around = inked(node, around);
         let mut cells: Vec<Cell> = Vec::new();
         let mut next: Vec<(usize, Cell)> = Vec::new();
         let mut above = std::mem::take(reaching).into_iter().peekable();
@@ -369,6 +383,7 @@ impl<'a> Walker<'a> {
     /// What a cell holds, as lines.
     fn lines_of(&mut self, node: &Node, around: Around) -> Vec<Line> {
         let outer = std::mem::take(&mut self.blocks);
+        let around = inked(node, around);
         let plain = Around { kind: Kind::Paragraph, depth: 0, preserves: false, ..around };
         if !is_hidden(node) {
             self.inside(node, plain);
@@ -385,6 +400,23 @@ impl<'a> Walker<'a> {
         }
         lines
     }
+}
+
+/// Whether an element's name holds what looks like an address.
+fn is_swallowed(name: &str) -> bool {
+    name.matches('.').count() >= 3 && name.contains(|letter: char| letter.is_ascii_digit())
+}
+
+/// What surrounds the text of an element: struck out, where the element says so.
+fn inked(node: &Node, around: Around) -> Around {
+    let style = node.attribute("style").unwrap_or_default().to_ascii_lowercase();
+    let classes = node.attribute("class").unwrap_or_default().to_ascii_lowercase();
+    let struck = matches!(node.name(), "del" | "s" | "strike")
+        || style.contains("line-through")
+        || classes.split_ascii_whitespace().any(|class| STRUCK.contains(&class));
+    let bold = matches!(node.name(), "b" | "strong");
+    let ink = Ink { struck: around.ink.struck || struck, bold: around.ink.bold || bold, ..around.ink };
+    Around { ink, ..around }
 }
 
 fn text_of(lines: &[Line]) -> String {
@@ -419,6 +451,12 @@ fn is_hidden(node: &Node) -> bool {
     let marks =
         ["role", "class", "id"].map(|name| node.attribute(name).unwrap_or_default().to_ascii_lowercase());
     let folded = ["tab", "panel", "pane", "accordion", "collaps", "toggle", "content"];
+    // Tabs and folds hold more than an item or a word.
+    let is_part =
+        matches!(node.name(), "li" | "tr" | "td" | "th" | "dt" | "dd" | "span" | "code" | "b" | "i" | "p");
+    if is_part {
+        return hidden;
+    }
     hidden && !marks.iter().any(|mark| folded.iter().any(|word| mark.contains(word)))
 }
 

@@ -102,6 +102,10 @@ impl<'a> Reader<'a> {
         let Some(first) = lines.next().filter(|line| line.trim_end() == "---") else { return };
         let mut length = first.len();
         let Some(count) = lines.clone().position(is_fence) else { return };
+        let within = lines.clone().take(count);
+        if !(count == 0 || within.clone().any(is_key) && within.clone().all(is_yaml)) {
+            return;
+        }
         length += lines.take(count + 1).map(str::len).sum::<usize>();
         let matter = self.take(length);
         for _ in 0..matter.matches('\n').count() {
@@ -229,6 +233,20 @@ impl<'a> Reader<'a> {
         self.out.text.push_str("\n\n");
         self.out.lines.extend([self.line, self.line]);
     }
+}
+
+/// Whether a line gives a key of YAML.
+fn is_key(line: &str) -> bool {
+    let key = line.split_once(':').map_or("", |(key, _)| key);
+    let mut letters = key.trim_matches(['"', '\'']).chars();
+    letters.next().is_some_and(|first| first.is_alphanumeric() || first == '_')
+        && letters.all(|letter| letter.is_alphanumeric() || "_-. ".contains(letter))
+}
+
+/// Whether a line may stand in front matter: anything else is text between two rules.
+fn is_yaml(line: &str) -> bool {
+    let blank = line.trim().is_empty();
+    blank || is_key(line) || line.starts_with([' ', '\t', '#', ']', '}']) || line.starts_with("- ")
 }
 
 /// Prose has words, or an address.

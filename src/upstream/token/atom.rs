@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::disguise::is_lettered;
 use super::{Form, Span};
 use crate::prefix::Prefix;
 
@@ -86,6 +87,8 @@ fn dotted(word: &str, parts: &[&str], tail: Option<&str>) -> Atom {
         (3, None) => Atom::Near,
         (2, None) if word.len() >= 9 => Atom::Near,
         (1..=3, _) => Atom::Plain,
+        // Object identifiers of the internet.
+        (_, None) if word.starts_with("1.3.6.1.") => Atom::Plain,
         (_, _) => Atom::Damaged(format!("{} numbers are no address", parts.len())),
     }
 }
@@ -174,13 +177,20 @@ fn v6(word: &str) -> Atom {
             Err(error) => Atom::Damaged(error.to_string()),
         };
     }
+    if head.split_once('%').is_some_and(|(head, _)| head.parse::<Ipv6Addr>().is_ok()) {
+        return Atom::Damaged("it holds only on one network".to_owned());
+    }
     let many = head.contains("::") || groups.len() >= 5;
     if global && many { Atom::Damaged("it is no whole IPv6 address".to_owned()) } else { quads(word) }
 }
 
 /// A word with letters: damage where an address touches them.
 fn lettered(word: &str) -> Atom {
+    if word.split_once('%').is_some_and(|(head, _)| head.parse::<Ipv6Addr>().is_ok()) {
+        return Atom::Damaged("it holds only on one network".to_owned());
+    }
     match word.split_once(':') {
+        Some((first, second)) if is_v6_start(first) && is_hex(second) => Atom::Near,
         // An address with a port.
         Some((head, port)) if head.parse::<Ipv4Addr>().is_ok() => {
             if port.bytes().all(|byte| byte.is_ascii_digit()) && !port.is_empty() {
@@ -191,8 +201,19 @@ fn lettered(word: &str) -> Atom {
         }
         // A label that touches with its colon.
         Some((label, rest)) if !label.contains(|letter: char| letter.is_ascii_digit()) => atom(rest),
+        _ if is_lettered(word) => Atom::Damaged("letters stand in it".to_owned()),
         _ => quads(word),
     }
+}
+
+fn is_hex(text: &str) -> bool {
+    (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether a group can only be the first of an address of IPv6.
+fn is_v6_start(text: &str) -> bool {
+    let lettered = text.contains(|letter: char| letter.is_ascii_alphabetic());
+    text.len() == 4 && is_hex(text) && text.starts_with(['2', '3']) && lettered
 }
 
 /// Whether four numbers with dots stand within a word, touching what is no number.

@@ -3,27 +3,45 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::atom::{Atom, atom, is_mask, masked};
+use super::between::{BETWEEN, joined};
+use super::disguise::is_dashed;
 use super::{ABSENT, Form, Found, SEAM, Span, What, Word, shown};
 use crate::prefix::Prefix;
 
-const DASHES: [char; 8] = ['-', '‐', '‑', '‒', '–', '—', '―', '−'];
+const DASHES: [char; 11] = ['-', '‐', '‑', '‒', '–', '—', '―', '−', '－', '﹣', '⁃'];
 /// Words before what is a version, however many numbers it has.
 const VERSIONS: &[&str] = &[
     "version", "versions", "ver", "v", "release", "releases", "released", "build", "firmware", "revision",
     "rev", "sdk",
 ];
+/// Words behind amounts.
+const CURRENCIES: &[&str] = &["SEK", "NOK", "DKK", "EUR", "USD", "GBP", "kr", "kronor", "€", "öre"];
 /// What versions end with.
 const EARLY: &[&str] = &["alpha", "beta", "rc", "snapshot", "preview", "final", "release"];
-/// Words that join the ends of a range.
-const TO: &[&str] = &["to", "through", "thru"];
 /// Words that tell a range.
-const RANGED: &[&str] = &["range", "between", "interval", "inclusive", "all addresses", "addresses from"];
+const RANGED: &[&str] = &[
+    "range",
+    "between",
+    "interval",
+    "inclusive",
+    "all addresses",
+    "addresses from",
+    "mellan",
+    "mellom",
+    "mellem",
+    "zwischen",
+    "bereich",
+    "väliltä",
+];
 /// Words that tell that one address takes another's place.
-const MOVED: &[&str] = &["chang", "mov", "migrat", "replac", "updat", "switch"];
+const MOVED: &[&str] = &[
+    "chang", "mov", "migrat", "replac", "updat", "switch", "ersätt", "erstat", "ersetz", "ändr", "endr",
+    "flytt", "wechsel", "vaihtu", "korva",
+];
 
 /// A piece of a line.
 #[derive(Debug)]
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     /// A number, an address, damage.
     Atom(Atom),
     /// A dash, and whether it touches what is before it.
@@ -32,35 +50,43 @@ enum Piece<'a> {
     Word(&'a str),
 }
 
-struct Placed<'a> {
-    piece: Piece<'a>,
-    start: usize,
-    end: usize,
+/// A piece, and where it stands.
+pub(super) struct Placed<'a> {
+    pub(super) piece: Piece<'a>,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 /// What the words of a line say of ranges in it.
 #[derive(Debug, Clone, Copy)]
-struct Hints {
-    ranged: bool,
-    moved: bool,
+pub(super) struct Hints {
+    pub(super) ranged: bool,
+    pub(super) moved: bool,
+    /// Whether it speaks of ports.
+    pub(super) ported: bool,
 }
 
 /// A line, and what its words say.
 #[derive(Debug, Clone, Copy)]
-struct Told<'a> {
-    text: &'a str,
-    hints: Hints,
+pub(super) struct Told<'a> {
+    pub(super) text: &'a str,
+    pub(super) hints: Hints,
+    /// How many addresses it has.
+    pub(super) spans: usize,
 }
 
 /// All that is in a line.
 pub(super) fn join(line: &str, words: &[Word<'_>]) -> Vec<Found> {
     let lower = line.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let told = Told { text: line, hints: Hints { ranged: has(RANGED), moved: has(MOVED) } };
     let mut pieces = Vec::new();
     for word in words {
         cut(*word, &mut pieces);
     }
+    let is_span = |placed: &&Placed<'_>| matches!(placed.piece, Piece::Atom(Atom::Span(_)));
+    let spans = pieces.iter().filter(is_span).count();
+    let hints = Hints { ranged: has(RANGED), moved: has(MOVED), ported: has(&["port"]) };
+    let told = Told { text: line, hints, spans };
     let mut found = Vec::new();
     let mut at = 0;
     while at < pieces.len() {
@@ -96,7 +122,9 @@ fn cut<'a>(word: Word<'a>, pieces: &mut Vec<Placed<'a>>) {
         && parts.first().is_some_and(|part| part.text.is_empty());
     let only_dash = parts.iter().all(|part| part.text.is_empty());
     if !atoms.iter().any(told) && !only_number && !only_dash {
-        return pieces.push(whole(Piece::Word(word.text)));
+        let texts: Vec<&str> = parts.iter().map(|part| part.text).collect();
+        let cut = is_dashed(&texts) && atoms.contains(&Atom::Near);
+        return pieces.push(whole(if cut { Piece::Atom(Atom::Near) } else { Piece::Word(word.text) }));
     }
     if parts.last().is_some_and(|last| EARLY.iter().any(|mark| last.text.to_lowercase().starts_with(mark))) {
         return pieces.push(whole(Piece::Word(word.text)));
@@ -184,7 +212,7 @@ fn step(told_line: Told<'_>, pieces: &[Placed<'_>], at: usize, found: &mut Vec<F
     let what = match told {
         Atom::Span(span) => return spanned(told_line, pieces, at, *span, found),
         Atom::Damaged(why) => What::Damaged(format!("`{}`: {why}", text())),
-        Atom::Near if before(pieces, at, VERSIONS) => return at + 1,
+        Atom::Near if before(pieces, at, VERSIONS) || is_money(pieces, at) => return at + 1,
         Atom::Near => What::Near(text()),
         Atom::Endpoint => What::Endpoint,
         Atom::Number(_) | Atom::Length(_) | Atom::Plain => return at + 1,
@@ -193,8 +221,20 @@ fn step(told_line: Told<'_>, pieces: &[Placed<'_>], at: usize, found: &mut Vec<F
     at + 1
 }
 
+/// Whether a currency follows: thousands with dots between.
+fn is_money(pieces: &[Placed<'_>], at: usize) -> bool {
+    let ahead = pieces.iter().skip(at + 1).take(2);
+    ahead.into_iter().any(|placed| matches!(placed.piece, Piece::Word(word) if CURRENCIES.contains(&word)))
+}
+
+/// Whether a port follows the brackets around IPv6.
+fn is_ported(line: Told<'_>, pieces: &[Placed<'_>], at: usize) -> bool {
+    let behind = pieces.get(at).and_then(|placed| line.text.get(placed.end..)).unwrap_or_default();
+    behind.strip_prefix("]:").is_some_and(|port| port.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 /// Whether one of these words stands before.
-fn before(pieces: &[Placed<'_>], at: usize, words: &[&str]) -> bool {
+pub(super) fn before(pieces: &[Placed<'_>], at: usize, words: &[&str]) -> bool {
     let Some(index) = at.checked_sub(1) else { return false };
     match pieces.get(index).map(|placed| &placed.piece) {
         Some(Piece::Word(word)) => words.contains(&word.to_lowercase().trim_end_matches(['.', ':'])),
@@ -211,6 +251,11 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
     {
         return at + 1;
     }
+    if is_ported(line, pieces, at) {
+        let (start, end) = pieces.get(at).map_or((0, 0), |placed| (placed.start, placed.end));
+        found.push(Found { start, end, what: What::Endpoint });
+        return at + 1;
+    }
     let piece = |ahead: usize| pieces.get(at + ahead).map(|placed| &placed.piece);
     let mut push = |count: usize, what: Result<Span, String>| {
         let start = pieces.get(at).map_or(0, |placed| placed.start);
@@ -221,13 +266,9 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
         at + count
     };
     match (piece(1), piece(2)) {
-        (Some(Piece::Atom(Atom::Length(length))), _) if single => {
-            let read = format!("{}/{length}", span.first).parse::<Prefix>();
-            push(
-                2,
-                read.map(|net| Span { first: net.first(), last: net.last(), form: Form::Prefix })
-                    .map_err(|error| error.to_string()),
-            )
+        (Some(Piece::Atom(Atom::Length(length))), _) if single => push(2, prefix(span, length)),
+        (Some(Piece::Word("/")), Some(Piece::Atom(Atom::Number(length)))) if single => {
+            push(3, prefix(span, &length.to_string()))
         }
         (Some(Piece::Dash(_)), Some(Piece::Atom(Atom::Span(last)))) => push(3, range(span, *last)),
         (Some(Piece::Dash(touches)), Some(Piece::Atom(Atom::Number(last)))) if single => {
@@ -240,19 +281,24 @@ fn spanned(line: Told<'_>, pieces: &[Placed<'_>], at: usize, span: Span, found: 
             push(3, Err("a range without a whole end".to_owned()))
         }
         (Some(Piece::Dash(_)), None) => push(2, Err("a range without an end".to_owned())),
-        (Some(Piece::Word(word)), Some(Piece::Atom(Atom::Span(last))))
-            if TO.contains(&word.to_lowercase().as_str()) && single && last.form == Form::Single =>
-        {
-            push(3, worded(line, span, *last))
-        }
-        _ => match mask(pieces, at, span) {
+        _ => match mask(pieces, at, span).or_else(|| joined(line, pieces, at, span)) {
             Some((count, read)) => push(count, read),
+            None if single && before(pieces, at, BETWEEN) => {
+                push(1, Err("a range without an end".to_owned()))
+            }
             None => push(1, Ok(span)),
         },
     }
 }
 
-fn range(first: Span, last: Span) -> Result<Span, String> {
+fn prefix(address: Span, length: &str) -> Result<Span, String> {
+    let read = format!("{}/{length}", address.first).parse::<Prefix>();
+    read.map(|net| Span { first: net.first(), last: net.last(), form: Form::Prefix })
+        .map_err(|error| error.to_string())
+}
+
+/// From one address to another.
+pub(super) fn range(first: Span, last: Span) -> Result<Span, String> {
     if first.form != Form::Single || last.form != Form::Single {
         return Err("a range of prefixes".to_owned());
     }
@@ -293,22 +339,6 @@ fn shorthand(
     }
     let last = Span::single(IpAddr::V4(Ipv4Addr::new(a, b, c, octet)));
     Some(range(span, last))
-}
-
-/// Two addresses with `to` between: a range, unless one takes the other's place.
-fn worded(line: Told<'_>, first: Span, last: Span) -> Result<Span, String> {
-    let near = match (first.first, last.first) {
-        (IpAddr::V4(first), IpAddr::V4(last)) => u32::from(first) >> 8 == u32::from(last) >> 8,
-        (IpAddr::V6(_), IpAddr::V6(_)) => true,
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    };
-    let read = range(first, last)?;
-    // Two addresses that are the ends of one block are no chance.
-    let whole = read.prefixes().len() == 1;
-    if line.hints.moved || !(near || whole || line.hints.ranged) {
-        return Err("a range, or one address in place of another".to_owned());
-    }
-    Ok(read)
 }
 
 /// A netmask behind an address, and how many pieces both are.
