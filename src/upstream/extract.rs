@@ -114,7 +114,8 @@ fn pages(page: &Page, selector: &Selector) -> Result<Reading, Unreadable> {
     if let Some(cut) = &page.cut {
         return Err(whole(format!("{cut}: it may be cut short")));
     }
-    if let Some(error) = stands_in(page) {
+    let brief = brief(page).filter(|text| super::token::find(text).is_empty());
+    if let Some(error) = brief.and_then(|text| stands_in(page, &text)) {
         return Err(whole(error));
     }
     let rules = Rules {
@@ -146,8 +147,26 @@ fn pages(page: &Page, selector: &Selector) -> Result<Reading, Unreadable> {
     judge(page, all, selector)
 }
 
-/// Whether a page only stands in for another: a check of who asks, an error, a program to be run.
-fn stands_in(page: &Page) -> Option<String> {
+/// All text of a page that has little of it, and no table.
+fn brief(page: &Page) -> Option<String> {
+    const LITTLE: usize = 1500;
+    let mut text = page.title.clone();
+    for block in &page.blocks {
+        match block {
+            Block::Heading(_, line) => text.push_str(&format!(" {}", line.text)),
+            Block::Passage(passage) => text.push_str(&format!(" {}", passage.text())),
+            Block::Table(_) => return None,
+            Block::Open | Block::Close => {}
+        }
+        if text.len() > LITTLE {
+            return None;
+        }
+    }
+    Some(text)
+}
+
+/// Whether a page with little text only stands in for another: a check of who asks, an error, a program to be run.
+fn stands_in(page: &Page, text: &str) -> Option<String> {
     const CHECKS: &[&str] = &[
         " just a moment ",
         " attention required",
@@ -166,26 +185,10 @@ fn stands_in(page: &Page) -> Option<String> {
         " under maintenance",
         " too many requests",
     ];
-    const LITTLE: usize = 1500;
-    let mut text = page.title.clone();
-    for block in &page.blocks {
-        match block {
-            Block::Heading(_, line) => text.push_str(&format!(" {}", line.text)),
-            Block::Passage(passage) => text.push_str(&format!(" {}", passage.text())),
-            Block::Table(_) => return None,
-            Block::Open | Block::Close => {}
-        }
-        if text.len() > LITTLE {
-            return None;
-        }
-    }
-    if !super::token::find(&text).is_empty() {
-        return None;
-    }
     if page.blocks.iter().all(|block| matches!(block, Block::Open | Block::Close)) {
         return Some("the page has no text: perhaps a program that is not run here makes it".to_owned());
     }
-    let wording = Wording::new(&text);
+    let wording = Wording::new(text);
     let found = CHECKS.iter().find(|check| wording.has(&[**check]));
     found.map(|check| format!("this is not the page but what stands in for it: it says `{}`", check.trim()))
 }
@@ -264,6 +267,10 @@ fn judge(page: &Page, mut all: Outcome, selector: &Selector) -> Result<Reading, 
             crate::json::shown(file)
         );
         return Err(Unreadable { line: Some(*line), reason });
+    }
+    // It may tell whoever asks which address he has.
+    if let Some(error) = brief(page).and_then(|text| stands_in(page, &text)) {
+        return Err(whole(error));
     }
     bounded(entries, selector)
 }
