@@ -69,8 +69,7 @@ fn answer(groups: &Groups, selection: &Selection) -> Option<Admission> {
     };
     assert_eq!(told(Ruling::Accept), answer.surely, "decided and accepted is surely");
     assert_eq!(told(Ruling::Drop), answer.possibly.complement(), "decided and refused is not possibly");
-    for pair in answer.decided.windows(2) {
-        let [one, next] = pair else { continue };
+    for (one, next) in answer.decided.iter().zip(answer.decided.iter().skip(1)) {
         assert!(one.first <= one.last && one.last < next.first, "decided twice, or out of order");
     }
     for one in answer.decided.iter().take(8) {

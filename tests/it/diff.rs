@@ -172,12 +172,18 @@ Nothing was changed. A change is for the running rules: make it where they are l
     assert_eq!(run.stderr, "");
 }
 
-#[test]
-fn rules_of_ufw_are_mended_with_ufw_as_well() {
+/// A host whose ufw refuses what the policy wants.
+fn behind_ufw() -> Scene {
     let scene = scene("  host: { kind: iptables, mode: permit }\n");
     let rules = UFW.replace("51.21.0.0/16", "20.91.170.0/24").replace("-s 20.91.170.120/29", "-s 9.9.9.9/32");
     scene.write("v4.txt", rules.replace("91.132.170.1/32", "8.8.8.8/32"));
     scene.write("v6.txt", UFW6);
+    scene
+}
+
+#[test]
+fn rules_of_ufw_are_mended_with_ufw_as_well() {
+    let scene = behind_ufw();
     let text = scene.run(&["diff", "--iptables", "v4.txt", "--ip6tables", "v6.txt"]).expect(1).stdout;
     for line in [
         "    rule      rule 3 of chain `ufw-user-input` (table ip filter), v4.txt:14\n",
@@ -192,10 +198,7 @@ fn rules_of_ufw_are_mended_with_ufw_as_well() {
 
 #[test]
 fn one_address_is_told_its_rule_and_the_exact_change() {
-    let scene = scene("  host: { kind: iptables, mode: permit }\n");
-    let rules = UFW.replace("51.21.0.0/16", "20.91.170.0/24").replace("-s 20.91.170.120/29", "-s 9.9.9.9/32");
-    scene.write("v4.txt", rules);
-    scene.write("v6.txt", UFW6);
+    let scene = behind_ufw();
     let explain = |address: &str, status| {
         scene
             .run(&["explain", address, "--iptables", "v4.txt", "--ip6tables", "v6.txt"])
