@@ -15,7 +15,7 @@ use crate::plan;
 use crate::policy::load::Policies;
 use crate::policy::{Evidence, ProviderId, SourceId};
 use crate::prefix::PrefixSet;
-use crate::report::admission_v1::{FindingReport, RangeReport, RuleReport, findings};
+use crate::report::admission_v1::{FindingReport, RuleReport, findings, ranges};
 use crate::report::change_v1::{self, ChangeReport};
 use crate::report::drift_v1::{DifferenceReport, Outcome as Came, PathSourceReport, SourceReport};
 use crate::report::source_v1::{instants, shown};
@@ -124,7 +124,7 @@ impl Comparison<'_> {
             part: one.part.as_str(),
             port: asked.port,
             example,
-            ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
+            ranges: ranges(&one.addresses),
             sources: origins.chain(excluded).collect(),
             change: mender.change(&asked.crossing, &wrong),
             lasting: mender.lasting(&wrong),
@@ -173,7 +173,7 @@ impl Comparison<'_> {
             family: one.family.as_str(),
             port: asked.port,
             verdict: one.verdict.as_str(),
-            ranges: one.addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect(),
+            ranges: ranges(&one.addresses),
             layer: rule.as_ref().and_then(|rule| rule.facts.get("layer").cloned()),
             rule: rule.map(RuleReport::of),
             why: one.why,

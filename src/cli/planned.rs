@@ -20,7 +20,7 @@ use crate::plan::guardrail::cut::{Sides, cut_flows, cut_peers};
 use crate::plan::guardrail::{self, Guardrail, Refusal};
 use crate::plan::moves::{self, Move};
 use crate::prefix::PrefixSet;
-use crate::report::admission_v1::{FindingReport, RangeReport, RuleReport};
+use crate::report::admission_v1::{FindingReport, RuleReport, ranges};
 use crate::report::drift_v1::Outcome;
 use crate::report::json_v1;
 use crate::report::plan_v1::{
@@ -376,10 +376,6 @@ impl Telling<'_> {
         }
         notes
     }
-}
-
-fn ranges(addresses: &PrefixSet) -> Vec<RangeReport> {
-    addresses.ranges().map(|(first, last)| RangeReport { first, last }).collect()
 }
 
 fn move_report(one: Move) -> MoveReport {
