@@ -75,7 +75,7 @@ pub struct Entry {
 struct Shared {
     /// The number of the first list: there are this many origins.
     first: u32,
-    /// Each ascending, of two at least.
+    /// Each ascending, of two at least, and of one entry only.
     lists: Vec<Box<[u32]>>,
 }
 
@@ -85,10 +85,14 @@ impl Shared {
         Self { first: u32::try_from(origins.len()).unwrap_or(u32::MAX), lists: Vec::new() }
     }
 
+    /// The place of the list that a number means, where it means one.
+    fn at(&self, number: u32) -> Option<usize> {
+        number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok())
+    }
+
     /// The indices of an entry's origins.
     fn of<'a>(&'a self, entry: &'a Entry) -> &'a [u32] {
-        let list =
-            entry.origins.checked_sub(self.first).and_then(|at| self.lists.get(usize::try_from(at).ok()?));
+        let list = self.at(entry.origins).and_then(|at| self.lists.get(at));
         list.map_or(std::slice::from_ref(&entry.origins), |list| list)
     }
 
@@ -100,6 +104,13 @@ impl Shared {
         let mut all = [self.of(one), self.of(other)].concat();
         all.sort_unstable();
         all.dedup();
+        // Both entries become one, which takes over a list that either had: what is joined often would pile up lists.
+        for number in [one.origins, other.origins] {
+            if let Some(list) = self.at(number).and_then(|at| self.lists.get_mut(at)) {
+                *list = all.into();
+                return number;
+            }
+        }
         let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX).saturating_add(self.first);
         self.lists.push(all.into());
         next
@@ -419,6 +430,20 @@ mod tests {
         let v6 = (0u128..64, 120u8..=128)
             .prop_map(|(bits, length)| (std::net::IpAddr::from(bits.to_be_bytes()), length));
         prop_oneof![v4, v4_near, v6].prop_map(|(address, length)| Prefix::covering(address, length).unwrap())
+    }
+
+    #[test]
+    fn what_many_sources_hold_within_one_prefix_keeps_one_list_of_them() {
+        let entry = |text: &str, origins| Entry { prefix: text.parse().unwrap(), origins };
+        let mut shared = Shared { first: 3, lists: Vec::new() };
+        let mut entries = vec![entry("20.0.0.0/8", 2)];
+        entries.extend((0..200).map(|at| entry(&format!("20.0.0.{at}"), at % 3)));
+        entries.push(entry("21.0.0.0/16", 1));
+        entries.push(entry("21.0.0.1", 0));
+        fold(&mut entries, &mut shared);
+        let origins: Vec<&[u32]> = entries.iter().map(|entry| shared.of(entry)).collect();
+        assert_eq!(origins, [&[0, 1, 2][..], &[0, 1]]);
+        assert_eq!(shared.lists.len(), 2);
     }
 
     proptest! {
