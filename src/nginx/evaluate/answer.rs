@@ -110,7 +110,12 @@ impl Fates {
             let why = "several ways are open, and they end differently".to_owned();
             undecided.push(Undecided { rule: None, why, sources: unexplained });
         }
-        Admission::of(Decisions::of(v4.decided, v6.decided), undecided)
+        let decided = Decisions::of(v4.decided, v6.decided);
+        if v4.is_parted && v6.is_parted {
+            let surely = accepted.iter().fold(PrefixSet::empty(), |all, share| all.union(&share.callers));
+            return Admission::sure(surely, decided, undecided);
+        }
+        Admission::of(decided, undecided)
     }
 }
 
@@ -167,6 +172,8 @@ struct Told<N> {
     between: Vec<Span<N>>,
     /// Those among them whose ways were not followed.
     missing: Vec<Span<N>>,
+    /// Whether all are decided: those who are accepted anywhere, and the others.
+    is_parted: bool,
 }
 
 /// The fates of callers where each is either accepted or refused, as a list leaves them; `None` where some are both,
@@ -209,11 +216,12 @@ impl<N: Number> Told<N> {
         (accepted, refused): (Tagged<'_, N>, Tagged<'_, N>),
         open: &[Span<N>],
     ) -> Self {
-        let mut told = Self { decided: Vec::new(), between: Vec::new(), missing: Vec::new() };
+        let mut told =
+            Self { decided: Vec::new(), between: Vec::new(), missing: Vec::new(), is_parted: false };
         if open.is_empty()
             && let Some(decided) = parted(everyone, accepted.clone(), refused.clone())
         {
-            return Self { decided, ..told };
+            return Self { decided, is_parted: true, ..told };
         }
         let (mut accepted, mut refused) = (Cursor::new(accepted), Cursor::new(refused));
         let mut open = Cursor::new(open.iter().map(|span| (*span, ())));
