@@ -6,10 +6,10 @@ use std::rc::Rc;
 use super::level;
 use super::pieces::{Line, Pieced};
 use super::state::{By, State, all_of};
-use crate::admission::{Admission, Decisions, Piece, RuleId, Ruling, Undecided};
+use crate::admission::{Admission, Decisions, Held, Piece, RuleId, Ruling, Undecided};
 use crate::prefix::PrefixSet;
 use crate::prefix::cursor::Cursor;
-use crate::prefix::first::{Within, deciding};
+use crate::prefix::first::{Grounded, Within, deciding};
 use crate::prefix::span::{Number, Span};
 
 /// How a request ended.
@@ -140,6 +140,16 @@ impl<N: Number> Iterator for Tagged<'_, N> {
     }
 }
 
+impl<N> Tagged<'_, N> {
+    /// The tag of what no line names by itself.
+    fn ground(&self) -> Option<u32> {
+        match self {
+            Tagged::Each(pieces) => pieces.ground().map(|line| line.rule().0),
+            Tagged::Alike(..) | Tagged::Joined(_) => None,
+        }
+    }
+}
+
 impl Share {
     fn tagged<N: Pieced>(&self) -> Tagged<'_, N> {
         let spans = N::spans(&self.callers);
@@ -167,7 +177,7 @@ fn tagged<N: Pieced>(shares: &[Share]) -> Tagged<'_, N> {
 #[derive(Debug)]
 struct Told<N> {
     /// Those whose every way ends alike.
-    decided: Vec<Piece<N>>,
+    decided: Grounded<N, Held>,
     /// All others.
     between: Vec<Span<N>>,
     /// Those among them whose ways were not followed.
@@ -182,7 +192,9 @@ fn parted<N: Number>(
     everyone: &[Span<N>],
     mut accepted: Tagged<'_, N>,
     mut refused: Tagged<'_, N>,
-) -> Option<Vec<Piece<N>>> {
+) -> Option<Grounded<N, Held>> {
+    // Between the lines of a list there is mostly the last one, for everybody.
+    let ground = refused.ground().filter(|_| everyone == N::ALL);
     let mut decided = Vec::new();
     let (mut coming, mut going) = (accepted.next(), refused.next());
     for (first, last) in everyone {
@@ -199,15 +211,22 @@ fn parted<N: Number>(
                 }
                 _ => return None,
             };
-            decided.push(piece(span, ruling, tag));
+            if ruling == Ruling::Accept || Some(tag) != ground {
+                decided.push(piece(span, ruling, tag));
+            }
             next = span.1.after();
         }
     }
-    (coming.is_none() && going.is_none()).then_some(decided)
+    let ground = ground.map(|tag| held(Ruling::Reject, tag));
+    (coming.is_none() && going.is_none()).then_some(Grounded { pieces: decided, ground })
 }
 
 fn piece<N: Number>(span: Span<N>, ruling: Ruling, tag: u32) -> Piece<N> {
-    Piece::new(span, (ruling, (tag != NO_RULE).then_some(RuleId(tag))))
+    (span, held(ruling, tag))
+}
+
+fn held(ruling: Ruling, tag: u32) -> Held {
+    Held::new((ruling, (tag != NO_RULE).then_some(RuleId(tag))))
 }
 
 impl<N: Number> Told<N> {
@@ -217,7 +236,7 @@ impl<N: Number> Told<N> {
         open: &[Span<N>],
     ) -> Self {
         let mut told =
-            Self { decided: Vec::new(), between: Vec::new(), missing: Vec::new(), is_parted: false };
+            Self { decided: Grounded::default(), between: Vec::new(), missing: Vec::new(), is_parted: false };
         if open.is_empty()
             && let Some(decided) = parted(everyone, accepted.clone(), refused.clone())
         {
@@ -249,6 +268,6 @@ impl<N: Number> Told<N> {
             }
             ((Some(_), Some(_)), None) | (_, Some(())) => return self.between.push(span),
         };
-        self.decided.push(piece(span, ruling, tag));
+        self.decided.pieces.push(piece(span, ruling, tag));
     }
 }
