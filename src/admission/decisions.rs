@@ -103,9 +103,11 @@ impl Decisions {
 
     /// Those of one family.
     pub fn of_family(&self, family: Family) -> impl Iterator<Item = Decided> + '_ {
-        let v4 = (family == Family::V4).then(|| self.v4.all().map(decided));
-        let v6 = (family == Family::V6).then(|| self.v6.all().map(decided));
-        v4.into_iter().flatten().chain(v6.into_iter().flatten())
+        let (v4, v6) = match family {
+            Family::V4 => (u32::ALL, Default::default()),
+            Family::V6 => (Default::default(), u128::ALL),
+        };
+        self.v4.within(v4).map(decided).chain(self.v6.within(v6).map(decided))
     }
 
     /// The intervals of a family as numbers.

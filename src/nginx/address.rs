@@ -4,7 +4,6 @@
 //! warning; `255.255.255.255` is no address to it. All seen by running it.
 
 use crate::prefix::PrefixSet;
-use crate::prefix::list::plain_v4;
 use crate::prefix::span::Span;
 
 /// No address to nginx: it is what the function of C gives for an error.
@@ -68,10 +67,9 @@ impl Network {
     /// Reads an address or a network; `None` where nginx refuses it.
     #[inline]
     pub fn read(text: &str) -> Option<Self> {
-        // Nearly all lists are of addresses in their usual form.
-        let plain = plain_v4(text).filter(|address| *address != NO_ADDRESS);
         let text = text.as_bytes();
-        if let Some(address) = plain.or_else(|| v4(text)) {
+        // Nearly all lists are of addresses.
+        if let Some(address) = v4(text) {
             return Some(Self { range: Range::V4((address, address)), has_host_bits: false });
         }
         let slash = text.iter().position(|byte| *byte == b'/');

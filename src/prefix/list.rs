@@ -238,12 +238,6 @@ pub(crate) fn plain_v4_until<const END: u8>(text: &[u8], at: usize) -> Option<((
     scan::v4::<END>(text, at)
 }
 
-/// The address that a word is, where it is one of IPv4 in its usual form; `None` where a slower reader has to look.
-#[inline]
-pub(crate) fn plain_v4(word: &str) -> Option<u32> {
-    scan::v4_word(word.as_bytes())
-}
-
 fn read_entry(text: &str) -> Result<Entry, EntryError> {
     let error = match text.parse::<Prefix>() {
         Ok(prefix) => return entry(prefix.first(), prefix.last(), text),
@@ -317,10 +311,7 @@ mod tests {
     fn check(line: &str) {
         let strict = line.parse::<Prefix>().ok().map(|prefix| PrefixSet::from_iter([prefix]));
         if let Some(found) = scanned(line) {
-            assert_eq!(Some(&found), strict.as_ref(), "{line}");
-        }
-        if let Some(address) = plain_v4(line) {
-            assert_eq!(Some(PrefixSet::from_spans(vec![(address, address)], vec![])), strict, "{line}");
+            assert_eq!(Some(found), strict, "{line}");
         }
     }
 
@@ -373,8 +364,6 @@ mod tests {
             for line in [prefix.to_string(), prefix.short().to_string(), prefix.to_string().to_uppercase()] {
                 check(&line);
                 prop_assert!(mapped || scanned(&line).is_some(), "{line}");
-                let is_word = (8..16).contains(&line.len()) && line.parse::<std::net::Ipv4Addr>().is_ok();
-                prop_assert_eq!(plain_v4(&line).is_some(), is_word, "{}", line);
             }
         }
 
