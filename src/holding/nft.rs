@@ -342,25 +342,24 @@ pub(super) fn rejump(base: &mut Chain, to: &str, wanted: Option<Rule>, spot: &Sp
     }
 }
 
-/// A block from its head to the brace that closes it, both at one depth of indentation.
+/// A block from its head, which ends with a brace, to the brace that closes it, both at one depth of indentation. Braces are
+/// looked for, not lines: of these a set has thousands.
 fn block(text: &str, head: &str, indent: &str) -> Option<String> {
-    let starts = |line: &str| line.strip_prefix(indent).is_some_and(|line| line.starts_with(head));
-    let closes =
-        |line: &str| line.strip_prefix(indent).is_some_and(|line| line.trim_end_matches(['\r', '\n']) == "}");
-    let (mut start, mut at) = (None, 0_usize);
-    for line in text.split_inclusive('\n') {
-        if start.is_none() && starts(line) {
-            start = Some(at);
-        }
-        at = at.saturating_add(line.len());
-        if let Some(start) = start
-            && closes(line)
-        {
-            let block = text.get(start..at)?;
-            return Some(if block.ends_with('\n') { block.to_owned() } else { format!("{block}\n") });
-        }
-    }
-    None
+    let begins = |at: usize| text.get(..at).is_some_and(|before| before.is_empty() || before.ends_with('\n'));
+    let head_at = |(brace, _): (usize, &str)| {
+        let before = text.get(..=brace)?.strip_suffix(head)?.strip_suffix(indent)?;
+        begins(before.len()).then_some(before.len())
+    };
+    let start = text.match_indices('{').find_map(head_at)?;
+    let rest = text.get(start..)?;
+    let close_at = |(brace, _): (usize, &str)| {
+        let (before, after) = (rest.get(..brace)?.strip_suffix(indent)?, rest.get(brace..)?.get(1..)?);
+        let end = after.find('\n').unwrap_or(after.len());
+        let is_alone = before.ends_with('\n') && after.get(..end)?.bytes().all(|byte| byte == b'\r');
+        is_alone.then_some(brace.saturating_add(end).saturating_add(1))
+    };
+    let end = rest.match_indices('}').find_map(close_at)?;
+    Some(format!("{}\n", rest.get(..end)?))
 }
 
 fn has(text: &str, head: &str) -> bool {
