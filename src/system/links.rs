@@ -369,8 +369,44 @@ mod tests {
         assert_eq!((told.take(&torn).unwrap(), told.changed), (Rest::Nothing, true));
     }
 
+    /// Interfaces of many kinds: a bridge with a port, addresses besides the first, with a label, of a far end, on an interface that
+    /// is down, and more of them than one part of an answer holds.
+    const SCENE: &str = "set -e
+        ip link set lo up
+        ip link add br0 type bridge
+        ip link add v0 type veth peer name v1
+        ip link set v0 master br0
+        for link in br0 v0 v1; do ip link set $link up; done
+        ip address add 10.1.0.1/24 dev br0
+        ip address add 10.1.0.2/24 dev br0
+        ip address add 10.1.0.9/32 dev br0 label br0:x
+        ip address add 2001:db8::1/64 dev br0 nodad
+        ip address add 10.2.0.1 peer 10.2.0.2/32 dev v1
+        ip address add 2001:db8:1::1 peer 2001:db8:1::2/128 dev v1 nodad
+        ip link add d0 type veth peer name d1
+        for n in $(seq 250); do echo address add 10.4.$n.1/24 dev d0; echo address add 2001:db8:2:$n::1/64 dev d1; done | ip -batch -
+        for n in $(seq 60); do echo link add many$n type veth; done | ip -batch -
+        ";
+    const INSIDE: &str = "CALLGATE_TEST_INSIDE";
+
     #[test]
-    fn this_host_has_a_loopback() {
-        assert!(links().is_ok());
+    fn a_whole_host_is_told_as_by_the_tool() {
+        let run = |program: &str, arguments: &[&str]| crate::system::run(program, arguments);
+        if std::env::var_os(INSIDE).is_none() {
+            if run("unshare", &["-n", "ip", "link", "add", "a", "type", "veth"]).is_err() {
+                eprintln!("no network of its own can be made here");
+                return;
+            }
+            let own = std::env::current_exe().unwrap();
+            let test = "system::links::tests::a_whole_host_is_told_as_by_the_tool";
+            let script = format!("{SCENE}\n{INSIDE}=1 exec {} --exact {test}", own.display());
+            let said = String::from_utf8(run("unshare", &["-n", "sh", "-c", &script]).unwrap()).unwrap();
+            assert!(said.contains("1 passed"), "{said}");
+            return;
+        }
+        let told = links().unwrap();
+        let printed = String::from_utf8(run("ip", &["-j", "address"]).unwrap()).unwrap();
+        assert_eq!(told, Links::read(&printed).unwrap());
+        assert!(told.addresses.len() > 500 && told.bridges == ["br0"], "{told:?}");
     }
 }
