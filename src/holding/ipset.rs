@@ -6,7 +6,7 @@ use crate::prefix::PrefixSet;
 
 /// What is ours of `ipset save`.
 pub(super) fn own(name: &str, listing: &str) -> Content {
-    let starts = [format!("create {name} "), format!("add {name} ")];
+    let starts = [format!("add {name} "), format!("create {name} ")];
     let is_ours = |line: &str| starts.iter().any(|start| line.starts_with(start));
     // The lines of a set stand together: what is ours is copied at once.
     let (mut text, mut start, mut at) = (String::new(), None, 0_usize);
