@@ -110,9 +110,10 @@ pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode, own: &P
     compared.decided(Part::Blocked, &wanted.difference(&admission.possibly), &mut found);
     compared.undecided(Part::AtRisk, &wanted.intersection(&between), &mut found);
     if mode == Mode::Exclusive {
-        let others = wanted.union(&disposed()).union(own);
-        compared.decided(Part::Foreign, &admission.surely.difference(&others), &mut found);
-        compared.undecided(Part::PossiblyForeign, &between.difference(&others), &mut found);
+        // First what most of it is, so that little is left to compare with the others.
+        let foreign = |set: &PrefixSet| set.difference(&wanted).difference(&disposed()).difference(own);
+        compared.decided(Part::Foreign, &foreign(&admission.surely), &mut found);
+        compared.undecided(Part::PossiblyForeign, &foreign(&between), &mut found);
     }
     found.sort_by_key(|one| (!one.part.is_certain(), one.part, one.example()));
     Drift { differences: found }

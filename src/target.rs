@@ -175,11 +175,16 @@ pub trait Target {
         let _ = rule;
         false
     }
-    /// The part of a listing that is in a place of the target's own, and the file that it is compared with.
+    /// The part of a listing that is in a place of the target's own.
     /// For showing only: equal text proves nothing, and different text does not either.
-    fn deployed<'a>(&self, listing: &Listing, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
-        let _ = (listing, artifact);
+    fn deployed(&self, listing: &Listing) -> Option<String> {
+        let _ = listing;
         None
+    }
+    /// The file that such a part is compared with.
+    fn file_for<'a>(&self, listing: &Listing, artifact: &'a Artifact) -> Option<&'a ArtifactFile> {
+        let _ = listing;
+        artifact.files.first()
     }
 }
 

@@ -6,9 +6,9 @@ use similar::TextDiff;
 use super::comparison::{Comparison, outcome};
 use super::inputs::{self, Inputs};
 use super::layers::{Layers, Read, mode, names};
-use super::render::{Rendered, render_all};
+use super::render::{chosen, wanted};
 use super::{Exit, Format, Global, Outcome, complain, print, show};
-use crate::admission::{Layer, LayerKind};
+use crate::admission::{Layer, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Diagnostics;
 use crate::drift::Mode;
@@ -18,7 +18,7 @@ use crate::report::admission_v1::FindingReport;
 use crate::report::change_v1::ChangeReport;
 use crate::report::drift_v1::{DriftReport, Outcome as Came, PathReport, Skipped, TargetReport};
 use crate::report::{drift_text, json_v1};
-use crate::target::Target;
+use crate::target::{ArtifactFile, Target};
 
 /// Most lines of the text section, for one file.
 const TEXT_LINES_MAX: usize = 400;
@@ -43,12 +43,12 @@ impl Diff {
     pub(super) fn run(self, global: &Global) -> Outcome {
         let mut sink = Diagnostics::new();
         let inputs = inputs::read(global, &mut sink);
-        let rendered = render_all(&inputs, &self.target, &mut sink);
+        let allowlist = wanted(&inputs, &self.target, &mut sink);
         show(&sink);
-        let Some((allowlist, rendered)) = rendered.filter(|_| !sink.has_errors()) else {
+        let Some(allowlist) = allowlist.filter(|_| !sink.has_errors()) else {
             return Ok(Exit::Failure);
         };
-        let report = report(&self.layers, &self.target, (&inputs, &allowlist, &rendered), global)?;
+        let report = report(&self.layers, &self.target, (&inputs, &allowlist), global)?;
         let exit = exit(&report);
         let text = match self.format {
             Format::Json => json_v1::to_text(&report),
@@ -67,7 +67,7 @@ impl Diff {
 pub(super) fn report(
     layers: &Layers,
     only: &[String],
-    (inputs, allowlist, rendered): (&Inputs, &Allowlist, &[Rendered]),
+    (inputs, allowlist): (&Inputs, &Allowlist),
     global: &Global,
 ) -> anyhow::Result<DriftReport> {
     let path = inputs.site.as_ref().map(|site| site.path.as_slice()).unwrap_or_default();
@@ -81,14 +81,9 @@ pub(super) fn report(
         before: before.as_deref(),
         allowlist,
         inputs,
-        targets: inputs
-            .targets
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|target| only.is_empty() || only.contains(&target.common().name))
-            .collect(),
+        targets: chosen(inputs, only).collect(),
     };
-    compared.report(rendered)
+    compared.report()
 }
 
 /// What is compared with what.
@@ -112,7 +107,7 @@ fn options(layer: LayerKind) -> &'static str {
 }
 
 impl Compared<'_> {
-    fn report(&self, rendered: &[Rendered]) -> anyhow::Result<DriftReport> {
+    fn report(&self) -> anyhow::Result<DriftReport> {
         let mut report = DriftReport {
             version: json_v1::VERSION,
             at: self.inputs.at.to_string(),
@@ -140,14 +135,13 @@ impl Compared<'_> {
             let comparison = self.comparison(layer, &targets, common.mode);
             let asked = comparison.asked();
             report.findings.extend(comparison.findings(&asked));
-            let artifact = rendered.iter().find(|one| one.name == common.name);
             report.targets.push(TargetReport {
                 target: common.name.clone(),
                 kind: common.kind.as_str(),
                 mode: common.mode.as_str(),
                 outcome: outcome(&asked),
                 differences: comparison.differences(&asked),
-                text_diff: artifact.and_then(|artifact| text_diff(*target, layer, artifact)),
+                text_diff: self.text_diff(*target, layer),
             });
         }
         if self.layers.len() > 1 || self.has_path() {
@@ -170,6 +164,26 @@ impl Compared<'_> {
         let Some(before) = self.before else { return Vec::new() };
         let now = self.comparison(self.layers, &self.targets, Mode::Permit);
         now.changes(&now.asked(), &self.comparison(before, &self.targets, Mode::Permit))
+    }
+
+    /// Deployed text against what is rendered, where the target has a place of its own there: nothing is rendered else.
+    fn text_diff(&self, target: &dyn Target, layers: &[Box<dyn Layer + '_>]) -> Option<String> {
+        let listings = layers.iter().flat_map(|layer| layer.listings());
+        let own: Vec<(&Listing, String)> =
+            listings.filter_map(|listing| Some((listing, target.deployed(listing)?))).collect();
+        if own.is_empty() {
+            return None;
+        }
+        let artifact = match target.render(self.allowlist, &self.inputs.templates) {
+            Ok(artifact) => artifact,
+            // The answer does not hang on it.
+            Err(error) => return Some(format!("not rendered: {error}\n")),
+        };
+        let shown = |(listing, deployed): &(&Listing, String)| {
+            Some(unified(deployed, listing, target.file_for(listing, &artifact)?))
+        };
+        let text: String = own.iter().filter_map(shown).collect();
+        (!text.is_empty()).then_some(text)
     }
 
     fn has_path(&self) -> bool {
@@ -221,17 +235,12 @@ pub(super) fn exit(report: &DriftReport) -> Exit {
     }
 }
 
-/// Artifact against deployed text, where the target has a place of its own.
-fn text_diff(target: &dyn Target, layers: &[Box<dyn Layer + '_>], artifact: &Rendered) -> Option<String> {
-    let mut text = String::new();
-    for listing in layers.iter().flat_map(|layer| layer.listings()) {
-        let Some((deployed, file)) = target.deployed(listing, &artifact.artifact) else { continue };
-        let shown = TextDiff::from_lines(&deployed, &file.text)
-            .unified_diff()
-            .context_radius(2)
-            .header(&format!("deployed: {}", listing.name), &format!("rendered: {}", file.path))
-            .to_string();
-        text.push_str(&lines(&shown, TEXT_LINES_MAX));
-    }
-    (!text.is_empty()).then_some(text)
+/// The part of a listing in a target's own place against the file that is rendered for it.
+fn unified(deployed: &str, listing: &Listing, file: &ArtifactFile) -> String {
+    let shown = TextDiff::from_lines(deployed, &file.text)
+        .unified_diff()
+        .context_radius(2)
+        .header(&format!("deployed: {}", listing.name), &format!("rendered: {}", file.path))
+        .to_string();
+    lines(&shown, TEXT_LINES_MAX)
 }

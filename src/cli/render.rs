@@ -16,7 +16,7 @@ use crate::prefix::Family;
 use crate::report::survey_v1::{RenderedReport, StaleReport};
 use crate::site::Site;
 use crate::system;
-use crate::target::{Artifact, ArtifactFile, Common, Mode, RenderError};
+use crate::target::{Artifact, ArtifactFile, Common, Mode, RenderError, Target};
 
 /// The list of what was rendered, written beside it.
 const MANIFEST: &str = "callgate.manifest.json";
@@ -81,12 +81,8 @@ pub(super) fn resolved(inputs: &Inputs, sink: &mut Diagnostics) -> Option<Allowl
     Some(allowlist::resolve(&inputs.policies, site, inputs.at, sink))
 }
 
-/// Renders the site's targets, or those named; `None` where nothing can be rendered.
-pub(super) fn render_all(
-    inputs: &Inputs,
-    only: &[String],
-    sink: &mut Diagnostics,
-) -> Option<(Allowlist, Vec<Rendered>)> {
+/// What is wanted of the site's targets, or of those named; `None` where nobody can say. That it is empty is a fault.
+pub(super) fn wanted(inputs: &Inputs, only: &[String], sink: &mut Diagnostics) -> Option<Allowlist> {
     let site = inputs.site.as_ref()?;
     for name in only.iter().filter(|name| !site.targets.iter().any(|target| target.name == **name)) {
         let known: Vec<&str> = site.targets.iter().map(|target| target.name.as_str()).collect();
@@ -94,23 +90,37 @@ pub(super) fn render_all(
         sink.push(Diagnostic::new(Code::InvalidValue, message).help(format!("it has: {}", known.join(", "))));
     }
     let allowlist = resolved(inputs, sink)?;
+    if allowlist.entries().is_empty() && chosen(inputs, only).next().is_some() {
+        let error = RenderError::Empty;
+        sink.push(Diagnostic::new(Code::EmptyAllowlist, error.to_string()).help(error.help()));
+    }
+    Some(allowlist)
+}
+
+/// The site's targets, or those named.
+pub(super) fn chosen<'a>(inputs: &'a Inputs, only: &'a [String]) -> impl Iterator<Item = &'a dyn Target> {
+    let all = inputs.targets.iter().map(AsRef::as_ref);
+    all.filter(move |target: &&dyn Target| only.is_empty() || only.contains(&target.common().name))
+}
+
+/// Renders the site's targets, or those named; `None` where nothing can be rendered.
+pub(super) fn render_all(
+    inputs: &Inputs,
+    only: &[String],
+    sink: &mut Diagnostics,
+) -> Option<(Allowlist, Vec<Rendered>)> {
+    let site = inputs.site.as_ref()?;
+    let allowlist = wanted(inputs, only, sink)?;
     let mut rendered = Vec::new();
-    for target in inputs
-        .targets
-        .iter()
-        .filter(|target| only.is_empty() || only.iter().any(|name| *name == target.common().name))
-    {
+    for target in chosen(inputs, only) {
         let Common { name, mode, .. } = target.common();
         match target.render(&allowlist, &inputs.templates) {
             Ok(mut artifact) => {
                 artifact.findings.drain(..).for_each(|found| sink.push(placed(found, site, name)));
                 rendered.push(Rendered { name: name.clone(), mode: *mode, artifact });
             }
-            // The same for every target: told once.
-            Err(error @ RenderError::Empty) => {
-                sink.push(Diagnostic::new(Code::EmptyAllowlist, error.to_string()).help(error.help()));
-                break;
-            }
+            // Told above, for all of them.
+            Err(RenderError::Empty) => {}
             Err(error) => sink.push(placed(error.diagnostic(name), site, name)),
         }
     }

@@ -60,8 +60,7 @@ pub(super) fn survey(global: &Global, asked: Asked) -> Survey {
         asked.layers.is_named() || state.inputs.site.as_ref().is_some_and(|site| !site.path.is_empty());
     let drift = run.step(Step::Diff, Some(&asked.layers).filter(|_| named), |run, layers| {
         let Some(allowlist) = &run.state.allowlist else { return Err(unsound()) };
-        let report =
-            diff::report(layers, &[], (&run.state.inputs, allowlist, &run.state.rendered), run.global)?;
+        let report = diff::report(layers, &[], (&run.state.inputs, allowlist), run.global)?;
         Ok((outcome(diff::exit(&report)), said_of_drift(&report), report))
     });
     let upstream = run.step(Step::Upstream, asked.pages, |run, pages| {

@@ -4,7 +4,11 @@
 //! warning; `255.255.255.255` is no address to it. All seen by running it.
 
 use crate::prefix::PrefixSet;
+use crate::prefix::list::plain_v4;
 use crate::prefix::span::Span;
+
+/// No address to nginx: it is what the function of C gives for an error.
+const NO_ADDRESS: u32 = u32::MAX;
 
 /// Whom `allow` and `deny` mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +68,10 @@ impl Network {
     /// Reads an address or a network; `None` where nginx refuses it.
     #[inline]
     pub fn read(text: &str) -> Option<Self> {
+        // Nearly all lists are of addresses in their usual form.
+        let plain = plain_v4(text).filter(|address| *address != NO_ADDRESS);
         let text = text.as_bytes();
-        // Nearly all lists are of addresses.
-        if let Some(address) = v4(text) {
+        if let Some(address) = plain.or_else(|| v4(text)) {
             return Some(Self { range: Range::V4((address, address)), has_host_bits: false });
         }
         let slash = text.iter().position(|byte| *byte == b'/');
@@ -124,8 +129,7 @@ pub(super) fn v4(text: &[u8]) -> Option<u32> {
         }
     }
     let address = address << 8 | part;
-    // It is what the function of C gives for an error.
-    (dots == 3 && address != u32::MAX).then_some(address)
+    (dots == 3 && address != NO_ADDRESS).then_some(address)
 }
 
 /// An address of IPv6. One colon more may lead or trail it.

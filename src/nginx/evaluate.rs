@@ -121,7 +121,7 @@ impl Asked<'_> {
                 let nobody = unheard(door.family, question.port);
                 heard = false;
                 walk.met_rule(nobody, || "refuses the connection".to_owned());
-                walk.fates.refuse(&door.callers, &By::One(nobody), None);
+                walk.fates.refuse(door.callers.clone(), By::One(nobody));
             }
             for listener in connections {
                 self.connect(&mut walk, &door, listener);
@@ -296,7 +296,7 @@ impl Asked<'_> {
         let (number, _) = on("ssl_verify_client")?;
         let why = "it asks for a client's certificate".into();
         walk.note(number, &why, &state.callers);
-        walk.fates.refuse(&state.callers, &By::One(rule(number, Role::Directive)), None);
+        walk.fates.refuse(state.callers.clone(), By::One(rule(number, Role::Directive)));
         None
     }
 
@@ -316,27 +316,29 @@ impl Asked<'_> {
     /// Whether an end is content, and so whether callers are in.
     fn judge(fates: &mut Fates, answer: Answer) {
         let Answer { state, end, rule: place } = answer;
-        let (callers, by) = (&state.callers, &state.known.by);
-        match (end, state.known.status) {
+        let State { callers, known } = state;
+        let by = match known.by {
+            By::Nothing => place.map_or(By::Nothing, By::One),
+            by @ (By::One(_) | By::Each(_)) => by,
+        };
+        match (end, known.status) {
             (End::Unknown(number, why), _) => {
-                fates.leave_open(callers, Some(rule(number, Role::Directive)), &why);
+                fates.leave_open(&callers, Some(rule(number, Role::Directive)), &why);
             }
             (End::Redirect(status, to), _) => {
                 let rule = match by {
-                    By::One(rule) => Some(*rule),
+                    By::One(rule) => Some(rule),
                     By::Nothing | By::Each(_) => place,
                 };
                 let why = format!("it is answered by a redirect to `{to}` ({status}), which is not followed");
-                fates.leave_open(callers, rule, &why.into());
+                fates.leave_open(&callers, rule, &why.into());
             }
             (End::Content(Serving::Passed), Some(status @ 300..)) => {
                 let why = format!("the request is passed on, and its answer has status {status}");
-                fates.leave_open(callers, place, &why.into());
+                fates.leave_open(&callers, place, &why.into());
             }
-            (End::Content(_) | End::Status(..300), None | Some(..300)) => {
-                fates.accept(callers, by, place);
-            }
-            (End::Content(Serving::Files) | End::Status(_), _) => fates.refuse(callers, by, place),
+            (End::Content(_) | End::Status(..300), None | Some(..300)) => fates.accept(callers, by),
+            (End::Content(Serving::Files) | End::Status(_), _) => fates.refuse(callers, by),
         }
     }
 }

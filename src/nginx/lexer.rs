@@ -5,6 +5,7 @@
 
 use super::kept::Kept;
 use super::{Words, lua};
+use crate::prefix::list::address_bytes;
 
 /// Bytes that nginx holds of a word or a comment; what is longer it refuses.
 const WORD_BYTES_MAX: usize = 4096;
@@ -49,12 +50,24 @@ pub(super) enum Token<'t> {
     Done,
 }
 
+/// What stands before the second word of a line, from the end of the one before: lines of a list begin alike.
+#[derive(Debug, Default, Clone, Copy)]
+struct Lead<'t> {
+    text: &'t [u8],
+    /// Its last word.
+    name: &'t str,
+    /// How many lines it ends.
+    lines: u32,
+}
+
 /// A text, and how far it is read.
 #[derive(Debug)]
 pub(super) struct Lexer<'t> {
     text: &'t str,
     at: usize,
     line: u32,
+    /// How the last plain line began.
+    lead: Lead<'t>,
     /// Kept between statements for its room.
     words: Vec<&'t str>,
     /// Where words are kept that stand for something else.
@@ -63,7 +76,7 @@ pub(super) struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     pub(super) fn new(text: &'t str, kept: &'t Kept) -> Self {
-        Self { text, at: 0, line: 1, words: Vec::new(), kept }
+        Self { text, at: 0, line: 1, lead: Lead::default(), words: Vec::new(), kept }
     }
 
     /// Where more words may be kept.
@@ -89,20 +102,33 @@ impl<'t> Lexer<'t> {
     #[inline]
     fn plain_line(&mut self) -> Option<Token<'t>> {
         let text = self.text.as_bytes();
-        let (mut start, mut line) = (self.at, self.line);
+        if !text.get(self.at..)?.starts_with(self.lead.text) || self.lead.text.is_empty() {
+            self.lead = self.next_lead()?;
+        }
+        let Lead { text: lead, name, lines } = self.lead;
+        let second = self.at + lead.len();
+        let end = plain_end(text, second)?;
+        if text.get(end) != Some(&b';') {
+            return None;
+        }
+        let words = Words::Two([name, self.text.get(second..end)?]);
+        self.at = end + 1;
+        self.line = self.line.saturating_add(lines);
+        Some(Token::Statement { words, end: End::Semicolon, line: self.line })
+    }
+
+    /// How the line begins that comes now: blanks, a plain word, spaces.
+    fn next_lead(&self) -> Option<Lead<'t>> {
+        let text = self.text.as_bytes();
+        let (mut start, mut lines) = (self.at, 0_u32);
         while let Some(blank @ (b' ' | b'\t' | b'\r' | b'\n')) = text.get(start) {
-            line = line.saturating_add(u32::from(*blank == b'\n'));
+            lines = lines.saturating_add(u32::from(*blank == b'\n'));
             start += 1;
         }
         let middle = plain_end(text, start)?;
-        let second = middle + text.get(middle..)?.iter().position(|byte| *byte != b' ')?;
-        let end = plain_end(text, second)?;
-        if text.get(middle) != Some(&b' ') || text.get(end) != Some(&b';') {
-            return None;
-        }
-        let words = Words::Two([self.text.get(start..middle)?, self.text.get(second..end)?]);
-        (self.at, self.line) = (end + 1, line);
-        Some(Token::Statement { words, end: End::Semicolon, line })
+        let spaces = text.get(middle..)?.iter().position(|byte| *byte != b' ')?;
+        let lead = text.get(self.at..middle + spaces)?;
+        (spaces > 0).then_some(Lead { text: lead, name: self.text.get(start..middle)?, lines })
     }
 
     /// The same for whatever nginx takes.
@@ -291,7 +317,16 @@ impl<'t> Lexer<'t> {
 #[inline]
 fn plain_end(text: &[u8], start: usize) -> Option<usize> {
     let word = text.get(start..)?;
-    let length = word.iter().position(|byte| ENDS.get(usize::from(*byte)) == Some(&true))?;
+    let mut length = 0;
+    // Addresses have nothing else: they are looked at by eight bytes.
+    while let Some(bytes) = word.get(length..)?.first_chunk() {
+        let more = address_bytes(*bytes);
+        length += more;
+        if more < 8 {
+            break;
+        }
+    }
+    length += word.get(length..)?.iter().position(|byte| ENDS.get(usize::from(*byte)) == Some(&true))?;
     let is_plain = !matches!(word.first()?, b'"' | b'\'' | b'#' | b'}');
     (is_plain && length > 0 && length + 1 < WORD_BYTES_MAX).then_some(start + length)
 }

@@ -8,30 +8,127 @@ use std::collections::BinaryHeap;
 
 use super::span::{Number, Span};
 
+/// What holds where, one thing at each address: sorted, disjoint intervals, and what holds wherever none of them is.
+/// A list that ends with a line for everybody has as many gaps as intervals, which need no room this way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grounded<N, T> {
+    /// Neighbours that nothing tells apart are joined.
+    pub(crate) pieces: Vec<(Span<N>, T)>,
+    /// What holds outside of them; `None` where nothing does, or where they leave nothing out.
+    pub(crate) ground: Option<T>,
+}
+
+impl<N, T> Default for Grounded<N, T> {
+    fn default() -> Self {
+        Self { pieces: Vec::new(), ground: None }
+    }
+}
+
 /// Cuts the space where another interval decides. `layers` are in order of precedence, each with what tells it
-/// from others. The answers are ascending and disjoint, and neighbours that nothing tells apart are joined. What no
-/// interval holds is left out.
+/// from others.
 ///
 /// It costs as much as sorting; lists that ascend already, with or without an end that holds everything, are not
 /// sorted.
-pub(crate) fn deciding<N: Number, T: Copy + PartialEq>(mut layers: Vec<(Span<N>, T)>) -> Vec<(Span<N>, T)> {
+pub(crate) fn grounded<N: Number, T: Copy + PartialEq>(mut layers: Vec<(Span<N>, T)>) -> Grounded<N, T> {
     // What holds everything hides all that comes after it, and shows wherever nothing comes before it.
     let ground = layers.iter().position(|(span, _)| *span == (N::MIN, N::MAX));
     let ground = ground.and_then(|at| layers.drain(at..).next());
     if !layers.is_sorted_by(|(before, _), (after, _)| before.1 < after.0) {
         layers = swept(&layers);
     }
-    if let Some((_, tag)) = ground {
-        layers = filled(&layers, tag);
+    join(&mut layers);
+    let ground = ground.map(|(_, tag)| tag).filter(|_| !leaves_nothing_out(&layers));
+    Grounded { pieces: layers, ground }
+}
+
+/// The same as intervals alone: ascending and disjoint. What no interval holds is left out.
+pub(crate) fn deciding<N: Number, T: Copy + PartialEq>(layers: Vec<(Span<N>, T)>) -> Vec<(Span<N>, T)> {
+    let Grounded { mut pieces, ground } = grounded(layers);
+    if let Some(tag) = ground {
+        pieces = filled(&pieces, tag);
+        join(&mut pieces);
     }
-    layers.dedup_by(|one, open| {
+    pieces
+}
+
+/// Joins neighbours that nothing tells apart.
+fn join<N: Number, T: PartialEq>(pieces: &mut Vec<(Span<N>, T)>) {
+    pieces.dedup_by(|one, open| {
         let joins = open.1 == one.1 && open.0.1.after() == Some(one.0.0);
         if joins {
             open.0.1 = one.0.1;
         }
         joins
     });
-    layers
+}
+
+fn leaves_nothing_out<N: Number, T>(pieces: &[(Span<N>, T)]) -> bool {
+    let ends = pieces.first().zip(pieces.last());
+    ends.is_some_and(|(first, last)| first.0.0 == N::MIN && last.0.1 == N::MAX)
+        && pieces.array_windows().all(|[one, next]| one.0.1.after() == Some(next.0.0))
+}
+
+impl<N: Number, T: Copy> Grounded<N, T> {
+    /// What holds at an address.
+    pub(crate) fn at(&self, address: N) -> Option<T> {
+        let after = self.pieces.partition_point(|((first, _), _)| *first <= address);
+        let before = after.checked_sub(1).and_then(|at| self.pieces.get(at));
+        before.filter(|((_, last), _)| address <= *last).map(|(_, tag)| *tag).or(self.ground)
+    }
+
+    /// What holds within sorted, disjoint intervals, in order.
+    pub(crate) fn within<'a>(&'a self, intervals: &'a [Span<N>]) -> Within<'a, N, T> {
+        Within { ground: self.ground, ..within(&self.pieces, intervals) }
+    }
+
+    /// All that holds somewhere: the intervals in order, then the ground.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = T> {
+        self.pieces.iter().map(|(_, tag)| *tag).chain(self.ground)
+    }
+}
+
+/// The parts of sorted, disjoint pieces that lie within sorted, disjoint intervals, in order.
+pub(crate) fn within<'a, N, T>(pieces: &'a [(Span<N>, T)], intervals: &'a [Span<N>]) -> Within<'a, N, T> {
+    Within { pieces, ground: None, intervals: intervals.iter(), rest: None }
+}
+
+/// What [`within`] gives, and [`Grounded::within`].
+#[derive(Debug, Clone)]
+pub(crate) struct Within<'a, N, T> {
+    /// Those that are to come.
+    pieces: &'a [(Span<N>, T)],
+    ground: Option<T>,
+    intervals: std::slice::Iter<'a, Span<N>>,
+    /// What is left of the interval that is looked at.
+    rest: Option<Span<N>>,
+}
+
+impl<N: Number, T: Copy> Iterator for Within<'_, N, T> {
+    type Item = (Span<N>, T);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (from, to) = match self.rest.take() {
+                Some(rest) => rest,
+                None => *self.intervals.next()?,
+            };
+            while let [((_, last), _), more @ ..] = self.pieces
+                && *last < from
+            {
+                self.pieces = more;
+            }
+            let (end, tag) = match self.pieces {
+                [((first, last), tag), ..] if *first <= from => (to.min(*last), Some(*tag)),
+                [((first, _), _), ..] => (to.min(first.before().unwrap_or(from)), self.ground),
+                [] => (to, self.ground),
+            };
+            self.rest = end.after().filter(|next| *next <= to).map(|next| (next, to));
+            if let Some(tag) = tag {
+                return Some(((from, end), tag));
+            }
+        }
+    }
 }
 
 /// The same for any list, by a sweep.
@@ -80,32 +177,6 @@ fn filled<N: Number, T: Copy>(pieces: &[(Span<N>, T)], ground: T) -> Vec<(Span<N
     all
 }
 
-/// The parts of sorted, disjoint pieces that lie within sorted, disjoint intervals.
-pub(crate) fn within<N: Number, T: Copy>(
-    pieces: &[(Span<N>, T)],
-    within: &[Span<N>],
-) -> impl Iterator<Item = (Span<N>, T)> {
-    let is_everything = within == [(N::MIN, N::MAX)];
-    let (mut pieces, mut within) = (pieces.iter().peekable(), within.iter().peekable());
-    std::iter::from_fn(move || {
-        if is_everything {
-            return pieces.next().copied();
-        }
-        while let (Some(((first, last), tag)), Some((from, to))) = (pieces.peek(), within.peek()) {
-            let span = (*first.max(from), *last.min(to));
-            if last < to {
-                pieces.next();
-            } else {
-                within.next();
-            }
-            if span.0 <= span.1 {
-                return Some((span, *tag));
-            }
-        }
-        None
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -138,19 +209,26 @@ mod tests {
 
     #[test]
     fn pieces_are_cut_at_both_ends() {
-        let pieces = [((0_u32, 9), 'a'), ((10, 19), 'b'), ((30, u32::MAX), 'c')];
-        let intervals = [(5, 12), (14, 14), (19, 40), (u32::MAX, u32::MAX)];
-        assert_eq!(
-            within(&pieces, &intervals).collect::<Vec<_>>(),
-            [
-                ((5, 9), 'a'),
-                ((10, 12), 'b'),
-                ((14, 14), 'b'),
-                ((19, 19), 'b'),
-                ((30, 40), 'c'),
-                ((u32::MAX, u32::MAX), 'c')
-            ]
+        const END: u32 = u32::MAX;
+        let pieces = vec![((0_u32, 9), 'a'), ((10, 19), 'b'), ((30, END), 'c')];
+        let intervals = [(5, 12), (14, 14), (19, 40), (END, END)];
+        let within = |ground| {
+            let all = Grounded { pieces: pieces.clone(), ground };
+            all.within(&intervals).collect::<Vec<_>>()
+        };
+        let (before, after) = (
+            [((5, 9), 'a'), ((10, 12), 'b'), ((14, 14), 'b'), ((19, 19), 'b')],
+            [((30, 40), 'c'), ((END, END), 'c')],
         );
+        assert_eq!(within(None), [&before[..], &after].concat());
+        assert_eq!(within(Some('z')), [&before[..], &[((20, 29), 'z')], &after].concat());
+    }
+
+    #[test]
+    fn a_ground_that_shows_nowhere_is_none() {
+        let halves = [((0, 9), 'a'), ((10, u32::MAX), 'b')];
+        let all = [&halves[..], &[((0, u32::MAX), 'c')]].concat();
+        assert_eq!(grounded(all), Grounded { pieces: halves.to_vec(), ground: None });
     }
 
     proptest! {
@@ -171,11 +249,19 @@ mod tests {
             }
             let holds = |(first, last): (u32, u32), address| first <= address && address <= last;
             let found = deciding(layers.clone());
+            let held = grounded(layers.clone());
+            let everything = [(0, 40), (42, 42), (44, u32::MAX)];
+            let told: Vec<_> = held.within(&everything).collect();
             for address in (0..90).chain([u32::MAX]) {
-                let wanted = layers.iter().find(|(span, _)| holds(*span, address));
-                let got = found.iter().find(|(span, _)| holds(*span, address));
-                prop_assert_eq!(got.map(|(_, tag)| *tag), wanted.map(|(_, tag)| *tag));
+                let wanted = layers.iter().find(|(span, _)| holds(*span, address)).map(|(_, tag)| *tag);
+                let got = found.iter().find(|(span, _)| holds(*span, address)).map(|(_, tag)| *tag);
+                prop_assert_eq!(got, wanted);
+                prop_assert_eq!(held.at(address), wanted);
+                let got = told.iter().find(|(span, _)| holds(*span, address)).map(|(_, tag)| *tag);
+                prop_assert_eq!(got, wanted.filter(|_| address != 41 && address != 43));
             }
+            prop_assert!(told.is_sorted_by(|one, next| one.0.1 < next.0.0));
+            prop_assert!(held.tags().all(|tag| layers.iter().any(|(_, known)| *known == tag)));
             for pair in found.windows(2) {
                 prop_assert!(pair[0].0.1 < pair[1].0.0);
                 prop_assert!(pair[0].1 != pair[1].1 || pair[0].0.1.after() != Some(pair[1].0.0));

@@ -8,10 +8,13 @@ pub mod print;
 mod scan;
 
 pub(super) use print::octet;
+pub(crate) use scan::address_bytes;
 
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::ops::Range;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{Family, Prefix, PrefixError, PrefixSet, v6_number};
 
@@ -224,7 +227,14 @@ enum Entry {
 pub(crate) fn plain_line(text: &[u8], at: usize) -> Option<(Prefix, usize)> {
     let ((first, last), next) = scan::v4(text, at)?;
     let length = u8::try_from((first ^ last).leading_zeros()).ok()?;
-    Some((Prefix::covering(IpAddr::V4(first.into()), length)?, next))
+    // The reader took no host bits.
+    Some((Prefix(IpNet::V4(Ipv4Net::new(first.into(), length).ok()?)), next))
+}
+
+/// The address that a word is, where it is one of IPv4 in its usual form; `None` where a slower reader has to look.
+#[inline]
+pub(crate) fn plain_v4(word: &str) -> Option<u32> {
+    scan::v4_word(word.as_bytes())
 }
 
 fn read_entry(text: &str) -> Result<Entry, EntryError> {
@@ -300,7 +310,10 @@ mod tests {
     fn check(line: &str) {
         let strict = line.parse::<Prefix>().ok().map(|prefix| PrefixSet::from_iter([prefix]));
         if let Some(found) = scanned(line) {
-            assert_eq!(Some(found), strict, "{line}");
+            assert_eq!(Some(&found), strict.as_ref(), "{line}");
+        }
+        if let Some(address) = plain_v4(line) {
+            assert_eq!(Some(PrefixSet::from_spans(vec![(address, address)], vec![])), strict, "{line}");
         }
     }
 
@@ -340,11 +353,21 @@ mod tests {
         }
 
         #[test]
+        fn bytes_of_addresses_are_counted(bytes in prop::array::uniform8(any::<u8>()), near in prop::array::uniform8(0x2c_u8..0x3e)) {
+            let count = |bytes: &[u8; 8]| bytes.iter().take_while(|byte| b"./:0123456789".contains(byte)).count();
+            for bytes in [bytes, near] {
+                prop_assert_eq!(address_bytes(bytes), count(&bytes));
+            }
+        }
+
+        #[test]
         fn the_quick_reader_takes_every_prefix_in_its_usual_form(prefix in any_prefix()) {
             let mapped = matches!(prefix.first(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
             for line in [prefix.to_string(), prefix.short().to_string(), prefix.to_string().to_uppercase()] {
                 check(&line);
                 prop_assert!(mapped || scanned(&line).is_some(), "{line}");
+                let is_word = (8..16).contains(&line.len()) && line.parse::<std::net::Ipv4Addr>().is_ok();
+                prop_assert_eq!(plain_v4(&line).is_some(), is_word, "{}", line);
             }
         }
 

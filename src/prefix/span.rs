@@ -21,6 +21,8 @@ pub(crate) trait Number: Copy + Ord {
     fn of(address: IpAddr) -> Option<Self>;
     /// Intervals as a set.
     fn set(spans: Vec<Span<Self>>) -> PrefixSet;
+    /// The intervals of this family that a set has.
+    fn spans(set: &PrefixSet) -> &[Span<Self>];
     /// The addresses of a prefix, where it is of this family.
     fn spanned(prefix: &Prefix) -> Option<Span<Self>> {
         Self::of(prefix.first()).zip(Self::of(prefix.last()))
@@ -49,6 +51,9 @@ impl Number for u32 {
     fn set(spans: Vec<Span<Self>>) -> PrefixSet {
         PrefixSet::from_spans(spans, Vec::new())
     }
+    fn spans(set: &PrefixSet) -> &[Span<Self>] {
+        set.v4()
+    }
     fn after(self) -> Option<Self> {
         self.checked_add(1)
     }
@@ -75,6 +80,9 @@ impl Number for u128 {
     }
     fn set(spans: Vec<Span<Self>>) -> PrefixSet {
         PrefixSet::from_spans(Vec::new(), spans)
+    }
+    fn spans(set: &PrefixSet) -> &[Span<Self>] {
+        set.v6()
     }
     fn after(self) -> Option<Self> {
         self.checked_add(1)
@@ -115,6 +123,11 @@ pub(crate) fn normalise<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
     spans
 }
 
+/// Whether every number is in one of them.
+fn is_everything<N: Number>(spans: &[Span<N>]) -> bool {
+    spans == [(N::MIN, N::MAX)]
+}
+
 /// The gaps between sorted, disjoint intervals.
 pub(crate) fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
     let mut gaps = Vec::with_capacity(spans.len().saturating_add(1));
@@ -133,6 +146,9 @@ pub(crate) fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
 
 /// What either of two lists has.
 pub(crate) fn union<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
+    if left.is_empty() || right.is_empty() {
+        return [left, right].concat();
+    }
     let mut all: Vec<Span<N>> = Vec::with_capacity(left.len().saturating_add(right.len()));
     let (mut lefts, mut rights) = (left.iter().copied().peekable(), right.iter().copied().peekable());
     let mut next = || match (lefts.peek(), rights.peek()) {
@@ -161,8 +177,11 @@ pub(crate) fn covers<N: Number>(all: &[Span<N>], some: &[Span<N>]) -> bool {
 
 /// What two sorted, disjoint lists share.
 pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
-    if left == right {
+    if left == right || is_everything(right) {
         return left.to_vec();
+    }
+    if is_everything(left) {
+        return right.to_vec();
     }
     let mut common = Vec::with_capacity(left.len().min(right.len()));
     let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
@@ -184,6 +203,12 @@ pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Ve
 pub(crate) fn difference<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
     if left == right {
         return Vec::new();
+    }
+    if right.is_empty() {
+        return left.to_vec();
+    }
+    if is_everything(left) {
+        return complement(right);
     }
     let mut kept = Vec::with_capacity(left.len());
     let mut cuts = right.iter().peekable();

@@ -76,6 +76,7 @@ static CLEAR_OCTETS: LazyLock<[bool; 256]> = LazyLock::new(|| {
 static GLOBAL: LazyLock<Option<Prefix>> = LazyLock::new(|| GLOBAL_UNICAST.parse().ok());
 
 /// The special block that `prefix` lies in or reaches into, most particular first; `None` for global space.
+#[inline]
 pub fn special_space(prefix: &Prefix) -> Option<(Prefix, Space)> {
     if let IpNet::V4(net) = prefix.0
         && net.prefix_len() >= 8
@@ -83,6 +84,10 @@ pub fn special_space(prefix: &Prefix) -> Option<(Prefix, Space)> {
     {
         return None;
     }
+    among_blocks(prefix)
+}
+
+fn among_blocks(prefix: &Prefix) -> Option<(Prefix, Space)> {
     let touched = |block: &Prefix| block.covers(prefix) || prefix.covers(block);
     if let Some(found) = PARSED.iter().find(|(block, _)| touched(block)) {
         return Some(*found);

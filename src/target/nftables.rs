@@ -395,7 +395,7 @@ impl Target for Nftables {
         }
     }
 
-    fn deployed<'a>(&self, listing: &Listing, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
+    fn deployed(&self, listing: &Listing) -> Option<String> {
         if self.chain.is_some() {
             return None;
         }
@@ -409,7 +409,7 @@ impl Target for Nftables {
                 break;
             }
         }
-        (!text.is_empty()).then_some(text).zip(artifact.files.first())
+        (!text.is_empty()).then_some(text)
     }
 
     fn holdings(

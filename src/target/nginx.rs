@@ -218,8 +218,8 @@ impl Target for Nginx {
         self.is_ours(&rule.listing)
     }
 
-    fn deployed<'a>(&self, listing: &Listing, artifact: &'a Artifact) -> Option<(String, &'a ArtifactFile)> {
-        self.is_ours(&listing.name).then(|| listing.text.to_string()).zip(artifact.files.first())
+    fn deployed(&self, listing: &Listing) -> Option<String> {
+        self.is_ours(&listing.name).then(|| listing.text.to_string())
     }
 
     fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

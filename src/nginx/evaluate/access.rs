@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::level::{Number, Role, rule};
-use super::pieces::{Layers, Pieces};
+use super::pieces::{Denies, Layers, Line, Pieces};
 use super::state::{By, Client, is_mapped};
 use crate::admission::RuleId;
 use crate::nginx::Directive;
@@ -22,10 +22,10 @@ pub(super) struct List {
     pub(super) last: Number,
     /// The last one that allows.
     pub(super) last_allow: Option<Number>,
-    /// Whom they let in, and by which rule.
-    allowed: Rc<Pieces>,
-    /// Whom they refuse, and by which rule.
-    denied: Rc<Pieces>,
+    /// Which of them decides.
+    deciding: Rc<Pieces>,
+    /// Whom they let in.
+    allowed: PrefixSet,
     /// Whom they name.
     named: PrefixSet,
     /// Whether one names addresses of IPv4, or all.
@@ -44,8 +44,28 @@ pub(super) struct Said {
     pub(super) unlisted: PrefixSet,
 }
 
-/// The lines of a level while they are read. Rules of directives have even numbers: a tag is one more where the
-/// line denies.
+impl Said {
+    /// Each caller by his own line.
+    fn new(callers: &PrefixSet, deciding: &Rc<Pieces>, allowed: &PrefixSet, named: &PrefixSet) -> Self {
+        let by = || By::Each(Rc::clone(deciding));
+        let unlisted = callers.difference(named);
+        let denied = callers.difference(allowed).difference(&unlisted);
+        Self { allowed: (callers.intersection(allowed), by()), denied: (denied, by()), unlisted }
+    }
+
+    /// All callers by one line, or by none.
+    fn alike(callers: &PrefixSet, line: Option<Line>) -> Self {
+        let nobody = || (PrefixSet::empty(), By::Nothing);
+        let Some(line) = line else {
+            return Self { allowed: nobody(), denied: nobody(), unlisted: callers.clone() };
+        };
+        let all = (callers.clone(), By::One(line.rule()));
+        let (allowed, denied) = if line.denies() { (nobody(), all) } else { (all, nobody()) };
+        Self { allowed, denied, unlisted: PrefixSet::empty() }
+    }
+}
+
+/// The lines of a level while they are read.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     ends: Option<(Number, Number)>,
@@ -59,13 +79,13 @@ impl Lines {
     /// Takes a line; whether it is one, and nginx loads it.
     pub(super) fn take(&mut self, number: Number, line: &Directive<'_>) -> bool {
         let denies = match line.name() {
-            "allow" => 0,
-            "deny" => 1,
+            "allow" => Denies::No,
+            "deny" => Denies::Yes,
             _ => return false,
         };
         let [text] = line.arguments() else { return false };
         let Some(operand) = Operand::read(text) else { return false };
-        let tag = rule(number, Role::Directive).0 | denies;
+        let tag = Line::new(rule(number, Role::Directive), denies);
         match operand {
             Operand::All => {
                 self.layers.push_v4((u32::MIN, u32::MAX), tag);
@@ -81,7 +101,7 @@ impl Lines {
             Operand::Unix => {}
         }
         self.ends = Some((self.ends.map_or(number, |(first, _)| first), number));
-        if denies == 0 {
+        if denies == Denies::No {
             self.last_allow = Some(number);
         }
         true
@@ -93,46 +113,45 @@ impl Lines {
         // Where one line is for all, the lines name everybody.
         let named = self.has_all.then(PrefixSet::everything);
         let deciding = self.layers.decided();
+        let allowed = set(&deciding, Denies::No);
         Some(List {
             first,
             last,
             last_allow: self.last_allow,
-            allowed: Rc::new(deciding.chosen(|tag| Some(tag).filter(|tag| tag.is_multiple_of(2)))),
-            denied: Rc::new(deciding.chosen(|tag| tag.checked_sub(1).filter(|rule| rule.is_multiple_of(2)))),
-            named: named.unwrap_or_else(|| deciding.among(&PrefixSet::everything())),
+            named: named.unwrap_or_else(|| allowed.union(&set(&deciding, Denies::Yes))),
+            deciding: Rc::new(deciding),
+            allowed,
             has_v4: self.has_v4,
         })
     }
 }
 
+/// The addresses whose line is of one kind.
+fn set(deciding: &Pieces, denies: Denies) -> PrefixSet {
+    PrefixSet::from_spans(deciding.spans(denies), deciding.spans(denies))
+}
+
 impl List {
     /// What it says of callers, where it is known which address is tested.
     pub(super) fn says(&self, client: &Client, callers: &PrefixSet) -> Option<Said> {
-        let (allowed, denied) = match client {
-            Client::Own => (Rc::clone(&self.allowed), Rc::clone(&self.denied)),
-            Client::Mapped if self.has_v4 => (Rc::clone(&self.allowed), Rc::clone(&self.denied)),
+        let own = || Said::new(callers, &self.deciding, &self.allowed, &self.named);
+        Some(match client {
+            Client::Own => own(),
+            Client::Mapped if self.has_v4 => own(),
             // Without a line for IPv4, mapped callers are tested as what they are: addresses of IPv6.
-            Client::Mapped => (Rc::new(self.allowed.unmapped()), Rc::new(self.denied.unmapped())),
-            Client::Fixed(address) => {
-                let address = self.tested(*address);
-                let all = |pieces: &Pieces| Rc::new(Pieces::all(callers, pieces.at(address)));
-                (all(&self.allowed), all(&self.denied))
+            Client::Mapped => {
+                let deciding = Rc::new(self.deciding.unmapped());
+                let allowed = set(&deciding, Denies::No);
+                Said::new(callers, &deciding, &allowed, &allowed.union(&set(&deciding, Denies::Yes)))
             }
+            Client::Fixed(address) => Said::alike(callers, self.deciding.at(self.tested(*address))),
             Client::Told(_) => return None,
-        };
-        let (admitted, refused) = (allowed.among(callers), denied.among(callers));
-        let unlisted = match client {
-            Client::Own => callers.difference(&self.named),
-            Client::Mapped | Client::Fixed(_) | Client::Told(_) => {
-                callers.difference(&admitted).difference(&refused)
-            }
-        };
-        Some(Said { allowed: (admitted, By::Each(allowed)), denied: (refused, By::Each(denied)), unlisted })
+        })
     }
 
     /// The first line that lets somebody in and the first that refuses somebody, where anybody may be tested.
     pub(super) fn either(&self) -> (Option<RuleId>, Option<RuleId>) {
-        (self.allowed.least().map(RuleId), self.denied.least().map(RuleId))
+        (self.deciding.least(Denies::No), self.deciding.least(Denies::Yes))
     }
 
     /// What an address is tested as.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::level;
-use super::pieces::Layers;
+use super::pieces::{Line, Pieced};
 use super::state::{By, State, all_of};
 use crate::admission::{Admission, Decisions, Piece, RuleId, Ruling, Undecided};
 use crate::prefix::PrefixSet;
 use crate::prefix::cursor::Cursor;
+use crate::prefix::first::{Within, deciding};
 use crate::prefix::span::{Number, Span};
 
 /// How a request ended.
@@ -50,24 +51,31 @@ pub(super) type Notes = BTreeMap<(Option<RuleId>, Rc<str>), Vec<PrefixSet>>;
 /// The tag of intervals that no rule decided.
 const NO_RULE: u32 = 0;
 
+/// Callers who end alike, and by which rules.
+#[derive(Debug)]
+struct Share {
+    callers: PrefixSet,
+    by: By,
+}
+
 /// Fates of callers, gathered.
 #[derive(Debug, Default)]
 pub(super) struct Fates {
-    accepted: Layers,
-    refused: Layers,
+    accepted: Vec<Share>,
+    refused: Vec<Share>,
     open: Vec<PrefixSet>,
     notes: Notes,
 }
 
 impl Fates {
     /// Whoever gets in.
-    pub(super) fn accept(&mut self, callers: &PrefixSet, by: &By, otherwise: Option<RuleId>) {
-        settle(&mut self.accepted, callers, by, otherwise);
+    pub(super) fn accept(&mut self, callers: PrefixSet, by: By) {
+        self.accepted.push(Share { callers, by });
     }
 
     /// Whoever doesn't.
-    pub(super) fn refuse(&mut self, callers: &PrefixSet, by: &By, otherwise: Option<RuleId>) {
-        settle(&mut self.refused, callers, by, otherwise);
+    pub(super) fn refuse(&mut self, callers: PrefixSet, by: By) {
+        self.refused.push(Share { callers, by });
     }
 
     /// Whoever may.
@@ -84,10 +92,9 @@ impl Fates {
     /// The answer for all callers of a question.
     pub(super) fn admission(self, everyone: &PrefixSet) -> Admission {
         let Self { accepted, refused, open, mut notes } = self;
-        let (accepted, refused) = (accepted.decided(), refused.decided());
         let open = all_of(&open);
-        let v4 = Told::new(everyone.v4(), (&accepted.v4, &refused.v4), open.v4());
-        let v6 = Told::new(everyone.v6(), (&accepted.v6, &refused.v6), open.v6());
+        let v4 = Told::new(everyone.v4(), (tagged(&accepted), tagged(&refused)), open.v4());
+        let v6 = Told::new(everyone.v6(), (tagged(&accepted), tagged(&refused)), open.v6());
         let between = PrefixSet::from_spans(v4.between, v6.between);
         let missing = PrefixSet::from_spans(v4.missing, v6.missing);
         notes.entry((None, "what becomes of them was not followed".into())).or_default().push(missing);
@@ -107,11 +114,46 @@ impl Fates {
     }
 }
 
-fn settle(layers: &mut Layers, callers: &PrefixSet, by: &By, otherwise: Option<RuleId>) {
-    match by {
-        By::Nothing => layers.push_set(callers, otherwise.map_or(NO_RULE, |rule| rule.0)),
-        By::One(rule) => layers.push_set(callers, rule.0),
-        By::Each(pieces) => layers.push_within(pieces, callers),
+/// Intervals of callers, each with the tag of its rule: sorted and disjoint.
+enum Tagged<'a, N> {
+    Alike(std::slice::Iter<'a, Span<N>>, u32),
+    Each(Within<'a, N, Line>),
+    Joined(std::vec::IntoIter<(Span<N>, u32)>),
+}
+
+impl<N: Number> Iterator for Tagged<'_, N> {
+    type Item = (Span<N>, u32);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Tagged::Alike(spans, tag) => spans.next().map(|span| (*span, *tag)),
+            Tagged::Each(pieces) => pieces.next().map(|(span, line)| (span, line.rule().0)),
+            Tagged::Joined(all) => all.next(),
+        }
+    }
+}
+
+impl Share {
+    fn tagged<N: Pieced>(&self) -> Tagged<'_, N> {
+        let spans = N::spans(&self.callers);
+        match &self.by {
+            By::Nothing => Tagged::Alike(spans.iter(), NO_RULE),
+            By::One(rule) => Tagged::Alike(spans.iter(), rule.0),
+            By::Each(pieces) => Tagged::Each(N::pieces(pieces).within(spans)),
+        }
+    }
+}
+
+/// The callers of a family: of those who came in several ways, the first rule is told.
+fn tagged<N: Pieced>(shares: &[Share]) -> Tagged<'_, N> {
+    let mut own = shares.iter().filter(|share| !N::spans(&share.callers).is_empty());
+    match (own.next(), own.next()) {
+        (None, _) => Tagged::Joined(Vec::new().into_iter()),
+        (Some(only), None) => only.tagged(),
+        (Some(_), Some(_)) => {
+            Tagged::Joined(deciding(shares.iter().flat_map(Share::tagged).collect()).into_iter())
+        }
     }
 }
 
@@ -126,19 +168,14 @@ struct Told<N> {
     missing: Vec<Span<N>>,
 }
 
-/// Sorted, disjoint intervals, each with the tag of its rule.
-type Tagged<'a, N> = &'a [(Span<N>, u32)];
-
 impl<N: Number> Told<N> {
     fn new(
         everyone: &[Span<N>],
         (accepted, refused): (Tagged<'_, N>, Tagged<'_, N>),
         open: &[Span<N>],
     ) -> Self {
-        let room = accepted.len().saturating_add(refused.len());
-        let mut told = Self { decided: Vec::with_capacity(room), between: Vec::new(), missing: Vec::new() };
-        let mut accepted = Cursor::new(accepted.iter().copied());
-        let mut refused = Cursor::new(refused.iter().copied());
+        let mut told = Self { decided: Vec::new(), between: Vec::new(), missing: Vec::new() };
+        let (mut accepted, mut refused) = (Cursor::new(accepted), Cursor::new(refused));
         let mut open = Cursor::new(open.iter().map(|span| (*span, ())));
         for (first, last) in everyone {
             let mut next = Some(*first);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::access::{List, Named, Said};
 use super::answer::{Answer, End, Serving};
 use super::level::{Kind, LevelId, Number, Role, first, rule};
+use super::pieces::Line;
 use super::state::{By, Client, Content, Once, Origin, State};
 use super::walk::{Phase, Walk};
 use crate::admission::RuleId;
@@ -160,7 +161,7 @@ impl Walk<'_, '_> {
         for ((callers, by), did) in [(allowed, "lets it in"), (denied, "refuses it")] {
             let met = match (by, callers.ranges().next()) {
                 (By::One(rule), Some(_)) => Some(*rule),
-                (By::Each(pieces), Some((caller, _))) => pieces.at(caller).map(RuleId),
+                (By::Each(pieces), Some((caller, _))) => pieces.at(caller).map(Line::rule),
                 (By::Nothing, _) | (_, None) => None,
             };
             if let Some(rule) = met {

@@ -1,115 +1,125 @@
-//! What differs from address to address: intervals of both families, each with a number.
+//! Which line of a list holds at which address, in both families.
 
 use std::net::IpAddr;
 
-use crate::prefix::PrefixSet;
-use crate::prefix::first::{deciding, within};
+use crate::admission::RuleId;
+use crate::prefix::first::{Grounded, grounded};
 use crate::prefix::span::{Number, Span};
 
-/// Sorted, disjoint intervals with what holds there; neighbours are told apart by it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pieces {
-    pub(super) v4: Vec<(Span<u32>, u32)>,
-    pub(super) v6: Vec<(Span<u128>, u32)>,
+/// An allow or deny line: its rule, and one more where it denies. Rules of directives have even numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Line(u32);
+
+impl Line {
+    pub(super) fn new(rule: RuleId, denies: Denies) -> Self {
+        Self(rule.0 | u32::from(denies == Denies::Yes))
+    }
+
+    /// Its rule.
+    pub(super) fn rule(self) -> RuleId {
+        RuleId(self.0 & !1)
+    }
+
+    /// Whether it denies.
+    pub(super) fn denies(self) -> bool {
+        !self.0.is_multiple_of(2)
+    }
 }
 
-/// Intervals in order of precedence, each with what holds there.
+/// Whether a line denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denies {
+    /// `deny`
+    Yes,
+    /// `allow`
+    No,
+}
+
+/// The line that decides, address by address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Pieces {
+    v4: Grounded<u32, Line>,
+    v6: Grounded<u128, Line>,
+}
+
+/// Lines in order of precedence.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
-    v4: Vec<(Span<u32>, u32)>,
-    v6: Vec<(Span<u128>, u32)>,
+    v4: Vec<(Span<u32>, Line)>,
+    v6: Vec<(Span<u128>, Line)>,
 }
 
 impl Layers {
-    /// Adds an interval of IPv4.
-    pub(super) fn push_v4(&mut self, span: Span<u32>, tag: u32) {
-        self.v4.push((span, tag));
+    /// Adds addresses of IPv4 that a line names.
+    pub(super) fn push_v4(&mut self, span: Span<u32>, line: Line) {
+        self.v4.push((span, line));
     }
 
-    /// Adds an interval of IPv6.
-    pub(super) fn push_v6(&mut self, span: Span<u128>, tag: u32) {
-        self.v6.push((span, tag));
+    /// Adds addresses of IPv6 that a line names.
+    pub(super) fn push_v6(&mut self, span: Span<u128>, line: Line) {
+        self.v6.push((span, line));
     }
 
-    /// Adds a set.
-    pub(super) fn push_set(&mut self, set: &PrefixSet, tag: u32) {
-        self.v4.extend(set.v4().iter().map(|span| (*span, tag)));
-        self.v6.extend(set.v6().iter().map(|span| (*span, tag)));
-    }
-
-    /// Adds the part of pieces within a set.
-    pub(super) fn push_within(&mut self, pieces: &Pieces, set: &PrefixSet) {
-        // Their iterators can't tell how many come.
-        self.v4.reserve(pieces.v4.len());
-        self.v6.reserve(pieces.v6.len());
-        self.v4.extend(within(&pieces.v4, set.v4()));
-        self.v6.extend(within(&pieces.v6, set.v6()));
-    }
-
-    /// The intervals where one of them decides.
+    /// The line that decides.
     pub(super) fn decided(self) -> Pieces {
-        Pieces { v4: deciding(self.v4), v6: deciding(self.v6) }
+        Pieces { v4: grounded(self.v4), v6: grounded(self.v6) }
+    }
+}
+
+/// A family whose pieces are held.
+pub(super) trait Pieced: Number {
+    /// Those of this family.
+    fn pieces(all: &Pieces) -> &Grounded<Self, Line>;
+}
+
+impl Pieced for u32 {
+    fn pieces(all: &Pieces) -> &Grounded<Self, Line> {
+        &all.v4
+    }
+}
+
+impl Pieced for u128 {
+    fn pieces(all: &Pieces) -> &Grounded<Self, Line> {
+        &all.v6
     }
 }
 
 impl Pieces {
-    /// A set with one tag; nothing without a tag.
-    pub(super) fn all(set: &PrefixSet, tag: Option<u32>) -> Self {
-        let mut layers = Layers::default();
-        if let Some(tag) = tag {
-            layers.push_set(set, tag);
-        }
-        layers.decided()
-    }
-
-    /// The addresses of a set that are in one of the pieces.
-    pub(super) fn among(&self, set: &PrefixSet) -> PrefixSet {
-        let (mut v4, mut v6) = (Vec::with_capacity(self.v4.len()), Vec::with_capacity(self.v6.len()));
-        v4.extend(within(&self.v4, set.v4()).map(|(span, _)| span));
-        v6.extend(within(&self.v6, set.v6()).map(|(span, _)| span));
-        PrefixSet::from_spans(v4, v6)
-    }
-
-    /// The tag of an address.
-    pub(super) fn at(&self, address: IpAddr) -> Option<u32> {
+    /// The line that names an address first.
+    pub(super) fn at(&self, address: IpAddr) -> Option<Line> {
         match address {
-            IpAddr::V4(address) => at(&self.v4, address.into()),
-            IpAddr::V6(address) => at(&self.v6, address.into()),
+            IpAddr::V4(address) => self.v4.at(address.into()),
+            IpAddr::V6(address) => self.v6.at(address.into()),
         }
     }
 
-    /// The pieces that get a new tag by their old one.
-    pub(super) fn chosen(&self, tag: impl Fn(u32) -> Option<u32>) -> Self {
-        let mut chosen =
-            Self { v4: Vec::with_capacity(self.v4.len()), v6: Vec::with_capacity(self.v6.len()) };
-        chosen.v4.extend(self.v4.iter().filter_map(|(span, old)| Some((*span, tag(*old)?))));
-        chosen.v6.extend(self.v6.iter().filter_map(|(span, old)| Some((*span, tag(*old)?))));
-        chosen
+    /// Addresses of a family whose line is of one kind, in order.
+    pub(super) fn spans<N: Pieced>(&self, denies: Denies) -> Vec<Span<N>> {
+        let all = N::pieces(self);
+        let is_wanted = |line: &Line| line.denies() == (denies == Denies::Yes);
+        let mut spans = Vec::with_capacity(all.pieces.len().saturating_add(1));
+        if all.ground.as_ref().is_some_and(is_wanted) {
+            let everywhere = [(N::MIN, N::MAX)];
+            spans.extend(all.within(&everywhere).filter(|(_, line)| is_wanted(line)).map(|(span, _)| span));
+        } else {
+            spans.extend(all.pieces.iter().filter(|(_, line)| is_wanted(line)).map(|(span, _)| *span));
+        }
+        spans
     }
 
-    /// The lowest of the tags.
-    pub(super) fn least(&self) -> Option<u32> {
-        self.v4.iter().map(|(_, tag)| *tag).chain(self.v6.iter().map(|(_, tag)| *tag)).min()
+    /// The first line of one kind that decides anywhere.
+    pub(super) fn least(&self, denies: Denies) -> Option<RuleId> {
+        let all = self.v4.tags().chain(self.v6.tags());
+        all.filter(|line| line.denies() == (denies == Denies::Yes)).min().map(Line::rule)
     }
-}
 
-fn at<N: Number>(pieces: &[(Span<N>, u32)], address: N) -> Option<u32> {
-    let after = pieces.partition_point(|((first, _), _)| *first <= address);
-    let ((_, last), tag) = after.checked_sub(1).and_then(|at| pieces.get(at))?;
-    (address <= *last).then_some(*tag)
+    /// What holds for IPv4 addresses that arrive mapped, told by what holds for IPv6.
+    pub(super) fn unmapped(&self) -> Self {
+        let bare = |address: u128| u32::try_from(address.saturating_sub(MAPPED.0)).unwrap_or(u32::MAX);
+        let found = self.v6.within(&[MAPPED]).map(|((first, last), line)| ((bare(first), bare(last)), line));
+        Self { v4: grounded(found.collect()), v6: Grounded::default() }
+    }
 }
 
 /// The addresses of IPv6 that stand for one of IPv4.
 const MAPPED: Span<u128> = (0xffff_0000_0000, 0xffff_ffff_ffff);
-
-impl Pieces {
-    /// What holds for IPv4 addresses that arrive mapped, told by what holds for IPv6.
-    pub(super) fn unmapped(&self) -> Self {
-        let bare = |address: u128| u32::try_from(address.saturating_sub(MAPPED.0)).unwrap_or(u32::MAX);
-        let found = within(&self.v6, &[MAPPED]);
-        Self {
-            v4: found.map(|((first, last), tag)| ((bare(first), bare(last)), tag)).collect(),
-            v6: Vec::new(),
-        }
-    }
-}

@@ -24,25 +24,84 @@ fn marks(bytes: [u8; 8]) -> u32 {
     u32::from(gathered.to_be_bytes()[0])
 }
 
+/// How many bytes from the first on are a dot, a slash, a digit or a colon, which follow each other in ASCII.
+#[inline]
+pub(crate) fn address_bytes(bytes: [u8; 8]) -> usize {
+    let word = u64::from_le_bytes(bytes);
+    let low = word & every(0x7f);
+    // Adding carries into the top bit from `.` on, and from `;` on; never into the next byte.
+    let (from_dot, from_semicolon) =
+        (low.wrapping_add(every(0x80 - b'.')), low.wrapping_add(every(0x80 - b';')));
+    let outside = !(from_dot & !from_semicolon & !word) & every(0x80);
+    usize::try_from(outside.trailing_zeros().wrapping_shr(3)).unwrap_or(0)
+}
+
 /// What a line has around it: the bytes before it, and all that its address and length can be.
 type Window = [u8; FRONT + 32];
 
-/// The number of one to three digits that ends before `end` of the line, and 1 where it is anything else:
-/// empty, longer, above `most`, or with a leading zero.
+/// The number of as many digits as `length` says, which are the last bytes of the word; and 1 where it is anything
+/// else: empty, longer, above `most`, or with a leading zero. `most` has a byte for each of its digits.
+#[inline]
+fn decimal(word: u32, length: u32, most: u32) -> (u32, u32) {
+    let bits = length.wrapping_mul(8);
+    let digits = (word ^ 0x3030_3030) & u32::MAX.wrapping_shl(32u32.wrapping_sub(bits));
+    // The top byte of the product: ones, ten times tens, and a hundred times hundreds.
+    let value = digits.wrapping_mul(0x0064_0a01).wrapping_shr(24);
+    // A byte for each digit orders numbers of as many digits.
+    let ordered = digits.swap_bytes();
+    // 0, 10 or 100.
+    let least = 1u32.wrapping_shl(bits.wrapping_sub(8)) & !0xff;
+    // Sums of flags instead of `||`, here and below: a branch for each would be guessed wrong too often.
+    let wrong =
+        u32::from(ordered < least) | u32::from(ordered > most) | u32::from(length.wrapping_sub(1) > 2);
+    (value, wrong)
+}
+
+/// 255, 128 and 32, a byte for each digit.
+const OCTET_MOST: u32 = 0x0002_0505;
+const V6_MOST: u32 = 0x0001_0208;
+const V4_MOST: u32 = 0x0000_0302;
+
+/// The same for the digits that end before `end` of the line.
 #[inline]
 fn number(window: &Window, end: u32, length: u32, most: u32) -> Option<(u32, u32)> {
     let start = usize::try_from(end).ok()?.wrapping_add(FRONT - 4);
     let word: [u8; 4] = *window.get(start..)?.first_chunk()?;
-    let kept = u32::MAX.wrapping_shl(32u32.wrapping_sub(length.wrapping_mul(8)));
-    let [_, hundreds, tens, ones] = ((u32::from_le_bytes(word) ^ 0x3030_3030) & kept).to_le_bytes();
-    let value = u32::from(ones)
-        .wrapping_add(u32::from(tens).wrapping_mul(10))
-        .wrapping_add(u32::from(hundreds).wrapping_mul(100));
-    // The least number of so many digits: 0, 10, 100.
-    let least = 0x640a_0000u32.wrapping_shr(length.wrapping_mul(8)) & 0xff;
-    // Sums of flags instead of `||`, here and below: a branch for each would be guessed wrong too often.
-    let wrong = u32::from(value < least) | u32::from(value > most) | u32::from(length.wrapping_sub(1) > 2);
-    Some((value, wrong))
+    Some(decimal(u32::from_le_bytes(word), length, most))
+}
+
+/// Reads a word of 8 to 15 bytes that is an IPv4 address and nothing else.
+#[inline]
+pub(super) fn v4_word(text: &[u8]) -> Option<u32> {
+    let (head, tail) = (*text.first_chunk::<8>()?, *text.last_chunk::<8>()?);
+    let length = u32::try_from(text.len()).ok().filter(|length| *length < 16)?;
+    // Bytes beyond the word are zero.
+    let tail = u64::from_le_bytes(tail).checked_shr(128u32.wrapping_sub(length.wrapping_mul(8))).unwrap_or(0);
+    let all = u128::from(tail).wrapping_shl(64) | u128::from(u64::from_le_bytes(head));
+    let left = marks(head) | marks(tail.to_le_bytes()).wrapping_shl(8);
+    // The places of the first three bytes that are no digits; 32 where there is none.
+    let place = |left: u32| (left.trailing_zeros(), left & left.wrapping_sub(1));
+    let (first, left) = place(left);
+    let (second, left) = place(left);
+    let (third, left) = place(left);
+    let digits = |from: u32, to: u32| {
+        // The four bytes before its end, the lowest first.
+        let [a, b, c, d, ..] = all.rotate_right(to.wrapping_mul(8).wrapping_sub(32)).to_le_bytes();
+        decimal(u32::from_le_bytes([a, b, c, d]), to.wrapping_sub(from), OCTET_MOST)
+    };
+    let parts = [
+        digits(0, first),
+        digits(first.wrapping_add(1), second),
+        digits(second.wrapping_add(1), third),
+        digits(third.wrapping_add(1), length),
+    ];
+    let dot = |place: u32| all.checked_shr(place.wrapping_mul(8)).unwrap_or(0) & 0xff ^ u128::from(b'.');
+    let dots = dot(first) | dot(second) | dot(third);
+    // What follows the third dot are digits up to the end.
+    let after = u32::from(left.trailing_zeros() < length);
+    let address = parts.iter().fold(0u32, |address, (number, _)| address.wrapping_shl(8) | number);
+    let wrong = parts.iter().fold(after, |wrong, (_, one)| wrong | one);
+    (wrong == 0 && dots == 0).then_some(address)
 }
 
 /// Reads an IPv4 line at `at`: first and last address, and where the next line starts.
@@ -67,13 +126,13 @@ pub(super) fn v4(buffer: &[u8], at: usize) -> Option<((u32, u32), usize)> {
     }
     let field = |from: u32, to: u32, most| number(window, to, to.wrapping_sub(from).wrapping_sub(1), most);
     let parts = [
-        number(window, first, first, 255)?,
-        field(first, second, 255)?,
-        field(second, third, 255)?,
-        field(third, slash, 255)?,
+        number(window, first, first, OCTET_MOST)?,
+        field(first, second, OCTET_MOST)?,
+        field(second, third, OCTET_MOST)?,
+        field(third, slash, OCTET_MOST)?,
     ];
     let dots = (byte(second)? ^ b'.') | (byte(third)? ^ b'.');
-    let (length, bad_length) = field(slash, after, 32)?;
+    let (length, bad_length) = field(slash, after, V4_MOST)?;
     let has_length = u32::from(byte(slash)? == b'/');
     let (bits, end) = if has_length == 1 { (length, after) } else { (32, slash) };
     let address = parts.iter().fold(0u32, |address, (number, _)| address.wrapping_shl(8) | number);
@@ -173,6 +232,6 @@ fn length(buffer: &[u8], at: usize) -> Option<(u32, usize)> {
     let window: &Window = buffer.get(start.checked_sub(FRONT)?..)?.first_chunk()?;
     let ([_, digits, ..], []) = window.as_chunks::<8>() else { return None };
     let count = (marks(*digits) | 0x10).trailing_zeros();
-    let (value, wrong) = number(window, count, count, 128)?;
+    let (value, wrong) = number(window, count, count, V6_MOST)?;
     (wrong == 0).then_some((value, start.wrapping_add(usize::try_from(count).ok()?)))
 }
