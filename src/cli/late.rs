@@ -1,6 +1,7 @@
 //! Options that are put together only where their command is asked for: a run names one of two dozen, and putting together
 //! those of all costs more than many a command.
 
+use clap::builder::{Resettable, StyledStr};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 /// A command's options, put together late. Help, completions and the manual ask for all of them, and get all.
@@ -9,12 +10,23 @@ pub(super) struct Late<T>(pub(super) T);
 
 impl<T: Args> Args for Late<T> {
     fn augment_args(command: Command) -> Command {
-        command.defer(T::augment_args)
+        command.defer(late::<T>)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        command.defer(T::augment_args_for_update)
+        T::augment_args_for_update(command)
     }
+}
+
+/// Puts the options in. What the command is about was said before, and does not change with them.
+fn late<T: Args>(command: Command) -> Command {
+    let (about, more) = (command.get_about().cloned(), command.get_long_about().cloned());
+    let mut command = T::augment_args(command);
+    if about.is_some() {
+        let said = |text: Option<StyledStr>| text.map_or(Resettable::Reset, Resettable::Value);
+        command = command.about(said(about)).long_about(said(more));
+    }
+    command
 }
 
 impl<T: FromArgMatches> FromArgMatches for Late<T> {
