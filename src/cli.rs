@@ -38,7 +38,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -240,7 +240,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
 
 /// The commands that people call: a shell offers no others.
 fn offered() -> clap::Command {
-    let all = Arguments::command();
+    let all = late::whole::<Arguments>();
     let shown: Vec<_> = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
     let options: Vec<_> = all.get_arguments().cloned().collect();
     clap::Command::new("callgate").version(env!("CARGO_PKG_VERSION")).args(options).subcommands(shown)
@@ -249,12 +249,12 @@ fn offered() -> clap::Command {
 fn man(out: Option<PathBuf>) -> Outcome {
     if let Some(folder) = out {
         std::fs::create_dir_all(&folder)
-            .and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder))
+            .and_then(|()| clap_mangen::generate_to(late::whole::<Arguments>(), &folder))
             .with_context(|| format!("`{}` can't be written", folder.display()))?;
         return Ok(Exit::Ok);
     }
     let mut text = Vec::new();
-    clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+    clap_mangen::Man::new(late::whole::<Arguments>()).render(&mut text)?;
     print_bytes(&text)
 }
 
@@ -355,10 +355,13 @@ fn show(diagnostics: &Diagnostics) {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+        late::whole::<Arguments>().debug_assert();
     }
 }

@@ -1,16 +1,32 @@
 //! Options that are put together only where their command is asked for: a run names one of two dozen, and putting together
 //! those of all costs more than many a command.
 
-use clap::builder::{Resettable, StyledStr};
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use std::cell::Cell;
 
-/// A command's options, put together late. Help, completions and the manual ask for all of them, and get all.
+use clap::builder::{Resettable, StyledStr};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
+
+thread_local! {
+    /// Whether the options of all commands are put together.
+    static AT_ONCE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A command's options, put together late.
 #[derive(Debug)]
 pub(super) struct Late<T>(pub(super) T);
 
+/// The command line with the options of all commands, for who writes all of them down: each stands where it was declared, before
+/// those that every command has.
+pub(super) fn whole<C: CommandFactory>() -> Command {
+    AT_ONCE.set(true);
+    let command = C::command();
+    AT_ONCE.set(false);
+    command
+}
+
 impl<T: Args> Args for Late<T> {
     fn augment_args(command: Command) -> Command {
-        command.defer(late::<T>)
+        if AT_ONCE.get() { T::augment_args(command) } else { command.defer(late::<T>) }
     }
 
     fn augment_args_for_update(command: Command) -> Command {
