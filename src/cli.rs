@@ -189,6 +189,7 @@ type Outcome = anyhow::Result<Exit>;
 
 /// Runs with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    keep_memory();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -204,6 +205,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             Exit::Failure
         }
     }
+}
+
+/// Has pieces of memory up to this size kept for the next use. glibc gives every piece of 128 KiB back to the system at once, which
+/// then has to clear each page of the next one; where it has seen a larger one go, it takes up to that size for usual.
+fn keep_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
 }
 
 fn dispatch(arguments: Arguments) -> Outcome {
