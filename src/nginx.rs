@@ -23,6 +23,7 @@ pub use files::{Files, Texts};
 pub use geo::Geo;
 pub use glob::Glob;
 pub(crate) use glob::matches_part;
+use kept::Kept;
 pub use map::{Map, Mapped};
 pub use read::{ReadError, read};
 
@@ -46,6 +47,7 @@ pub struct Directive<'t> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held<'t> {
     Line([&'t str; 2]),
+    List(Box<List<'t>>),
     Other(Box<Other<'t>>),
 }
 
@@ -69,6 +71,7 @@ impl<'t> Directive<'t> {
     pub fn words(&self) -> &[&'t str] {
         match &self.held {
             Held::Line(words) => words,
+            Held::List(list) => std::slice::from_ref(&list.name),
             Held::Other(other) => &other.words,
         }
     }
@@ -83,12 +86,52 @@ impl<'t> Directive<'t> {
         self.words().get(1..).unwrap_or_default()
     }
 
+    /// The many directives that it stands for, where it is no directive of its own.
+    pub fn list(&self) -> Option<&List<'t>> {
+        match &self.held {
+            Held::List(list) => Some(list),
+            Held::Line(_) | Held::Other(_) => None,
+        }
+    }
+
     /// What is between its braces; `None` where it ends with a semicolon. A block of Lua is the last of its words.
     pub fn block(&self) -> Option<&[Directive<'t>]> {
         match &self.held {
-            Held::Line(_) => None,
+            Held::Line(_) | Held::List(_) => None,
             Held::Other(other) => other.block.as_deref(),
         }
+    }
+}
+
+/// Allow or deny lines that follow each other and begin alike, each with a network of IPv4 in its usual form. Lists can
+/// be very long: their lines become directives only where somebody asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List<'t> {
+    /// `allow` or `deny`
+    name: &'t str,
+    /// First and last address of each.
+    networks: Vec<(u32, u32)>,
+    /// Their text, from the end of the line before.
+    text: &'t str,
+    /// Where that line is.
+    before: Place,
+    kept: &'t Kept,
+}
+
+impl<'t> List<'t> {
+    /// `allow` or `deny`: all lines have the same.
+    pub fn name(&self) -> &'t str {
+        self.name
+    }
+
+    /// First and last address of each line's network.
+    pub fn networks(&self) -> &[(u32, u32)] {
+        &self.networks
+    }
+
+    /// Its lines, read anew.
+    pub fn lines(&self) -> Box<[Directive<'t>]> {
+        lexer::lines(self.text, self.before, self.kept)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::prefix::list::plain_v4;
 use crate::prefix::span::Span;
 
 /// No address to nginx: it is what the function of C gives for an error.
-const NO_ADDRESS: u32 = u32::MAX;
+pub(super) const NO_ADDRESS: u32 = u32::MAX;
 
 /// Whom `allow` and `deny` mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -458,6 +458,46 @@ mod tests {
     }
 
     #[test]
+    fn of_long_lists_the_first_line_that_names_a_caller_decides() {
+        // Runs that overlap, with other lines between them: which network, and whether it allows.
+        let mut lines: Vec<(u32, u32, &str)> = Vec::new();
+        lines.extend((0..90).map(|at| (0x0a00_0000 + at * 3, 32, "allow")));
+        lines.extend((0..70).map(|at| (0x0a00_0000 + at * 4, 30, "deny")));
+        lines.push((0x0a00_0080, 25, "allow"));
+        lines.extend(
+            (0..100).map(|at| (0x0a00_0200 + (99 - at) * 2, 31, if at < 80 { "allow" } else { "deny" })),
+        );
+        lines.push((0, 0, "deny"));
+        let shown = lines.iter().map(|(address, length, name)| {
+            let address = std::net::Ipv4Addr::from(*address);
+            format!(
+                "{name} {};\n",
+                if *length == 32 { address.to_string() } else { format!("{address}/{length}") }
+            )
+        });
+        let text = format!("location /callback {{\n{} proxy_pass http://a; }}", shown.collect::<String>());
+        server(&text).ask(|asked, admission| {
+            for caller in (0x0a00_0000..0x0a00_0400).chain([0, 0x0b00_0000]) {
+                let caller_ip = IpAddr::from(u32::to_be_bytes(caller));
+                let holds = |(first, length, _): &(u32, u32, &str)| {
+                    first ^ caller == 0 || (first ^ caller).leading_zeros() >= *length
+                };
+                let line = lines.iter().position(holds).unwrap();
+                let decided = admission.decided.within(caller_ip, caller_ip).next().unwrap();
+                assert_eq!(
+                    decided.ruling == crate::admission::Ruling::Accept,
+                    lines[line].2 == "allow",
+                    "{caller_ip}"
+                );
+                // Three lines come before `location`, which is in the fourth.
+                let wanted = u32::try_from(line).unwrap() + 4;
+                assert_eq!(asked.describe(decided.rule.unwrap()).line, wanted, "{caller_ip}");
+                assert!(asked.describe(decided.rule.unwrap()).text.starts_with(lines[line].2), "{caller_ip}");
+            }
+        });
+    }
+
+    #[test]
     fn the_first_line_that_names_a_caller_decides() {
         server("location /callback { allow 192.0.2.1; deny 192.0.2.0/24; allow 2001:db8::/32; deny all; proxy_pass http://a; }")
             .check("192.0.2.1 2001:db8::/32", "192.0.2.1 2001:db8::/32");

@@ -3,12 +3,16 @@
 //! It follows `ngx_conf_read_token`: what that refuses is refused here, by its rule. nginx documents none of it;
 //! the facts were seen by running it.
 
+use super::address::NO_ADDRESS;
 use super::kept::Kept;
-use super::{Words, lua};
-use crate::prefix::list::address_bytes;
+use super::{Directive, List, Place, Words, lua};
+use crate::prefix::list::{address_bytes, plain_v4_until};
 
 /// Bytes that nginx holds of a word or a comment; what is longer it refuses.
 const WORD_BYTES_MAX: usize = 4096;
+
+/// Fewer lines are no list.
+const LIST_MIN: usize = 64;
 
 /// Bytes that end a word, or after which it has to be read with care.
 #[expect(clippy::indexing_slicing, reason = "it is made when the program is compiled")]
@@ -68,6 +72,8 @@ pub(super) struct Lexer<'t> {
     line: u32,
     /// How the last plain line began.
     lead: Lead<'t>,
+    /// Up to there it was looked in vain for a list.
+    no_list_before: usize,
     /// Kept between statements for its room.
     words: Vec<&'t str>,
     /// Where words are kept that stand for something else.
@@ -76,7 +82,7 @@ pub(super) struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     pub(super) fn new(text: &'t str, kept: &'t Kept) -> Self {
-        Self { text, at: 0, line: 1, lead: Lead::default(), words: Vec::new(), kept }
+        Self { text, at: 0, line: 1, lead: Lead::default(), no_list_before: 0, words: Vec::new(), kept }
     }
 
     /// Where more words may be kept.
@@ -115,6 +121,33 @@ impl<'t> Lexer<'t> {
         self.at = end + 1;
         self.line = self.line.saturating_add(lines);
         Some(Token::Statement { words, end: End::Semicolon, line: self.line })
+    }
+
+    /// Takes the allow or deny lines that come now, where they are many that begin as the last plain line did.
+    pub(super) fn list(&mut self, file: u32) -> Option<List<'t>> {
+        let Lead { text: lead, name, lines } = self.lead;
+        if !matches!(name, "allow" | "deny") || self.at < self.no_list_before {
+            return None;
+        }
+        let text = self.text.as_bytes();
+        let (mut at, mut networks) = (self.at, Vec::new());
+        while text.get(at..)?.starts_with(lead)
+            && let Some((network, next)) = plain_v4_until::<b';'>(text, at + lead.len())
+            && network.0 != NO_ADDRESS
+        {
+            networks.push(network);
+            at = next;
+        }
+        if networks.len() < LIST_MIN {
+            self.no_list_before = at;
+            return None;
+        }
+        let taken = self.text.get(self.at..at)?;
+        let before = Place { file, line: self.line };
+        let count = u32::try_from(networks.len()).unwrap_or(u32::MAX);
+        self.line = self.line.saturating_add(lines.saturating_mul(count));
+        self.at = at;
+        Some(List { name, networks, text: taken, before, kept: self.kept })
     }
 
     /// How the line begins that comes now: blanks, a plain word, spaces.
@@ -311,6 +344,18 @@ impl<'t> Lexer<'t> {
     pub(super) fn unclosed(&self) -> Fault {
         self.cut_off("`}`")
     }
+}
+
+/// The lines of a list as directives.
+pub(super) fn lines<'t>(text: &'t str, before: Place, kept: &'t Kept) -> Box<[Directive<'t>]> {
+    let mut lexer = Lexer { line: before.line, ..Lexer::new(text, kept) };
+    let next = || match lexer.plain_line()? {
+        Token::Statement { words, line, .. } => {
+            Some(Directive::new(words, None, Place { file: before.file, line }))
+        }
+        Token::Close | Token::Done => None,
+    };
+    std::iter::from_fn(next).collect()
 }
 
 /// The end of the plain word that starts here; `None` where something else does.

@@ -5,7 +5,7 @@
 
 use super::kept::Kept;
 use super::lexer::{End, Fault, Lexer, Token};
-use super::{Config, Directive, Files, Glob, Place, Remark, Words};
+use super::{Config, Directive, Files, Glob, Held, Place, Remark, Words};
 use crate::plain::line;
 
 /// Blocks within blocks.
@@ -73,6 +73,8 @@ pub(super) fn is_lua(name: &str) -> bool {
 enum Kind {
     /// Directives.
     Directives,
+    /// Directives, among which there may be lists of allow and deny lines.
+    Guarded,
     /// Entries of a table, among which files may be included as anywhere else.
     Table,
     /// Entries of `geo`, which includes one file at a time.
@@ -87,6 +89,7 @@ impl Kind {
             "map" | "types" => Kind::Table,
             "geo" => Kind::Geo,
             "split_clients" | "charset_map" => Kind::Data,
+            "http" | "server" | "location" | "limit_except" | "stream" => Kind::Guarded,
             _ => Kind::Directives,
         }
     }
@@ -165,7 +168,7 @@ impl<'t> Reader<'t> {
                     continue;
                 }
                 End::Semicolon => None,
-                End::Brace if inside.kind != Kind::Directives => {
+                End::Brace if !matches!(inside.kind, Kind::Directives | Kind::Guarded) => {
                     let help = "tables have no blocks: end the entry with `;`";
                     return Err(self.error(line, "unexpected `{`".to_owned(), help));
                 }
@@ -175,7 +178,13 @@ impl<'t> Reader<'t> {
                 }
                 End::Brace => Some(self.block(lexer, Kind::of(name), inside.depth + 1, line)?),
             };
+            let may_be_list = inside.kind == Kind::Guarded && matches!(name, "allow" | "deny");
             out.push(Directive::new(words, block, place));
+            if may_be_list && let Some(list) = lexer.list(file) {
+                self.directives += list.networks.len();
+                self.count(line)?;
+                out.push(Directive { place: list.before, held: Held::List(Box::new(list)) });
+            }
         }
     }
 
@@ -308,7 +317,11 @@ impl<'t> Reader<'t> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::nginx::List;
+    use crate::nginx::address::{Network, Range};
 
     /// Directives in a line.
     fn shown(directives: &[Directive<'_>]) -> String {
@@ -360,6 +373,64 @@ mod tests {
         check(&[("/n/m", "include a;b{include a;}"), ("/n/a", "c;")], "c;b{c;}");
         check(&[("/n/m", "split_clients a b { include x; }")], "split_clients a b{include x;}");
     }
+
+    proptest! {
+        #[test]
+        fn lists_have_the_lines_that_are_written(
+            parts in prop::collection::vec((0_usize..LINES.len(), prop_oneof![0_usize..4, 60_usize..74]), 1..8),
+            ends in any::<bool>(),
+        ) {
+            let lines = parts.iter().flat_map(|(line, count)| (0..*count).map(move |at| (line, at)));
+            let mut text: String = lines.map(|(line, at)| LINES[*line].replace('@', &(at % 256).to_string())).collect();
+            if ends {
+                text.push_str("\n  ");
+            }
+            let kept = Kept::default();
+            let mut lexer = Lexer::new(&text, &kept);
+            let mut wanted = Vec::new();
+            while let Token::Statement { words, line, .. } = lexer.next().unwrap() {
+                wanted.push((words.join(" "), line + 1));
+            }
+            let files = Files::single("/m", format!("location / {{\n{text}}}"));
+            let config = read(&files).unwrap();
+            let mut found = Vec::new();
+            for one in config.directives[0].block().unwrap() {
+                let held = one.list().map(List::lines);
+                prop_assert!(held.as_ref().is_none_or(|lines| lines.len() >= 64));
+                for line in held.as_deref().unwrap_or(std::slice::from_ref(one)) {
+                    found.push((line.words().join(" "), line.place.line));
+                }
+                if let Some((list, lines)) = one.list().zip(held) {
+                    let networks: Vec<_> = lines.iter().map(|line| {
+                        assert_eq!(line.name(), list.name());
+                        match Network::read(line.arguments()[0]).unwrap().range {
+                            Range::V4(span) => span,
+                            Range::V6(_) => panic!("{line:?}"),
+                        }
+                    }).collect();
+                    prop_assert_eq!(list.networks(), networks);
+                }
+            }
+            prop_assert_eq!(found, wanted);
+            let is_long = parts.iter().any(|(line, count)| *line < 3 && *count > 68);
+            prop_assert!(!is_long || config.directives[0].block().unwrap().iter().any(|one| one.list().is_some()));
+        }
+    }
+
+    /// Lines as lists have them, and lines that end a list; each `@` becomes a number.
+    const LINES: [&str; 11] = [
+        "allow 192.0.2.@;\n",
+        "\n\tdeny  198.51.@.0/24;",
+        "  allow 10.1.2.@/32; ",
+        "allow 2001:db8::@;\n",
+        "allow 255.255.255.255;\n",
+        "allow \"192.0.2.@\";\n",
+        "allow 192.0.2.@ ;\n",
+        "allow 192.0.2.0@;\n",
+        "satisfy any;\n",
+        "allow all; # @\n",
+        "allow 192.0.2.1/16;\n",
+    ];
 
     #[test]
     fn places_are_those_of_the_file() {

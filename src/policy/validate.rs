@@ -356,9 +356,7 @@ fn digest(policy: &Policy) -> Digest {
         }
         hash.update(&line);
         line.clear();
-        for prefix in &source.prefixes {
-            prefixes::feed(prefix, &mut hash);
-        }
+        prefixes::feed(&source.prefixes, &mut hash);
     }
     hash.update(&line);
     Digest(hash.finalize().into())

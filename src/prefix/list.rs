@@ -175,7 +175,7 @@ impl Reading<'_> {
         let mut at = scan::FRONT;
         while at < end && self.faults.len() < FAULTS_MAX {
             self.line = self.line.saturating_add(1);
-            if let Some((span, next)) = scan::v4(buffer, at) {
+            if let Some((span, next)) = scan::v4::<b'\n'>(buffer, at) {
                 self.list.v4.push(span);
                 at = next;
             } else if let Some((span, next)) = scan::v6(buffer, at) {
@@ -225,10 +225,17 @@ enum Entry {
 /// The prefix of IPv4 that is all of the line at `at`, and where the next line starts; `None` where a stricter
 /// reader has to look: also in the first bytes and the last ones of a text.
 pub(crate) fn plain_line(text: &[u8], at: usize) -> Option<(Prefix, usize)> {
-    let ((first, last), next) = scan::v4(text, at)?;
+    let ((first, last), next) = plain_v4_until::<b'\n'>(text, at)?;
     let length = u8::try_from((first ^ last).leading_zeros()).ok()?;
     // The reader took no host bits.
     Some((Prefix(IpNet::V4(Ipv4Net::new(first.into(), length).ok()?)), next))
+}
+
+/// First and last address of the IPv4 prefix that stands at `at` and ends with this byte, and where the byte is past;
+/// `None` where a stricter reader has to look: also in the first bytes and the last ones of a text.
+#[inline]
+pub(crate) fn plain_v4_until<const END: u8>(text: &[u8], at: usize) -> Option<((u32, u32), usize)> {
+    scan::v4::<END>(text, at)
 }
 
 /// The address that a word is, where it is one of IPv4 in its usual form; `None` where a slower reader has to look.
@@ -296,7 +303,7 @@ mod tests {
         buffer.push(b'\n');
         let end = buffer.len();
         buffer.extend_from_slice(&[b'7'; scan::BACK]);
-        if let Some((span, next)) = scan::v4(&buffer, scan::FRONT) {
+        if let Some((span, next)) = scan::v4::<b'\n'>(&buffer, scan::FRONT) {
             assert_eq!(next, end, "{line}");
             return Some(PrefixSet::from_spans(vec![span], vec![]));
         }

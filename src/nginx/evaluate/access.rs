@@ -7,8 +7,8 @@ use super::level::{Number, Role, rule};
 use super::pieces::{Denies, Layers, Line, Pieces};
 use super::state::{By, Client, is_mapped};
 use crate::admission::RuleId;
-use crate::nginx::Directive;
 use crate::nginx::address::{Network, Operand, Range};
+use crate::nginx::{self, Directive};
 use crate::prefix::{Family, PrefixSet};
 
 /// The allow and deny lines of a level.
@@ -76,13 +76,22 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Takes the lines of a list, the first of which has this number.
+    pub(super) fn take_list(&mut self, number: Number, (name, list): (&str, &nginx::List<'_>)) {
+        let Some(denies) = denies(name) else { return };
+        self.layers.reserve_v4(list.networks().len());
+        let (first, mut end) = (number, number);
+        for (number, network) in (first..).zip(list.networks()) {
+            self.layers.push_v4(*network, Line::new(rule(number, Role::Directive), denies));
+            end = number;
+        }
+        self.has_v4 = true;
+        self.note((first, end), denies);
+    }
+
     /// Takes a line; whether it is one, and nginx loads it.
     pub(super) fn take(&mut self, number: Number, line: &Directive<'_>) -> bool {
-        let denies = match line.name() {
-            "allow" => Denies::No,
-            "deny" => Denies::Yes,
-            _ => return false,
-        };
+        let Some(denies) = denies(line.name()) else { return false };
         let [text] = line.arguments() else { return false };
         let Some(operand) = Operand::read(text) else { return false };
         let tag = Line::new(rule(number, Role::Directive), denies);
@@ -100,11 +109,16 @@ impl Lines {
             // It names no address.
             Operand::Unix => {}
         }
-        self.ends = Some((self.ends.map_or(number, |(first, _)| first), number));
-        if denies == Denies::No {
-            self.last_allow = Some(number);
-        }
+        self.note((number, number), denies);
         true
+    }
+
+    /// Notes the first and the last of lines that were taken.
+    fn note(&mut self, (first, last): (Number, Number), denies: Denies) {
+        self.ends = Some((self.ends.map_or(first, |(first, _)| first), last));
+        if denies == Denies::No {
+            self.last_allow = Some(last);
+        }
     }
 
     /// The list that they are; `None` where there is no line.
@@ -123,6 +137,15 @@ impl Lines {
             allowed,
             has_v4: self.has_v4,
         })
+    }
+}
+
+/// Whether a directive of this name denies; `None` where it is no line of a list.
+fn denies(name: &str) -> Option<Denies> {
+    match name {
+        "allow" => Some(Denies::No),
+        "deny" => Some(Denies::Yes),
+        _ => None,
     }
 }
 

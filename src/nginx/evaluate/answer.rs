@@ -115,6 +115,7 @@ impl Fates {
 }
 
 /// Intervals of callers, each with the tag of its rule: sorted and disjoint.
+#[derive(Clone)]
 enum Tagged<'a, N> {
     Alike(std::slice::Iter<'a, Span<N>>, u32),
     Each(Within<'a, N, Line>),
@@ -168,6 +169,40 @@ struct Told<N> {
     missing: Vec<Span<N>>,
 }
 
+/// The fates of callers where each is either accepted or refused, as a list leaves them; `None` where some are both,
+/// or neither.
+fn parted<N: Number>(
+    everyone: &[Span<N>],
+    mut accepted: Tagged<'_, N>,
+    mut refused: Tagged<'_, N>,
+) -> Option<Vec<Piece<N>>> {
+    let mut decided = Vec::new();
+    let (mut coming, mut going) = (accepted.next(), refused.next());
+    for (first, last) in everyone {
+        let mut next = Some(*first);
+        while let Some(at) = next.filter(|at| at <= last) {
+            let (span, ruling, tag) = match (coming, going) {
+                (Some((span, tag)), _) if span.0 == at => {
+                    coming = accepted.next();
+                    (span, Ruling::Accept, tag)
+                }
+                (_, Some((span, tag))) if span.0 == at => {
+                    going = refused.next();
+                    (span, Ruling::Reject, tag)
+                }
+                _ => return None,
+            };
+            decided.push(piece(span, ruling, tag));
+            next = span.1.after();
+        }
+    }
+    (coming.is_none() && going.is_none()).then_some(decided)
+}
+
+fn piece<N: Number>(span: Span<N>, ruling: Ruling, tag: u32) -> Piece<N> {
+    Piece::new(span, (ruling, (tag != NO_RULE).then_some(RuleId(tag))))
+}
+
 impl<N: Number> Told<N> {
     fn new(
         everyone: &[Span<N>],
@@ -175,6 +210,11 @@ impl<N: Number> Told<N> {
         open: &[Span<N>],
     ) -> Self {
         let mut told = Self { decided: Vec::new(), between: Vec::new(), missing: Vec::new() };
+        if open.is_empty()
+            && let Some(decided) = parted(everyone, accepted.clone(), refused.clone())
+        {
+            return Self { decided, ..told };
+        }
         let (mut accepted, mut refused) = (Cursor::new(accepted), Cursor::new(refused));
         let mut open = Cursor::new(open.iter().map(|span| (*span, ())));
         for (first, last) in everyone {
@@ -201,7 +241,6 @@ impl<N: Number> Told<N> {
             }
             ((Some(_), Some(_)), None) | (_, Some(())) => return self.between.push(span),
         };
-        let rule = (tag != NO_RULE).then_some(RuleId(tag));
-        self.decided.push(Piece::new(span, (ruling, rule)));
+        self.decided.push(piece(span, ruling, tag));
     }
 }

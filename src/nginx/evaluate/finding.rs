@@ -118,8 +118,7 @@ impl Asked<'_> {
     }
 
     fn is_deny(&self, id: RuleId) -> bool {
-        let directive = ruled(id).and_then(|(number, _)| self.program.directive(number));
-        directive.is_some_and(|directive| directive.name() == "deny")
+        ruled(id).and_then(|(number, _)| self.program.name(number)) == Some("deny")
     }
 
     fn other_sockets(&self, question: &Question, door: &Door) -> Vec<Finding> {

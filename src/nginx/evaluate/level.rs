@@ -1,6 +1,7 @@
 //! The configuration made ready: its levels (http, server, location, `if`, `limit_except`), what each sets, and
 //! what each inherits.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::{Lines, List};
@@ -8,7 +9,7 @@ use super::code::{self, Code};
 use super::locate::Name;
 use super::table::{self, Table};
 use crate::admission::RuleId;
-use crate::nginx::{Config, Directive, TableError};
+use crate::nginx::{self, Config, Directive, TableError};
 use crate::prefix::Family;
 
 /// Levels may stand in each other no deeper.
@@ -58,9 +59,9 @@ pub(super) struct Level<'t> {
 
 /// A directive and where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry<'t> {
+pub(super) struct Entry<'p, 't> {
     /// The directive.
-    pub(super) directive: &'t Directive<'t>,
+    pub(super) directive: &'p Directive<'t>,
     /// The level that it stands in.
     pub(super) level: Option<LevelId>,
 }
@@ -71,8 +72,25 @@ struct Run<'t> {
     /// The number of the first.
     number: Number,
     /// It, and all that stand after it in its block.
-    directives: &'t [Directive<'t>],
+    directives: Directives<'t>,
     level: Option<LevelId>,
+}
+
+/// Directives, or a list that stands for some, whose lines are read where one is asked for.
+#[derive(Debug)]
+enum Directives<'t> {
+    Block(&'t [Directive<'t>]),
+    List(&'t nginx::List<'t>, OnceCell<Box<[Directive<'t>]>>),
+}
+
+impl<'t> Directives<'t> {
+    /// One of them.
+    fn get(&self, at: usize) -> Option<&Directive<'t>> {
+        match self {
+            Directives::Block(block) => block.get(at),
+            Directives::List(list, lines) => lines.get_or_init(|| list.lines()).get(at),
+        }
+    }
 }
 
 /// A configuration that can be asked.
@@ -170,10 +188,26 @@ impl<'t> Program<'t> {
     fn number(&mut self, block: &'t [Directive<'t>], at: usize, level: Option<LevelId>) -> Number {
         let number = self.count;
         self.count = number.saturating_add(1);
-        if self.runs.last().is_none_or(|run| run.level != level || level.is_none()) {
-            let directives = block.get(at..).unwrap_or_default();
+        let goes_on = |run: &Run<'_>| {
+            run.level == level && level.is_some() && matches!(run.directives, Directives::Block(_))
+        };
+        if !self.runs.last().is_some_and(goes_on) {
+            let directives = Directives::Block(block.get(at..).unwrap_or_default());
             self.runs.push(Run { number, directives, level });
         }
+        number
+    }
+
+    /// Numbers the lines of a list; the number of the first.
+    fn number_list(&mut self, list: &'t nginx::List<'t>, level: LevelId) -> Number {
+        let number = self.count;
+        let count = Number::try_from(list.networks().len()).unwrap_or(Number::MAX);
+        self.count = number.saturating_add(count);
+        self.runs.push(Run {
+            number,
+            directives: Directives::List(list, OnceCell::new()),
+            level: Some(level),
+        });
         number
     }
 
@@ -200,6 +234,11 @@ impl<'t> Program<'t> {
         let block = opener.block().filter(|_| depth < DEPTH_MAX).unwrap_or_default();
         let mut lines = Lines::default();
         for (at, directive) in block.iter().enumerate() {
+            if let Some(list) = directive.list() {
+                let number = self.number_list(list, id);
+                lines.take_list(number, (directive.name(), list));
+                continue;
+            }
             let number = self.number(block, at, Some(id));
             if is_if || !lines.take(number, directive) {
                 self.take(id, (directive, number), depth.saturating_add(1));
@@ -244,19 +283,33 @@ impl<'t> Program<'t> {
     }
 
     /// A directive by its number.
-    pub(super) fn directive(&self, number: Number) -> Option<&'t Directive<'t>> {
+    pub(super) fn directive(&self, number: Number) -> Option<&Directive<'t>> {
         self.entry(number).map(|entry| entry.directive)
     }
 
+    /// A directive's name, by its number: no list is read for it.
+    pub(super) fn name(&self, number: Number) -> Option<&'t str> {
+        let (run, at) = self.run(number)?;
+        match &run.directives {
+            Directives::Block(block) => block.get(at).map(Directive::name),
+            Directives::List(list, _) => Some(list.name()),
+        }
+    }
+
     /// A directive and where it stands, by its number.
-    pub(super) fn entry(&self, number: Number) -> Option<Entry<'t>> {
+    pub(super) fn entry(&self, number: Number) -> Option<Entry<'_, 't>> {
+        let (run, at) = self.run(number)?;
+        Some(Entry { directive: run.directives.get(at)?, level: run.level })
+    }
+
+    /// The run that a number is of, and its place there.
+    fn run(&self, number: Number) -> Option<(&Run<'t>, usize)> {
         if number >= self.count {
             return None;
         }
         let after = self.runs.partition_point(|run| run.number <= number);
         let run = self.runs.get(after.checked_sub(1)?)?;
-        let at = usize::try_from(number.checked_sub(run.number)?).ok()?;
-        Some(Entry { directive: run.directives.get(at)?, level: run.level })
+        Some((run, usize::try_from(number.checked_sub(run.number)?).ok()?))
     }
 
     /// The level that a directive opens. Levels are numbered as their directives are.
@@ -295,7 +348,7 @@ impl<'t> Program<'t> {
     }
 
     /// The directive of this name that is in force.
-    pub(super) fn in_force(&self, id: LevelId, name: &str) -> Option<(Number, &'t Directive<'t>)> {
+    pub(super) fn in_force(&self, id: LevelId, name: &str) -> Option<(Number, &Directive<'t>)> {
         let number = self.upwards(id).find_map(|(_, level)| level.set.get(name)?.last().copied())?;
         Some((number, self.directive(number)?))
     }

@@ -50,6 +50,11 @@ pub(super) struct Layers {
 }
 
 impl Layers {
+    /// Makes room for so many intervals of IPv4.
+    pub(super) fn reserve_v4(&mut self, count: usize) {
+        self.v4.reserve(count);
+    }
+
     /// Adds addresses of IPv4 that a line names.
     pub(super) fn push_v4(&mut self, span: Span<u32>, line: Line) {
         self.v4.push((span, line));

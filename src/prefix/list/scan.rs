@@ -104,9 +104,9 @@ pub(super) fn v4_word(text: &[u8]) -> Option<u32> {
     (wrong == 0 && dots == 0).then_some(address)
 }
 
-/// Reads an IPv4 line at `at`: first and last address, and where the next line starts.
+/// Reads an IPv4 prefix at `at` that ends with this byte: first and last address, and what comes after the byte.
 #[inline]
-pub(super) fn v4(buffer: &[u8], at: usize) -> Option<((u32, u32), usize)> {
+pub(super) fn v4<const END: u8>(buffer: &[u8], at: usize) -> Option<((u32, u32), usize)> {
     let window: &Window = buffer.get(at.checked_sub(FRONT)?..)?.first_chunk()?;
     let ([_, first, second, third, _], []) = window.as_chunks::<8>() else { return None };
     // Bits that are always set tell the compiler that every place is inside the window.
@@ -138,7 +138,7 @@ pub(super) fn v4(buffer: &[u8], at: usize) -> Option<((u32, u32), usize)> {
     let address = parts.iter().fold(0u32, |address, (number, _)| address.wrapping_shl(8) | number);
     let host = u32::MAX.checked_shr(bits).unwrap_or(0);
     let bad = parts.iter().fold(bad_length & has_length, |bad, (_, wrong)| bad | wrong);
-    if bad | u32::from(dots) | u32::from(byte(end)? ^ b'\n') | (address & host) != 0 {
+    if bad | u32::from(dots) | u32::from(byte(end)? ^ END) | (address & host) != 0 {
         return None;
     }
     Some(((address, address | host), at.wrapping_add(usize::try_from(end).ok()?).wrapping_add(1)))
