@@ -354,6 +354,36 @@ mod tests {
     }
 
     #[test]
+    fn a_baseline_is_known_by_its_sources_and_places_alone() {
+        let (_base, folder) = scene();
+        let lock = folder.lock(&holder()).unwrap();
+        let known = journal("a").baseline;
+        assert!(!folder.is_baseline(&known).unwrap());
+        lock.write_baseline(&known).unwrap();
+        let later =
+            Baseline { at: "2027-01-01T00:00:00Z".parse().unwrap(), plan: "x".to_owned(), ..known.clone() };
+        assert!(folder.is_baseline(&known).unwrap() && folder.is_baseline(&later).unwrap());
+        let mut other = known.clone();
+        other.sources[0].prefixes.push("192.0.2.1".parse().unwrap());
+        assert!(!folder.is_baseline(&other).unwrap());
+        other = known.clone();
+        other.held[0].digest = None;
+        assert!(!folder.is_baseline(&other).unwrap());
+        assert!(!folder.is_baseline(&Baseline { sources: Vec::new(), ..known.clone() }).unwrap());
+        // The same in other words is the same; what is neither is told.
+        let path = folder.path().join("baseline.json");
+        let mut spaced = serde_json::to_value(&known).unwrap();
+        std::fs::write(&path, seal::seal("baseline", &spaced).unwrap()).unwrap();
+        assert!(folder.is_baseline(&known).unwrap());
+        spaced["sources"][0]["prefixes"][0] = "nobody".into();
+        std::fs::write(&path, seal::seal("baseline", &spaced).unwrap()).unwrap();
+        assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
+        spaced["more"] = 1.into();
+        std::fs::write(&path, seal::seal("baseline", &spaced).unwrap()).unwrap();
+        assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
     fn one_at_a_time_and_the_other_is_told_who_and_what_to_do() {
         let (_base, folder) = scene();
         let first = folder.lock(&holder()).unwrap();

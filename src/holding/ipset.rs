@@ -82,3 +82,19 @@ pub(super) fn addresses(name: &str, text: &str) -> Result<PrefixSet, HoldingErro
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_is_told_apart_wherever_it_stands() {
+        let listing = "create a hash:net\nadd a 1.2.3.4\ncreate ab hash:net\nadd ab 5.6.7.8\nadd a 9.9.9.9\nadd a 9.9.9.10";
+        assert_eq!(
+            own("a", listing).unwrap(),
+            "create a hash:net\nadd a 1.2.3.4\nadd a 9.9.9.9\nadd a 9.9.9.10\n"
+        );
+        assert_eq!(own("ab", listing).unwrap(), "create ab hash:net\nadd ab 5.6.7.8\n");
+        assert_eq!(own("b", listing), None);
+    }
+}

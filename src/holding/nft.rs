@@ -428,3 +428,29 @@ fn span_of(word: &str) -> Option<PrefixSetKey> {
     let set: PrefixSet = std::iter::once(word.parse::<crate::prefix::Prefix>().ok()?).collect();
     set.ranges().next()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_what_stands_between_its_head_and_the_brace_below_it() {
+        let text = "table inet a2 {\n\tchain c { # }\n\t}\n}\ntable inet a { # handle 3\n\tset s {\n\t\telements = { 1.2.3.4,\n\t\t\t5.6.7.8 }\n\t}\n\
+            \tchain c {\n\t\tcomment \"}\"\n\t}\n}\ntable inet b {\n}";
+        let whole = block(text, "table inet a {", "").unwrap();
+        assert!(whole.starts_with("table inet a { # handle 3\n") && whole.ends_with("\t}\n}\n"), "{whole}");
+        assert_eq!(whole.lines().count(), 9);
+        let set = "\tset s {\n\t\telements = { 1.2.3.4,\n\t\t\t5.6.7.8 }\n\t}\n";
+        assert_eq!(block(&whole, "set s {", "\t").unwrap(), set);
+        assert_eq!(block(&whole, "chain c {", "\t").unwrap(), "\tchain c {\n\t\tcomment \"}\"\n\t}\n");
+        assert_eq!(block(text, "table inet b {", "").unwrap(), "table inet b {\n}\n");
+        for (head, indent) in
+            [("table inet", ""), ("set s {", ""), ("table inet a {", "\t"), ("inet a {", "")]
+        {
+            assert_eq!(block(text, head, indent), None, "{head}");
+        }
+        assert_eq!(block("table inet a {\n\t}\n } \n", "table inet a {", ""), None);
+        let other = "table inet a {\r\n}\r\n";
+        assert_eq!(block(other, "table inet a {", "").unwrap(), "table inet a {\r\n}\r\n");
+    }
+}
