@@ -371,15 +371,14 @@ mod tests {
         assert!(!folder.is_baseline(&other).unwrap());
         assert!(!folder.is_baseline(&Baseline { sources: Vec::new(), ..known.clone() }).unwrap());
         // The same in other words is the same; what is neither is told.
-        let path = folder.path().join("baseline.json");
         let mut spaced = serde_json::to_value(&known).unwrap();
-        std::fs::write(&path, seal::seal("baseline", &spaced).unwrap()).unwrap();
+        lock.write(Kind::Baseline, &spaced).unwrap();
         assert!(folder.is_baseline(&known).unwrap());
         spaced["sources"][0]["prefixes"][0] = "nobody".into();
-        std::fs::write(&path, seal::seal("baseline", &spaced).unwrap()).unwrap();
+        lock.write(Kind::Baseline, &spaced).unwrap();
         assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
         spaced["more"] = 1.into();
-        std::fs::write(&path, seal::seal("baseline", &spaced).unwrap()).unwrap();
+        lock.write(Kind::Baseline, &spaced).unwrap();
         assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
     }
 

@@ -293,7 +293,7 @@ mod tests {
         body[4..8].copy_from_slice(&index.to_ne_bytes());
         body.extend(attribute(LINK_NAME, format!("{name}\0").as_bytes()));
         // The kernel flags some kinds, and tells much that nobody here asks for.
-        body.extend(attribute(0x8000 | 26, &[1, 2, 3]));
+        body.extend(attribute(0x801a, &[1, 2, 3]));
         body.extend(master.map(|master| attribute(LINK_MASTER, &master.to_ne_bytes())).unwrap_or_default());
         message(NEW_LINK, 0, &body)
     }
