@@ -224,7 +224,9 @@ pub fn resolve(policies: &Policies, site: &Site, at: Timestamp, sink: &mut Diagn
         }
     }
     let Resolver { origins, excluded, mut entries, .. } = resolver;
-    entries.sort_by_key(|left| left.prefix);
+    if !entries.is_sorted_by_key(|entry| entry.prefix) {
+        entries.sort_by_key(|entry| entry.prefix);
+    }
     let mut shared = Shared::new(&origins);
     fold(&mut entries, &mut shared);
     let service = site.service.clone();

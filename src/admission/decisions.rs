@@ -154,14 +154,20 @@ impl Decisions {
 
     /// Puts them in order.
     pub(super) fn sort(&mut self) {
-        self.v4.sort_by_key(|piece| piece.span.0);
-        self.v6.sort_by_key(|piece| piece.span.0);
+        sort(&mut self.v4);
+        sort(&mut self.v6);
     }
 
     /// More of them, which come after those of their family.
     pub(super) fn append(&mut self, mut other: Self) {
         self.v4.append(&mut other.v4);
         self.v6.append(&mut other.v6);
+    }
+}
+
+fn sort<N: Number>(pieces: &mut [Piece<N>]) {
+    if !pieces.is_sorted_by_key(|piece| piece.span.0) {
+        pieces.sort_by_key(|piece| piece.span.0);
     }
 }
 

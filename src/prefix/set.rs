@@ -4,17 +4,63 @@
 //! looked at by itself. The ends of the address space need no special care: arithmetic is checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
-use super::span::{Number, Span, complement, covers, difference, intersection, is_normal, normalise, union};
+use super::span::{
+    Number, Span, complement, covers, difference, intersection, is_everything, is_normal, normalise, union,
+};
 use super::{Family, Prefix, v6_number};
 
 /// A set of IPv4 and IPv6 addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct PrefixSet {
-    v4: Vec<Span<u32>>,
-    v6: Vec<Span<u128>>,
+    v4: Spans<u32>,
+    v6: Spans<u128>,
+}
+
+/// The intervals of one family. They can be very many and are never changed, so that copies share them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Spans<N>(Option<Arc<Vec<Span<N>>>>);
+
+impl<N> Deref for Spans<N> {
+    type Target = [Span<N>];
+
+    fn deref(&self) -> &[Span<N>] {
+        self.0.as_ref().map_or(&[], |spans| spans)
+    }
+}
+
+impl<N> From<Vec<Span<N>>> for Spans<N> {
+    fn from(spans: Vec<Span<N>>) -> Self {
+        Self((!spans.is_empty()).then(|| Arc::new(spans)))
+    }
+}
+
+impl<N: Number> Spans<N> {
+    fn union(&self, other: &Self) -> Self {
+        match (self.is_empty(), other.is_empty()) {
+            (true, _) => other.clone(),
+            (_, true) => self.clone(),
+            (false, false) => union(self, other).into(),
+        }
+    }
+
+    fn intersection(&self, other: &Self) -> Self {
+        if is_everything(other) {
+            self.clone()
+        } else if is_everything(self) {
+            other.clone()
+        } else {
+            intersection(self, other).into()
+        }
+    }
+
+    fn difference(&self, other: &Self) -> Self {
+        if other.is_empty() { self.clone() } else { difference(self, other).into() }
+    }
 }
 
 impl PrefixSet {
@@ -25,13 +71,13 @@ impl PrefixSet {
 
     /// Every address of both families.
     pub fn everything() -> Self {
-        Self { v4: vec![(u32::MIN, u32::MAX)], v6: vec![(u128::MIN, u128::MAX)] }
+        Self { v4: vec![(u32::MIN, u32::MAX)].into(), v6: vec![(u128::MIN, u128::MAX)].into() }
     }
 
     /// The addresses of these intervals, given as first and last in any order, overlapping or not; an interval
     /// whose last address is before its first has none.
     pub fn from_spans(v4: Vec<(u32, u32)>, v6: Vec<(u128, u128)>) -> Self {
-        Self { v4: spanned(v4), v6: spanned(v6) }
+        Self { v4: spanned(v4).into(), v6: spanned(v6).into() }
     }
 
     /// From any ranges: first and last address, of one family each; what is of two families is left out.
@@ -100,8 +146,8 @@ impl PrefixSet {
     #[must_use]
     pub fn only(&self, family: Family) -> Self {
         match family {
-            Family::V4 => Self { v4: self.v4.clone(), v6: Vec::new() },
-            Family::V6 => Self { v4: Vec::new(), v6: self.v6.clone() },
+            Family::V4 => Self { v4: self.v4.clone(), ..Self::empty() },
+            Family::V6 => Self { v6: self.v6.clone(), ..Self::empty() },
         }
     }
 
@@ -121,25 +167,25 @@ impl PrefixSet {
     /// Addresses in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self { v4: union(&self.v4, &other.v4), v6: union(&self.v6, &other.v6) }
+        Self { v4: self.v4.union(&other.v4), v6: self.v6.union(&other.v6) }
     }
 
     /// Addresses in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self { v4: intersection(&self.v4, &other.v4), v6: intersection(&self.v6, &other.v6) }
+        Self { v4: self.v4.intersection(&other.v4), v6: self.v6.intersection(&other.v6) }
     }
 
     /// Addresses in neither.
     #[must_use]
     pub fn complement(&self) -> Self {
-        Self { v4: complement(&self.v4), v6: complement(&self.v6) }
+        Self { v4: complement(&self.v4).into(), v6: complement(&self.v6).into() }
     }
 
     /// Addresses of this one that are not in the other.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        Self { v4: difference(&self.v4, &other.v4), v6: difference(&self.v6, &other.v6) }
+        Self { v4: self.v4.difference(&other.v4), v6: self.v6.difference(&other.v6) }
     }
 
     /// The fewest prefixes that cover exactly these addresses, in order.
@@ -161,9 +207,10 @@ fn holds<N: Number>(spans: &[Span<N>], number: N) -> bool {
 
 /// Intervals in any order, without those that end before they start.
 fn spanned<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
-    if !is_normal(&spans) {
-        spans.retain(|(first, last)| first <= last);
+    if is_normal(&spans) {
+        return spans;
     }
+    spans.retain(|(first, last)| first <= last);
     normalise(spans)
 }
 
@@ -183,7 +230,7 @@ impl FromIterator<Prefix> for PrefixSet {
                 }
             }
         }
-        Self { v4: normalise(v4), v6: normalise(v6) }
+        Self { v4: normalise(v4).into(), v6: normalise(v6).into() }
     }
 }
 
@@ -290,10 +337,10 @@ mod tests {
             let set = PrefixSet::from_spans(spans.clone(), many.clone());
             // A few at a time never come to the sort by counting.
             let few = spans.chunks(500).zip(many.chunks(500)).fold(PrefixSet::empty(), |all, (v4, v6)| {
-                let mut part = PrefixSet::from_spans(v4.to_vec(), v6.to_vec());
-                part.v4.extend(all.v4);
-                part.v4.sort_unstable();
-                PrefixSet { v4: naive(&part.v4), v6: normalise([all.v6, part.v6].concat()) }
+                let part = PrefixSet::from_spans(v4.to_vec(), v6.to_vec());
+                let mut joined = [&*part.v4, &*all.v4].concat();
+                joined.sort_unstable();
+                PrefixSet { v4: naive(&joined).into(), v6: normalise([&*all.v6, &*part.v6].concat()).into() }
             });
             prop_assert_eq!(set, few);
         }

@@ -124,7 +124,7 @@ pub(crate) fn normalise<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
 }
 
 /// Whether every number is in one of them.
-fn is_everything<N: Number>(spans: &[Span<N>]) -> bool {
+pub(crate) fn is_everything<N: Number>(spans: &[Span<N>]) -> bool {
     spans == [(N::MIN, N::MAX)]
 }
 
@@ -146,9 +146,6 @@ pub(crate) fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
 
 /// What either of two lists has.
 pub(crate) fn union<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
-    if left.is_empty() || right.is_empty() {
-        return [left, right].concat();
-    }
     let mut all: Vec<Span<N>> = Vec::with_capacity(left.len().saturating_add(right.len()));
     let (mut lefts, mut rights) = (left.iter().copied().peekable(), right.iter().copied().peekable());
     let mut next = || match (lefts.peek(), rights.peek()) {
@@ -177,11 +174,8 @@ pub(crate) fn covers<N: Number>(all: &[Span<N>], some: &[Span<N>]) -> bool {
 
 /// What two sorted, disjoint lists share.
 pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
-    if left == right || is_everything(right) {
+    if left == right {
         return left.to_vec();
-    }
-    if is_everything(left) {
-        return right.to_vec();
     }
     let mut common = Vec::with_capacity(left.len().min(right.len()));
     let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
@@ -203,9 +197,6 @@ pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Ve
 pub(crate) fn difference<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
     if left == right {
         return Vec::new();
-    }
-    if right.is_empty() {
-        return left.to_vec();
     }
     if is_everything(left) {
         return complement(right);

@@ -108,40 +108,54 @@ pub(super) fn v4_word(text: &[u8]) -> Option<u32> {
 #[inline]
 pub(super) fn v4<const END: u8>(buffer: &[u8], at: usize) -> Option<((u32, u32), usize)> {
     let window: &Window = buffer.get(at.checked_sub(FRONT)?..)?.first_chunk()?;
-    let ([_, first, second, third, _], []) = window.as_chunks::<8>() else { return None };
+    let ([_, first, second, ..], []) = window.as_chunks::<8>() else { return None };
     // Bits that are always set tell the compiler that every place is inside the window.
-    let beyond = 0xff00_0000;
-    let mut left = marks(*first) | marks(*second).wrapping_shl(8) | marks(*third).wrapping_shl(16) | beyond;
-    // The places of the first five bytes that are no digits.
+    let beyond = 0xffff_0000;
+    let mut left = marks(*first) | marks(*second).wrapping_shl(8) | beyond;
+    // The places of the first four bytes that are no digits.
     let mut next = || {
         let place = left.trailing_zeros();
         left = left & left.wrapping_sub(1) | beyond;
         place
     };
-    let (first, second, third, slash, after) = (next(), next(), next(), next(), next());
+    let (first, second, third, end) = (next(), next(), next(), next());
     let byte = |place: u32| window.get(usize::try_from(place).ok()?.wrapping_add(FRONT)).copied();
     // Told at once, because lists of IPv6 come this way.
     if byte(first)? != b'.' {
         return None;
     }
-    let field = |from: u32, to: u32, most| number(window, to, to.wrapping_sub(from).wrapping_sub(1), most);
+    let field = |from: u32, to: u32| number(window, to, to.wrapping_sub(from).wrapping_sub(1), OCTET_MOST);
     let parts = [
         number(window, first, first, OCTET_MOST)?,
-        field(first, second, OCTET_MOST)?,
-        field(second, third, OCTET_MOST)?,
-        field(third, slash, OCTET_MOST)?,
+        field(first, second)?,
+        field(second, third)?,
+        field(third, end)?,
     ];
     let dots = (byte(second)? ^ b'.') | (byte(third)? ^ b'.');
-    let (length, bad_length) = field(slash, after, V4_MOST)?;
-    let has_length = u32::from(byte(slash)? == b'/');
-    let (bits, end) = if has_length == 1 { (length, after) } else { (32, slash) };
     let address = parts.iter().fold(0u32, |address, (number, _)| address.wrapping_shl(8) | number);
+    let wrong = parts.iter().fold(u32::from(dots), |wrong, (_, one)| wrong | one);
+    // Most lists are of single addresses, or of none.
+    let (bits, end) = match byte(end)? {
+        _ if wrong != 0 => return None,
+        after if after == END => (32, end),
+        b'/' => digits(window, end.wrapping_add(1), V4_MOST).filter(|(_, end)| byte(*end) == Some(END))?,
+        _ => return None,
+    };
     let host = u32::MAX.checked_shr(bits).unwrap_or(0);
-    let bad = parts.iter().fold(bad_length & has_length, |bad, (_, wrong)| bad | wrong);
-    if bad | u32::from(dots) | u32::from(byte(end)? ^ END) | (address & host) != 0 {
+    if address & host != 0 {
         return None;
     }
     Some(((address, address | host), at.wrapping_add(usize::try_from(end).ok()?).wrapping_add(1)))
+}
+
+/// The number of one to three digits that starts at this place, and where it ends.
+#[inline]
+fn digits(window: &Window, start: u32, most: u32) -> Option<(u32, u32)> {
+    let digits = window.get(usize::try_from(start).ok()?.wrapping_add(FRONT)..)?.first_chunk()?;
+    let count = (marks(*digits) | 0x10).trailing_zeros();
+    let end = start.wrapping_add(count);
+    let (value, wrong) = number(window, end, count, most)?;
+    (wrong == 0).then_some((value, end))
 }
 
 /// The group of at most four hexadecimal digits at `at`, and how many digits it has.
@@ -230,8 +244,6 @@ fn length(buffer: &[u8], at: usize) -> Option<(u32, usize)> {
     }
     let start = at.wrapping_add(1);
     let window: &Window = buffer.get(start.checked_sub(FRONT)?..)?.first_chunk()?;
-    let ([_, digits, ..], []) = window.as_chunks::<8>() else { return None };
-    let count = (marks(*digits) | 0x10).trailing_zeros();
-    let (value, wrong) = number(window, count, count, V6_MOST)?;
-    (wrong == 0).then_some((value, start.wrapping_add(usize::try_from(count).ok()?)))
+    let (value, end) = digits(window, 0, V6_MOST)?;
+    Some((value, start.wrapping_add(usize::try_from(end).ok()?)))
 }
