@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub(crate) use decisions::{Decidable, Fate, Held, Piece};
 pub use decisions::{Decided, Decisions};
-pub(crate) use decisions::{Fate, Held, Piece};
 
 use crate::plain::line;
 use crate::prefix::{Family, PrefixSet};
@@ -285,6 +285,12 @@ impl Admission {
     pub fn of(mut decided: Decisions, undecided: Vec<Undecided>) -> Self {
         decided.sort();
         let surely = decided.accepted();
+        Self::sure(surely, decided, undecided)
+    }
+
+    /// The same of intervals in order, whose accepted addresses are known.
+    pub(crate) fn sure(surely: PrefixSet, decided: Decisions, undecided: Vec<Undecided>) -> Self {
+        debug_assert_eq!(surely, decided.accepted());
         let open = undecided.iter().fold(PrefixSet::empty(), |all, one| all.union(&one.sources));
         Self { possibly: surely.union(&open), surely, decided, undecided, findings: Vec::new() }
     }

@@ -103,7 +103,10 @@ impl Drift {
 /// What the kernel disposes of before any rule is never foreign, nor are addresses of one's `own`: proxies that stand
 /// in front and tell who calls.
 pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode, own: &PrefixSet) -> Drift {
-    let wanted = allowlist.to_set();
+    // Mostly all is as wanted: a set is made where it is not.
+    let prefixes = allowlist.entries().iter().map(|entry| &entry.prefix);
+    let is_wanted = admission.surely.is_of(prefixes);
+    let wanted = if is_wanted { admission.surely.clone() } else { allowlist.to_set() };
     let between = admission.possibly.difference(&admission.surely);
     let mut found = Vec::new();
     let compared = Compared { allowlist, admission };

@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::admission::{
-    Admission, Decided, Decider, Decisions, Fate, Finding, FindingKind, Held, Layer, LayerKind, Listing,
-    Piece, Question, RuleId, Ruling, Step, Undecided, Wanted,
+    Admission, Decidable, Decided, Decider, Decisions, Fate, Finding, FindingKind, Held, Layer, LayerKind,
+    Listing, Piece, Question, RuleId, Ruling, Step, Undecided, Wanted,
 };
 use crate::prefix::cursor::Cursor;
+use crate::prefix::span::Number;
 use crate::prefix::{Family, PrefixSet};
 
 /// Layers that callers cross, from the outside inwards.
@@ -253,11 +254,11 @@ fn findings(layers: &[Admission], all: &Admission) -> Vec<Finding> {
 
 /// Two decided lists as one: ascending, disjoint.
 fn overlaid(outer: &Decisions, inner: &Decisions) -> Decisions {
-    Decisions::of(overlay::<u32>(outer, inner), overlay::<u128>(outer, inner))
+    Decisions::of(overlay::<u32>(outer, inner).into(), overlay::<u128>(outer, inner).into())
 }
 
 /// The same for one family.
-fn overlay<N: Held>(outer: &Decisions, inner: &Decisions) -> Vec<Piece<N>> {
+fn overlay<N: Decidable>(outer: &Decisions, inner: &Decisions) -> Vec<Piece<N>> {
     let (mut outer, mut inner) = (Cursor::new(outer.spans::<N>()), Cursor::new(inner.spans::<N>()));
     let mut all = Vec::new();
     let mut at = Some(N::MIN);
@@ -266,7 +267,7 @@ fn overlay<N: Held>(outer: &Decisions, inner: &Decisions) -> Vec<Piece<N>> {
         let (inside, inside_end) = inner.at(from);
         let to = outside_end.min(inside_end);
         if let Some(fate) = both(outside, inside) {
-            push(&mut all, Piece::new((from, to), fate));
+            push(&mut all, ((from, to), Held::new(fate)));
         }
         at = to.after();
     }
@@ -280,9 +281,10 @@ fn both(outside: Option<Fate>, inside: Option<Fate>) -> Option<Fate> {
 }
 
 /// Adds an interval, joined to the one before where nothing tells them apart.
-fn push<N: Held>(all: &mut Vec<Piece<N>>, one: Piece<N>) {
-    if !all.last_mut().is_some_and(|open| open.takes_in(&one)) {
-        all.push(one);
+fn push<N: Number>(all: &mut Vec<Piece<N>>, (span, held): Piece<N>) {
+    match all.last_mut() {
+        Some((open, known)) if *known == held && open.1.after() == Some(span.0) => open.1 = span.1,
+        _ => all.push((span, held)),
     }
 }
 
@@ -374,7 +376,7 @@ mod tests {
             let answer = layer.admit(&question());
             let wanted = if known { PrefixSet::everything() } else { PrefixSet::empty() };
             assert_eq!((&answer.surely, &answer.possibly), (&wanted, &wanted));
-            assert_eq!(answer.decided.len(), 2);
+            assert_eq!(answer.decided.iter().count(), 2);
         }
         let open = Entered { layer: Box::new(layer(&[0])), port: None, proxy: "0.0.0.0".parse().ok() };
         let answer = open.admit(&question());

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{RuleId, Ruling};
+use crate::prefix::first::Grounded;
 use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
@@ -30,16 +31,15 @@ impl Decided {
 pub(crate) type Fate = (Ruling, Option<RuleId>);
 
 /// Decided intervals in order, IPv4 first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Decisions {
-    v4: Vec<Piece<u32>>,
-    v6: Vec<Piece<u128>>,
+    v4: Grounded<u32, Held>,
+    v6: Grounded<u128, Held>,
 }
 
-/// One of them as it is held.
+/// A fate in little room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Piece<N> {
-    span: Span<N>,
+pub(crate) struct Held {
     /// A rule's number, or [`NO_RULE`].
     rule: u32,
     ruling: Ruling,
@@ -48,71 +48,69 @@ pub(crate) struct Piece<N> {
 /// Stands for no rule: no ruleset has as many.
 const NO_RULE: u32 = u32::MAX;
 
-impl<N: Number> Piece<N> {
-    pub(crate) fn new(span: Span<N>, (ruling, rule): Fate) -> Self {
-        Self { span, rule: rule.map_or(NO_RULE, |rule| rule.0), ruling }
+impl Held {
+    pub(crate) fn new((ruling, rule): Fate) -> Self {
+        Self { rule: rule.map_or(NO_RULE, |rule| rule.0), ruling }
     }
 
-    fn fate(&self) -> Fate {
+    fn fate(self) -> Fate {
         (self.ruling, (self.rule != NO_RULE).then_some(RuleId(self.rule)))
     }
 
-    fn decided(&self) -> Decided {
-        let (ruling, rule) = self.fate();
-        Decided::over(self.span, ruling, rule)
-    }
-
-    /// Whether the other one comes right after this one, and has the same fate: then this one ends where that does.
-    pub(crate) fn takes_in(&mut self, next: &Self) -> bool {
-        let joins = self.fate() == next.fate() && self.span.1.after() == Some(next.span.0);
-        if joins {
-            self.span.1 = next.span.1;
+    fn renumber(&mut self, number: &mut impl FnMut(RuleId) -> RuleId) {
+        if self.rule != NO_RULE {
+            self.rule = number(RuleId(self.rule)).0;
         }
-        joins
     }
+}
+
+/// One of them as it is held.
+pub(crate) type Piece<N> = (Span<N>, Held);
+
+fn decided<N: Number>((span, held): Piece<N>) -> Decided {
+    let (ruling, rule) = held.fate();
+    Decided::over(span, ruling, rule)
 }
 
 /// A family whose intervals are held.
-pub(crate) trait Held: Number + 'static {
+pub(crate) trait Decidable: Number + 'static {
     /// Those of this family.
-    fn held(all: &Decisions) -> &[Piece<Self>];
+    fn decisions(all: &Decisions) -> &Grounded<Self, Held>;
 }
 
-impl Held for u32 {
-    fn held(all: &Decisions) -> &[Piece<Self>] {
+impl Decidable for u32 {
+    fn decisions(all: &Decisions) -> &Grounded<Self, Held> {
         &all.v4
     }
 }
 
-impl Held for u128 {
-    fn held(all: &Decisions) -> &[Piece<Self>] {
+impl Decidable for u128 {
+    fn decisions(all: &Decisions) -> &Grounded<Self, Held> {
         &all.v6
     }
 }
 
 impl Decisions {
     /// Those of both families.
-    pub(crate) fn of(v4: Vec<Piece<u32>>, v6: Vec<Piece<u128>>) -> Self {
+    pub(crate) fn of(v4: Grounded<u32, Held>, v6: Grounded<u128, Held>) -> Self {
         Self { v4, v6 }
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Decided> + '_ {
-        self.v4.iter().map(Piece::decided).chain(self.v6.iter().map(Piece::decided))
+    pub fn iter(&self) -> impl Iterator<Item = Decided> + '_ {
+        self.v4.all().map(decided).chain(self.v6.all().map(decided))
     }
 
     /// Those of one family.
-    pub fn of_family(&self, family: Family) -> impl DoubleEndedIterator<Item = Decided> + '_ {
-        let (v4, v6) = match family {
-            Family::V4 => (self.v4.as_slice(), Default::default()),
-            Family::V6 => (Default::default(), self.v6.as_slice()),
-        };
-        v4.iter().map(Piece::decided).chain(v6.iter().map(Piece::decided))
+    pub fn of_family(&self, family: Family) -> impl Iterator<Item = Decided> + '_ {
+        let v4 = (family == Family::V4).then(|| self.v4.all().map(decided));
+        let v6 = (family == Family::V6).then(|| self.v6.all().map(decided));
+        v4.into_iter().flatten().chain(v6.into_iter().flatten())
     }
 
     /// The intervals of a family as numbers.
-    pub(crate) fn spans<N: Held>(&self) -> impl Iterator<Item = (Span<N>, Fate)> {
-        N::held(self).iter().map(|piece| (piece.span, piece.fate()))
+    pub(crate) fn spans<N: Decidable>(&self) -> impl Iterator<Item = (Span<N>, Fate)> {
+        N::decisions(self).all().map(|(span, held)| (span, held.fate()))
     }
 
     /// The first of them.
@@ -120,31 +118,16 @@ impl Decisions {
         self.iter().next()
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.v4.len().saturating_add(self.v6.len())
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
-    }
-
     /// Those that a range touches, cut to it.
     pub fn within(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = Decided> + '_ {
-        let v4 = u32::of(first).zip(u32::of(last)).map(|span| cut(&self.v4, span));
-        let v6 = u128::of(first).zip(u128::of(last)).map(|span| cut(&self.v6, span));
+        let v4 = u32::of(first).zip(u32::of(last)).map(|span| self.v4.cut(span).map(decided));
+        let v6 = u128::of(first).zip(u128::of(last)).map(|span| self.v6.cut(span).map(decided));
         v4.into_iter().flatten().chain(v6.into_iter().flatten())
     }
 
     /// The same with other numbers of rules.
     pub(crate) fn renumber(&mut self, mut number: impl FnMut(RuleId) -> RuleId) {
-        let of_both = self.v4.iter_mut().map(|piece| &mut piece.rule);
-        for rule in of_both.chain(self.v6.iter_mut().map(|piece| &mut piece.rule)) {
-            if *rule != NO_RULE {
-                *rule = number(RuleId(*rule)).0;
-            }
-        }
+        self.v4.tags_mut().chain(self.v6.tags_mut()).for_each(|held| held.renumber(&mut number));
     }
 
     /// The addresses that are accepted.
@@ -154,48 +137,51 @@ impl Decisions {
 
     /// Puts them in order.
     pub(super) fn sort(&mut self) {
-        sort(&mut self.v4);
-        sort(&mut self.v6);
+        sort(&mut self.v4.pieces);
+        sort(&mut self.v6.pieces);
     }
 
     /// More of them, which come after those of their family.
-    pub(super) fn append(&mut self, mut other: Self) {
-        self.v4.append(&mut other.v4);
-        self.v6.append(&mut other.v6);
+    pub(super) fn append(&mut self, other: Self) {
+        append(&mut self.v4, other.v4);
+        append(&mut self.v6, other.v6);
     }
 }
 
 fn sort<N: Number>(pieces: &mut [Piece<N>]) {
-    if !pieces.is_sorted_by_key(|piece| piece.span.0) {
-        pieces.sort_by_key(|piece| piece.span.0);
+    if !pieces.is_sorted_by_key(|(span, _)| span.0) {
+        pieces.sort_by_key(|(span, _)| span.0);
     }
 }
 
-fn accepted<N: Number>(pieces: &[Piece<N>]) -> Vec<Span<N>> {
-    let accepted = pieces.iter().filter(|piece| piece.ruling == Ruling::Accept);
-    accepted.map(|piece| piece.span).collect()
+fn append<N: Number>(all: &mut Grounded<N, Held>, other: Grounded<N, Held>) {
+    if all.is_empty() {
+        *all = other;
+    } else if !other.is_empty() {
+        *all = all.all().chain(other.all()).collect::<Vec<_>>().into();
+    }
 }
 
-/// Sorted pieces that an interval touches, cut to it.
-fn cut<N: Number>(pieces: &[Piece<N>], (first, last): Span<N>) -> impl Iterator<Item = Decided> + '_ {
-    let start = pieces.partition_point(|piece| piece.span.1 < first);
-    let touched = pieces.iter().skip(start).take_while(move |piece| piece.span.0 <= last);
-    touched.map(move |piece| {
-        Piece { span: (piece.span.0.max(first), piece.span.1.min(last)), ..*piece }.decided()
-    })
+fn accepted<N: Number>(all: &Grounded<N, Held>) -> Vec<Span<N>> {
+    let spans = |(span, held): Piece<N>| (held.ruling == Ruling::Accept).then_some(span);
+    if all.ground.is_some_and(|held| held.ruling == Ruling::Accept) {
+        all.all().filter_map(spans).collect()
+    } else {
+        all.pieces.iter().copied().filter_map(spans).collect()
+    }
 }
 
 impl FromIterator<Decided> for Decisions {
     fn from_iter<I: IntoIterator<Item = Decided>>(all: I) -> Self {
         let mut decisions = Self::default();
         for one in all {
-            let fate = (one.ruling, one.rule);
+            let held = Held::new((one.ruling, one.rule));
             match (one.first, one.last) {
                 (IpAddr::V4(first), IpAddr::V4(last)) => {
-                    decisions.v4.push(Piece::new((first.into(), last.into()), fate));
+                    decisions.v4.pieces.push(((first.into(), last.into()), held));
                 }
                 (IpAddr::V6(first), IpAddr::V6(last)) => {
-                    decisions.v6.push(Piece::new((first.into(), last.into()), fate));
+                    decisions.v6.pieces.push(((first.into(), last.into()), held));
                 }
                 // No interval has two families.
                 (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}

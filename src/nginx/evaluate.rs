@@ -643,7 +643,7 @@ mod tests {
                 "deny all of location `/callback` of a server without a name"
             );
             assert_eq!(asked.describe(refused).line, 7);
-            let nobody = admission.decided.iter().next_back().unwrap().rule.unwrap();
+            let nobody = admission.decided.iter().last().unwrap().rule.unwrap();
             assert_eq!(asked.describe(nobody).title, "no server listens on port 80 over IPv6");
             [(refused, Wanted::Admit), (accepted, Wanted::Refuse), (accepted, Wanted::Admit)]
                 .map(|(rule, wanted)| asked.mend(rule, &sources, 80, wanted))

@@ -68,7 +68,35 @@ fn leaves_nothing_out<N: Number, T>(pieces: &[(Span<N>, T)]) -> bool {
         && pieces.array_windows().all(|[one, next]| one.0.1.after() == Some(next.0.0))
 }
 
+impl<N, T> From<Vec<(Span<N>, T)>> for Grounded<N, T> {
+    fn from(pieces: Vec<(Span<N>, T)>) -> Self {
+        Self { pieces, ground: None }
+    }
+}
+
 impl<N: Number, T: Copy> Grounded<N, T> {
+    /// All that holds, interval by interval.
+    pub(crate) fn all(&self) -> Within<'_, N, T> {
+        self.within(N::ALL)
+    }
+
+    /// Whether nothing holds anywhere.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.ground.is_none()
+    }
+
+    /// What holds within one interval.
+    pub(crate) fn cut(&self, interval: Span<N>) -> Within<'_, N, T> {
+        let start = self.pieces.partition_point(|((_, last), _)| *last < interval.0);
+        let pieces = self.pieces.get(start..).unwrap_or_default();
+        Within { pieces, ground: self.ground, intervals: [].iter(), rest: Some(interval) }
+    }
+
+    /// All that holds somewhere, to be changed.
+    pub(crate) fn tags_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.pieces.iter_mut().map(|(_, tag)| tag).chain(&mut self.ground)
+    }
+
     /// What holds at an address.
     pub(crate) fn at(&self, address: N) -> Option<T> {
         let after = self.pieces.partition_point(|((first, _), _)| *first <= address);
@@ -101,6 +129,13 @@ pub(crate) struct Within<'a, N, T> {
     intervals: std::slice::Iter<'a, Span<N>>,
     /// What is left of the interval that is looked at.
     rest: Option<Span<N>>,
+}
+
+impl<N, T: Copy> Within<'_, N, T> {
+    /// What holds between the pieces.
+    pub(crate) fn ground(&self) -> Option<T> {
+        self.ground
+    }
 }
 
 impl<N: Number, T: Copy> Iterator for Within<'_, N, T> {

@@ -3,6 +3,7 @@
 //! Every operation is linear in the number of intervals (building sorts first), and no address is ever
 //! looked at by itself. The ends of the address space need no special care: arithmetic is checked.
 
+use std::iter::Peekable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl<N: Number> Spans<N> {
     }
 
     fn intersection(&self, other: &Self) -> Self {
-        if is_everything(other) {
+        if self == other || is_everything(other) {
             self.clone()
         } else if is_everything(self) {
             other.clone()
@@ -59,7 +60,11 @@ impl<N: Number> Spans<N> {
     }
 
     fn difference(&self, other: &Self) -> Self {
-        if other.is_empty() { self.clone() } else { difference(self, other).into() }
+        match self == other {
+            true => Self(None),
+            false if other.is_empty() => self.clone(),
+            false => difference(self, other).into(),
+        }
     }
 }
 
@@ -159,6 +164,12 @@ impl PrefixSet {
         }
     }
 
+    /// Whether these prefixes, ascending and none inside another, are all of its addresses.
+    pub fn is_of<'a>(&self, prefixes: impl IntoIterator<Item = &'a Prefix>) -> bool {
+        let mut prefixes = prefixes.into_iter().peekable();
+        is_of(&self.v4, &mut prefixes) && is_of(&self.v6, &mut prefixes) && prefixes.peek().is_none()
+    }
+
     /// Whether it has every address of the other.
     pub fn covers(&self, other: &Self) -> bool {
         covers(&self.v4, &other.v4) && covers(&self.v6, &other.v6)
@@ -203,6 +214,25 @@ impl PrefixSet {
 fn holds<N: Number>(spans: &[Span<N>], number: N) -> bool {
     let after = spans.partition_point(|(first, _)| *first <= number);
     after.checked_sub(1).and_then(|at| spans.get(at)).is_some_and(|(_, last)| number <= *last)
+}
+
+/// Whether the prefixes of a family that come next are these intervals.
+fn is_of<'a, N: Number>(
+    spans: &[Span<N>],
+    prefixes: &mut Peekable<impl Iterator<Item = &'a Prefix>>,
+) -> bool {
+    spans.iter().all(|(first, last)| {
+        let mut next = Some(*first);
+        while let Some(at) = next.filter(|at| at <= last) {
+            let found = prefixes.next_if(|prefix| N::spanned(prefix).is_some_and(|span| span.0 == at));
+            let Some((_, end)) = found.and_then(N::spanned) else { return false };
+            if end > *last {
+                return false;
+            }
+            next = end.after();
+        }
+        true
+    })
 }
 
 /// Intervals in any order, without those that end before they start.
@@ -294,6 +324,12 @@ mod tests {
             prop_assert_eq!(a.complement().complement(), a.clone());
             prop_assert!(a.union(&a.complement()) == PrefixSet::everything());
             prop_assert_eq!(a.covers(&b), y.is_subset(&x));
+            prop_assert!(a.is_of(&a.to_prefixes()));
+            let mut ascending = left.clone();
+            ascending.sort_unstable();
+            ascending.dedup_by(|inner, wider| wider.covers(inner));
+            prop_assert!(a.is_of(&ascending));
+            prop_assert_eq!(b.is_of(&ascending), a == b);
             prop_assert_eq!(PrefixSet::from_spans(a.v4().to_vec(), a.v6().to_vec()), a.clone());
             for address in x.union(&y) {
                 prop_assert_eq!(a.contains(*address), x.contains(address));

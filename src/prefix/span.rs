@@ -10,9 +10,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{Family, Prefix, PrefixSet};
 
 /// An address of one family, as a number.
-pub(crate) trait Number: Copy + Ord {
+pub(crate) trait Number: Copy + Ord + 'static {
     const MAX: Self;
     const MIN: Self;
+    /// All of them.
+    const ALL: &'static [Span<Self>];
     /// The family.
     const FAMILY: Family;
     /// The address that it stands for.
@@ -38,6 +40,7 @@ pub(crate) trait Number: Copy + Ord {
 impl Number for u32 {
     const MAX: Self = u32::MAX;
     const MIN: Self = 0;
+    const ALL: &'static [Span<Self>] = &[(Self::MIN, Self::MAX)];
     const FAMILY: Family = Family::V4;
     fn to_ip(self) -> IpAddr {
         Ipv4Addr::from(self).into()
@@ -68,6 +71,7 @@ impl Number for u32 {
 impl Number for u128 {
     const MAX: Self = u128::MAX;
     const MIN: Self = 0;
+    const ALL: &'static [Span<Self>] = &[(Self::MIN, Self::MAX)];
     const FAMILY: Family = Family::V6;
     fn to_ip(self) -> IpAddr {
         Ipv6Addr::from(self).into()
@@ -125,7 +129,7 @@ pub(crate) fn normalise<N: Number>(mut spans: Vec<Span<N>>) -> Vec<Span<N>> {
 
 /// Whether every number is in one of them.
 pub(crate) fn is_everything<N: Number>(spans: &[Span<N>]) -> bool {
-    spans == [(N::MIN, N::MAX)]
+    spans == N::ALL
 }
 
 /// The gaps between sorted, disjoint intervals.

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use super::level;
 use super::pieces::{Line, Pieced};
 use super::state::{By, State, all_of};
-use crate::admission::{Admission, Decisions, Piece, RuleId, Ruling, Undecided};
+use crate::admission::{Admission, Decisions, Held, Piece, RuleId, Ruling, Undecided};
 use crate::prefix::PrefixSet;
 use crate::prefix::cursor::Cursor;
-use crate::prefix::first::{Within, deciding};
+use crate::prefix::first::{Grounded, Within, deciding};
 use crate::prefix::span::{Number, Span};
 
 /// How a request ended.
@@ -110,7 +110,12 @@ impl Fates {
             let why = "several ways are open, and they end differently".to_owned();
             undecided.push(Undecided { rule: None, why, sources: unexplained });
         }
-        Admission::of(Decisions::of(v4.decided, v6.decided), undecided)
+        let decided = Decisions::of(v4.decided, v6.decided);
+        if v4.is_parted && v6.is_parted {
+            let surely = accepted.iter().fold(PrefixSet::empty(), |all, share| all.union(&share.callers));
+            return Admission::sure(surely, decided, undecided);
+        }
+        Admission::of(decided, undecided)
     }
 }
 
@@ -131,6 +136,16 @@ impl<N: Number> Iterator for Tagged<'_, N> {
             Tagged::Alike(spans, tag) => spans.next().map(|span| (*span, *tag)),
             Tagged::Each(pieces) => pieces.next().map(|(span, line)| (span, line.rule().0)),
             Tagged::Joined(all) => all.next(),
+        }
+    }
+}
+
+impl<N> Tagged<'_, N> {
+    /// The tag of what no line names by itself.
+    fn ground(&self) -> Option<u32> {
+        match self {
+            Tagged::Each(pieces) => pieces.ground().map(|line| line.rule().0),
+            Tagged::Alike(..) | Tagged::Joined(_) => None,
         }
     }
 }
@@ -162,11 +177,13 @@ fn tagged<N: Pieced>(shares: &[Share]) -> Tagged<'_, N> {
 #[derive(Debug)]
 struct Told<N> {
     /// Those whose every way ends alike.
-    decided: Vec<Piece<N>>,
+    decided: Grounded<N, Held>,
     /// All others.
     between: Vec<Span<N>>,
     /// Those among them whose ways were not followed.
     missing: Vec<Span<N>>,
+    /// Whether all are decided: those who are accepted anywhere, and the others.
+    is_parted: bool,
 }
 
 /// The fates of callers where each is either accepted or refused, as a list leaves them; `None` where some are both,
@@ -175,7 +192,9 @@ fn parted<N: Number>(
     everyone: &[Span<N>],
     mut accepted: Tagged<'_, N>,
     mut refused: Tagged<'_, N>,
-) -> Option<Vec<Piece<N>>> {
+) -> Option<Grounded<N, Held>> {
+    // Between the lines of a list there is mostly the last one, for everybody.
+    let ground = refused.ground().filter(|_| everyone == N::ALL);
     let mut decided = Vec::new();
     let (mut coming, mut going) = (accepted.next(), refused.next());
     for (first, last) in everyone {
@@ -192,15 +211,22 @@ fn parted<N: Number>(
                 }
                 _ => return None,
             };
-            decided.push(piece(span, ruling, tag));
+            if ruling == Ruling::Accept || Some(tag) != ground {
+                decided.push(piece(span, ruling, tag));
+            }
             next = span.1.after();
         }
     }
-    (coming.is_none() && going.is_none()).then_some(decided)
+    let ground = ground.map(|tag| held(Ruling::Reject, tag));
+    (coming.is_none() && going.is_none()).then_some(Grounded { pieces: decided, ground })
 }
 
 fn piece<N: Number>(span: Span<N>, ruling: Ruling, tag: u32) -> Piece<N> {
-    Piece::new(span, (ruling, (tag != NO_RULE).then_some(RuleId(tag))))
+    (span, held(ruling, tag))
+}
+
+fn held(ruling: Ruling, tag: u32) -> Held {
+    Held::new((ruling, (tag != NO_RULE).then_some(RuleId(tag))))
 }
 
 impl<N: Number> Told<N> {
@@ -209,11 +235,12 @@ impl<N: Number> Told<N> {
         (accepted, refused): (Tagged<'_, N>, Tagged<'_, N>),
         open: &[Span<N>],
     ) -> Self {
-        let mut told = Self { decided: Vec::new(), between: Vec::new(), missing: Vec::new() };
+        let mut told =
+            Self { decided: Grounded::default(), between: Vec::new(), missing: Vec::new(), is_parted: false };
         if open.is_empty()
             && let Some(decided) = parted(everyone, accepted.clone(), refused.clone())
         {
-            return Self { decided, ..told };
+            return Self { decided, is_parted: true, ..told };
         }
         let (mut accepted, mut refused) = (Cursor::new(accepted), Cursor::new(refused));
         let mut open = Cursor::new(open.iter().map(|span| (*span, ())));
@@ -241,6 +268,6 @@ impl<N: Number> Told<N> {
             }
             ((Some(_), Some(_)), None) | (_, Some(())) => return self.between.push(span),
         };
-        self.decided.push(piece(span, ruling, tag));
+        self.decided.pieces.push(piece(span, ruling, tag));
     }
 }

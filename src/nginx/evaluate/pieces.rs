@@ -104,8 +104,7 @@ impl Pieces {
         let is_wanted = |line: &Line| line.denies() == (denies == Denies::Yes);
         let mut spans = Vec::with_capacity(all.pieces.len().saturating_add(1));
         if all.ground.as_ref().is_some_and(is_wanted) {
-            let everywhere = [(N::MIN, N::MAX)];
-            spans.extend(all.within(&everywhere).filter(|(_, line)| is_wanted(line)).map(|(span, _)| span));
+            spans.extend(all.all().filter(|(_, line)| is_wanted(line)).map(|(span, _)| span));
         } else {
             spans.extend(all.pieces.iter().filter(|(_, line)| is_wanted(line)).map(|(span, _)| *span));
         }
