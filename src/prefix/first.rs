@@ -272,6 +272,7 @@ mod tests {
             spans in prop::collection::vec((0_u32..60, 0_u32..20, 0..6), 0..40),
             ground in 0_usize..60,
             is_sorted in any::<bool>(),
+            to_cut in (0_u32..90, 0_u32..90),
         ) {
             let mut layers: Vec<_> =
                 spans.into_iter().map(|(first, more, tag)| ((first, first.saturating_add(more)), tag)).collect();
@@ -296,6 +297,13 @@ mod tests {
                 prop_assert_eq!(got, wanted.filter(|_| address != 41 && address != 43));
             }
             prop_assert!(told.is_sorted_by(|one, next| one.0.1 < next.0.0));
+            let (from, to) = (to_cut.0.min(to_cut.1), to_cut.0.max(to_cut.1));
+            let cut: Vec<_> = held.cut((from, to)).collect();
+            prop_assert_eq!(&cut, &held.within(&[(from, to)]).collect::<Vec<_>>());
+            prop_assert!(cut.iter().all(|((first, last), _)| from <= *first && *last <= to));
+            let whole: Vec<_> = held.all().collect();
+            prop_assert_eq!(deciding(whole.clone()), found.clone());
+            prop_assert_eq!(held.is_empty(), whole.is_empty());
             prop_assert!(held.tags().all(|tag| layers.iter().any(|(_, known)| *known == tag)));
             for pair in found.windows(2) {
                 prop_assert!(pair[0].0.1 < pair[1].0.0);
