@@ -174,5 +174,5 @@ fn a_thousand_groups_of_sixty_rules_are_asked_at_once() {
     let (admission, _) = ask(vec![input("groups.json", &groups)], &ids, 443);
     assert_eq!(admission.surely.v4().len(), 60_000);
     // One after the other; no address was left out and none was added.
-    assert_eq!(admission.decided.len(), 120_002);
+    assert_eq!(admission.decided.iter().count(), 120_002);
 }
