@@ -15,6 +15,7 @@ mod fmt;
 mod init;
 mod inputs;
 mod lasting;
+mod late;
 mod layers;
 mod listings;
 mod mender;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -46,6 +47,7 @@ use crate::diagnostic::Diagnostics;
 use crate::instant::parse_moment;
 use crate::report::text;
 use crate::system;
+use late::Late;
 
 /// How a run ended; the numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,45 +112,45 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Check policies, site and templates: all faults in one run
-    Check(check::Check),
+    Check(Late<check::Check>),
     /// Review a change: what opens and closes, and what two people should look at
-    Review(review::Review),
+    Review(Late<review::Review>),
     /// Do all that a scheduled run has to do, with one summary and one exit status
-    Ci(Box<ci::Ci>),
+    Ci(Late<Box<ci::Ci>>),
     /// Write all that is known as one page of HTML, for browsers and for paper
-    Report(Box<report::Report>),
+    Report(Late<Box<report::Report>>),
     /// Render the allowlist for every target
-    Render(render::Render),
+    Render(Late<render::Render>),
     /// Say for one address whether it is admitted, since when, and how we know
-    Explain(explain::Explain),
+    Explain(Late<explain::Explain>),
     /// Say what the rules of a host let in, whoever wrote them
-    Admitted(admitted::Admitted),
+    Admitted(Late<admitted::Admitted>),
     /// Compare what a host's rules let in with the policy, by meaning
-    Diff(diff::Diff),
+    Diff(Late<diff::Diff>),
     /// Say what it takes to put the policy in force on this host; nothing is changed
-    Plan(plan::Plan),
+    Plan(Late<plan::Plan>),
     /// Put the policy in force on this host: atomically, verified, and rolled back by itself
-    Apply(apply::Apply),
+    Apply(Late<apply::Apply>),
     /// Keep the change that waits to be confirmed
-    Confirm(apply::Confirm),
+    Confirm(Late<apply::Confirm>),
     /// Bring back what was there before a change that is not kept yet
-    Rollback(apply::Rollback),
+    Rollback(Late<apply::Rollback>),
     /// Say what is pending, how the last change ended, and what it put in force
-    Status(apply::Status),
+    Status(Late<apply::Status>),
     #[command(hide = true)]
-    Timer(apply::Timer),
+    Timer(Late<apply::Timer>),
     /// Read the providers' pages, and say whether they still publish what the policies hold
-    Upstream(upstream::Upstream),
+    Upstream(Late<upstream::Upstream>),
     /// List what opened, became legacy, will close or fall due
-    Timeline(timeline::Timeline),
+    Timeline(Late<timeline::Timeline>),
     /// Write a commented callgate.yaml
-    Init(init::Init),
+    Init(Late<init::Init>),
     /// Bring policy files into their canonical form, comments kept
-    Fmt(fmt::Fmt),
+    Fmt(Late<fmt::Fmt>),
     /// Print the JSON Schema of policy or site files
-    Schema(schema::Schema),
+    Schema(Late<schema::Schema>),
     /// Aggregate and compare lists of prefixes: text in, text out
-    Prefixes(prefixes::Prefixes),
+    Prefixes(Late<prefixes::Prefixes>),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -187,6 +189,7 @@ type Outcome = anyhow::Result<Exit>;
 
 /// Runs with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    keep_memory();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -204,29 +207,35 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
+/// Has pieces of memory up to this size kept for the next use. glibc gives every piece of 128 KiB back to the system at once, which
+/// then has to clear each page of the next one; where it has seen a larger one go, it takes up to that size for usual.
+fn keep_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
+}
+
 fn dispatch(arguments: Arguments) -> Outcome {
     let Arguments { global, command } = arguments;
     match command {
-        Subcommands::Check(check) => check.run(&global),
-        Subcommands::Review(review) => review.run(&global),
-        Subcommands::Ci(ci) => ci.run(&global),
-        Subcommands::Report(report) => report.run(&global),
-        Subcommands::Render(render) => render.run(&global),
-        Subcommands::Explain(explain) => explain.run(&global),
-        Subcommands::Admitted(admitted) => admitted.run(&global),
-        Subcommands::Diff(diff) => diff.run(&global),
-        Subcommands::Plan(plan) => plan.run(&global),
-        Subcommands::Apply(apply) => apply.run(&global),
-        Subcommands::Confirm(confirm) => confirm.run(&global),
-        Subcommands::Rollback(rollback) => rollback.run(&global),
-        Subcommands::Status(status) => status.run(),
-        Subcommands::Timer(timer) => timer.run(&global),
-        Subcommands::Upstream(upstream) => upstream.run(&global),
-        Subcommands::Timeline(timeline) => timeline.run(&global),
-        Subcommands::Init(init) => init.run(),
-        Subcommands::Fmt(fmt) => fmt.run(&global),
-        Subcommands::Schema(schema) => schema.run(),
-        Subcommands::Prefixes(prefixes) => prefixes.run(),
+        Subcommands::Check(Late(check)) => check.run(&global),
+        Subcommands::Review(Late(review)) => review.run(&global),
+        Subcommands::Ci(Late(ci)) => ci.run(&global),
+        Subcommands::Report(Late(report)) => report.run(&global),
+        Subcommands::Render(Late(render)) => render.run(&global),
+        Subcommands::Explain(Late(explain)) => explain.run(&global),
+        Subcommands::Admitted(Late(admitted)) => admitted.run(&global),
+        Subcommands::Diff(Late(diff)) => diff.run(&global),
+        Subcommands::Plan(Late(plan)) => plan.run(&global),
+        Subcommands::Apply(Late(apply)) => apply.run(&global),
+        Subcommands::Confirm(Late(confirm)) => confirm.run(&global),
+        Subcommands::Rollback(Late(rollback)) => rollback.run(&global),
+        Subcommands::Status(Late(status)) => status.run(),
+        Subcommands::Timer(Late(timer)) => timer.run(&global),
+        Subcommands::Upstream(Late(upstream)) => upstream.run(&global),
+        Subcommands::Timeline(Late(timeline)) => timeline.run(&global),
+        Subcommands::Init(Late(init)) => init.run(),
+        Subcommands::Fmt(Late(fmt)) => fmt.run(&global),
+        Subcommands::Schema(Late(schema)) => schema.run(),
+        Subcommands::Prefixes(Late(prefixes)) => prefixes.run(),
         Subcommands::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut offered(), "callgate", &mut text);
@@ -238,7 +247,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
 
 /// The commands that people call: a shell offers no others.
 fn offered() -> clap::Command {
-    let all = Arguments::command();
+    let all = late::whole::<Arguments>();
     let shown: Vec<_> = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
     let options: Vec<_> = all.get_arguments().cloned().collect();
     clap::Command::new("callgate").version(env!("CARGO_PKG_VERSION")).args(options).subcommands(shown)
@@ -247,12 +256,12 @@ fn offered() -> clap::Command {
 fn man(out: Option<PathBuf>) -> Outcome {
     if let Some(folder) = out {
         std::fs::create_dir_all(&folder)
-            .and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder))
+            .and_then(|()| clap_mangen::generate_to(late::whole::<Arguments>(), &folder))
             .with_context(|| format!("`{}` can't be written", folder.display()))?;
         return Ok(Exit::Ok);
     }
     let mut text = Vec::new();
-    clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+    clap_mangen::Man::new(late::whole::<Arguments>()).render(&mut text)?;
     print_bytes(&text)
 }
 
@@ -353,10 +362,13 @@ fn show(diagnostics: &Diagnostics) {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+        late::whole::<Arguments>().debug_assert();
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::admission::{
     Admission, Decidable, Decided, Decider, Decisions, Fate, Finding, FindingKind, Held, Layer, LayerKind,
@@ -106,7 +107,7 @@ fn everybody(of_one: Admission, families: &[Family]) -> Admission {
 #[derive(Debug)]
 pub struct Crossing {
     /// The answer. Its rules are numbered anew: ask the path what they are.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     /// What each layer says of one source, where one was asked about, its rules numbered as in the whole.
     pub layers: Vec<Admission>,
     /// What one source meets, where one was asked about: each step with the index of its layer.
@@ -143,7 +144,7 @@ impl Numbers {
 
 impl Crossing {
     /// The answer of one layer, which was asked before. Its own numbers do.
-    pub fn of_one(admission: Admission) -> Self {
+    pub fn of_one(admission: Arc<Admission>) -> Self {
         Self { admission, layers: Vec::new(), steps: Vec::new(), numbers: Numbers::default() }
     }
 }
@@ -162,13 +163,13 @@ impl<'a> Path<'a> {
     /// Which sources get through all layers.
     pub fn admit(&self, question: &Question) -> Crossing {
         let (layers, _, numbers) = self.cross(|layer| (layer.admit(question), Vec::new()));
-        Crossing { admission: together(layers), layers: Vec::new(), steps: Vec::new(), numbers }
+        Crossing { admission: together(layers).into(), layers: Vec::new(), steps: Vec::new(), numbers }
     }
 
     /// What one source meets, and what becomes of it.
     pub fn trace(&self, question: &Question, source: IpAddr) -> Crossing {
         let (layers, steps, numbers) = self.cross(|layer| layer.trace(question, source));
-        Crossing { admission: together(layers.clone()), layers, steps, numbers }
+        Crossing { admission: together(layers.clone()).into(), layers, steps, numbers }
     }
 
     /// What each layer says.

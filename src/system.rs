@@ -8,6 +8,7 @@ pub mod durable;
 pub mod fault;
 pub mod host;
 pub mod installed;
+mod links;
 pub mod lock;
 pub mod nginx;
 pub mod peers;
@@ -341,7 +342,9 @@ pub fn tool(program: &str, arguments: &[&str], input: &[u8]) -> Result<Option<Pr
 /// The file that a program's name leads to.
 fn found(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+    let is_program =
+        |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(is_program)
 }
 
 /// Runs a command to its end and gives what it printed; standard input is empty.

@@ -5,6 +5,7 @@
 //! write a small file that grows. [`decode`] turns nodes into records.
 
 pub mod decode;
+mod runs;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -92,7 +93,8 @@ impl Node<'_> {
 
 /// Reads one document; all faults go to `sink`, and the tree is `None` only where nothing can be made of it.
 pub fn parse<'a>(source: &'a Arc<SourceText>, sink: &mut Diagnostics) -> Option<Node<'a>> {
-    Reader { source, sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read()
+    runs::parse(source)
+        .or_else(|| Reader { source, sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read())
 }
 
 /// A collection whose end has not been seen.

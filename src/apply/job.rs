@@ -334,6 +334,11 @@ fn without_handles(text: &str) -> Cow<'_, str> {
     if !text.contains(HANDLE) {
         return Cow::Borrowed(text);
     }
-    let lines = text.lines().map(|line| line.split(HANDLE).next().unwrap_or_default());
-    Cow::Owned(lines.flat_map(|line| [line, "\n"]).collect())
+    let mut parts = text.split(HANDLE);
+    let mut left = parts.next().unwrap_or_default().to_owned();
+    left.reserve(text.len().saturating_sub(left.len()));
+    for part in parts {
+        left.push_str(part.find('\n').and_then(|end| part.get(end..)).unwrap_or_default());
+    }
+    Cow::Owned(left)
 }

@@ -162,7 +162,7 @@ pub struct Snapshot {
 /// changed since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Baseline {
+pub struct Baseline<S = Vec<Applied>, H = Vec<Held>> {
     /// The instant that the allowlist holds for.
     #[serde(with = "text")]
     pub at: Timestamp,
@@ -171,9 +171,9 @@ pub struct Baseline {
     /// The version of the program that carried it out.
     pub tool_version: String,
     /// The allowlist.
-    pub sources: Vec<Applied>,
+    pub sources: S,
     /// What our places held.
-    pub held: Vec<Held>,
+    pub held: H,
     /// The files from which the host loads them when it starts.
     #[serde(default)]
     pub lasting: Vec<Lasting>,

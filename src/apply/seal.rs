@@ -1,7 +1,8 @@
 //! The form of a file in the state folder: what it is, in which version, and a digest over its content. What was cut off,
 //! edited or written by another version is told, and none of it believed.
 
-use serde::de::DeserializeOwned;
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -47,7 +48,7 @@ pub(super) fn seal(kind: &str, content: &impl Serialize) -> Result<String, serde
 }
 
 /// What such a text says, where it is what was written.
-pub(super) fn open<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, SealError> {
+pub(super) fn open<'t, T: Deserialize<'t>>(kind: &str, text: &'t str) -> Result<T, SealError> {
     let damaged = |error: serde_json::Error| SealError::Damaged(error.to_string());
     let sealed: Sealed<'_> = match serde_json::from_str(text) {
         Ok(sealed) => sealed,
@@ -66,6 +67,26 @@ pub(super) fn open<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, Sea
         return Err(SealError::Damaged("its digest does not fit".to_owned()));
     }
     serde_json::from_str(sealed.content.get()).map_err(damaged)
+}
+
+/// Whether a value is written as this text. It is never held as text itself.
+pub(super) fn is_written(text: &RawValue, value: &impl Serialize) -> bool {
+    let mut rest = Rest(text.get().as_bytes());
+    serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
+}
+
+/// What is left of a text once its beginning was written again; to write anything else fails.
+struct Rest<'t>(&'t [u8]);
+
+impl io::Write for Rest<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn of_another(version: u64) -> Option<SealError> {

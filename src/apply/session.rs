@@ -186,8 +186,7 @@ impl Session {
     /// What is in force already counts as applied, whoever put it there: a run that was killed before it wrote so, too.
     fn remember(&self, job: &Job<'_>, survey: &Survey) -> Result<(), SessionError> {
         let now = baseline(job.allowlist, survey, survey.digest.to_string());
-        let known = self.folder().baseline()?;
-        if known.is_none_or(|known| known.sources != now.sources || known.held != now.held) {
+        if !self.folder().is_baseline(&now)? {
             self.lock.write_baseline(&now)?;
         }
         Ok(())

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::journal::{Baseline, Journal, Last};
 use super::seal::{self, SealError};
+use crate::admission::Text;
 use crate::plain;
 use crate::system::durable::{self, DurableError, PRIVATE};
 use crate::system::lock::{self, Attempt, Children, FileLock};
@@ -192,21 +194,40 @@ impl StateFolder {
         }
     }
 
-    fn read<T: DeserializeOwned>(&self, kind: Kind) -> Result<Option<T>, StateError> {
-        let path = kind.path(&self.path);
-        let shown = path.display().to_string();
-        let damaged = |why: String| StateError::Damaged { path: shown.clone(), why };
-        let listing = match system::read_listing(&path, FILE_BYTES_MAX) {
-            Ok(listing) => listing,
-            Err(ReadError::Missing { .. }) => return Ok(None),
-            Err(ReadError::NotUtf8 { .. }) => return Err(damaged("it is not text".to_owned())),
-            Err(error) => return Err(StateError::NotRead(error)),
-        };
-        match seal::open(kind.name(), &listing.text) {
-            Ok(content) => Ok(Some(content)),
-            Err(SealError::Damaged(why)) => Err(damaged(plain::line(&why))),
-            Err(SealError::Version(found)) => Err(StateError::Version { path: shown, found }),
+    /// Whether what is remembered of sources and places is what this baseline says. They are long, so they are read only
+    /// where they are not written alike.
+    pub fn is_baseline(&self, now: &Baseline) -> Result<bool, StateError> {
+        let Some(text) = self.text(Kind::Baseline)? else { return Ok(false) };
+        let known: Baseline<&RawValue, &RawValue> = self.opened(Kind::Baseline, &text)?;
+        if seal::is_written(known.sources, &now.sources) && seal::is_written(known.held, &now.held) {
+            return Ok(true);
         }
+        let known: Baseline = self.opened(Kind::Baseline, &text)?;
+        Ok(known.sources == now.sources && known.held == now.held)
+    }
+
+    fn read<T: DeserializeOwned>(&self, kind: Kind) -> Result<Option<T>, StateError> {
+        self.text(kind)?.map(|text| self.opened(kind, &text)).transpose()
+    }
+
+    fn text(&self, kind: Kind) -> Result<Option<Text>, StateError> {
+        let path = kind.path(&self.path);
+        match system::read_listing(&path, FILE_BYTES_MAX) {
+            Ok(listing) => Ok(Some(listing.text)),
+            Err(ReadError::Missing { .. }) => Ok(None),
+            Err(ReadError::NotUtf8 { path, .. }) => {
+                Err(StateError::Damaged { path, why: "it is not text".to_owned() })
+            }
+            Err(error) => Err(StateError::NotRead(error)),
+        }
+    }
+
+    fn opened<'t, T: Deserialize<'t>>(&self, kind: Kind, text: &'t str) -> Result<T, StateError> {
+        let path = || kind.path(&self.path).display().to_string();
+        seal::open(kind.name(), text).map_err(|error| match error {
+            SealError::Damaged(why) => StateError::Damaged { path: path(), why: plain::line(&why) },
+            SealError::Version(found) => StateError::Version { path: path(), found },
+        })
     }
 }
 
@@ -330,6 +351,35 @@ mod tests {
         assert!(!lock.remove_journal().unwrap());
         assert!(lock.remove_baseline().unwrap());
         assert_eq!(found.journal().unwrap(), None);
+    }
+
+    #[test]
+    fn a_baseline_is_known_by_its_sources_and_places_alone() {
+        let (_base, folder) = scene();
+        let lock = folder.lock(&holder()).unwrap();
+        let known = journal("a").baseline;
+        assert!(!folder.is_baseline(&known).unwrap());
+        lock.write_baseline(&known).unwrap();
+        let later =
+            Baseline { at: "2027-01-01T00:00:00Z".parse().unwrap(), plan: "x".to_owned(), ..known.clone() };
+        assert!(folder.is_baseline(&known).unwrap() && folder.is_baseline(&later).unwrap());
+        let mut other = known.clone();
+        other.sources[0].prefixes.push("192.0.2.1".parse().unwrap());
+        assert!(!folder.is_baseline(&other).unwrap());
+        other = known.clone();
+        other.held[0].digest = None;
+        assert!(!folder.is_baseline(&other).unwrap());
+        assert!(!folder.is_baseline(&Baseline { sources: Vec::new(), ..known.clone() }).unwrap());
+        // The same in other words is the same; what is neither is told.
+        let mut spaced = serde_json::to_value(&known).unwrap();
+        lock.write(Kind::Baseline, &spaced).unwrap();
+        assert!(folder.is_baseline(&known).unwrap());
+        spaced["sources"][0]["prefixes"][0] = "nobody".into();
+        lock.write(Kind::Baseline, &spaced).unwrap();
+        assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
+        spaced["more"] = 1.into();
+        lock.write(Kind::Baseline, &spaced).unwrap();
+        assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
     }
 
     #[test]

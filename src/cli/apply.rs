@@ -1,5 +1,6 @@
 //! `callgate apply`, `confirm`, `rollback`, `status` and the timer that nobody calls by hand.
 
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ impl Apply {
         let Self { enforced, confirm, no_wait, .. } = self;
         let enforced = enforced.of_plan(saved.as_ref())?;
         let Some(prepared) = Prepared::read(global)? else { return Ok(Exit::Failure) };
+        // What is only read goes when the program ends: to take it apart before costs as much as many a step.
+        let prepared = ManuallyDrop::new(prepared);
         if let Some(stamp) = &saved {
             same_allowlist_now(stamp, &prepared, now)?;
         }
@@ -86,7 +89,7 @@ impl Apply {
         let who = Holder { command: "callgate apply", since: now };
         let session = Session::begin(&state, &who).map_err(|error| told(&error))?;
         super::enforced::tell_settled(session.settled.as_ref());
-        let survey = job.survey().map_err(|error| told(&error.into()))?;
+        let survey = ManuallyDrop::new(job.survey().map_err(|error| told(&error.into()))?);
         let planned = Planned::new(&enforced, &prepared, &job, &survey, Some(&state))?;
         if let Some(stamp) = &saved {
             unchanged(stamp, &planned.report.stamp)?;

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::admission::change::change;
-use crate::admission::{Question, RuleId};
+use crate::admission::{Finding, Question, RuleId};
 use crate::allowlist::Allowlist;
 use crate::cli::inputs::Inputs;
 use crate::cli::mender::{Mender, Wrong};
@@ -51,21 +52,28 @@ impl Comparison<'_> {
                 addresses: service.addresses.clone(),
                 at: self.inputs.at,
             });
-            self.answered(*port, crossing)
+            self.compared(*port, self.unexpected(crossing))
         };
         service.ports.iter().map(ask).collect()
     }
 
-    /// The same, where the one layer has answered already.
+    /// The same, where the one layer has answered already; the differences are those that were found then.
     pub(super) fn told(&self, answers: &[plan::Asked]) -> Vec<Asked> {
-        let told = |one: &plan::Asked| self.answered(one.port, Crossing::of_one((*one.admission).clone()));
+        let told = |one: &plan::Asked| Asked {
+            port: one.port,
+            crossing: self.unexpected(Crossing::of_one(Arc::clone(&one.admission))),
+            drift: one.drift.clone(),
+        };
         answers.iter().map(told).collect()
     }
 
-    fn answered(&self, port: u16, mut crossing: Crossing) -> Asked {
-        let expected = |kind| self.targets.iter().any(|target| target.expects(kind));
-        crossing.admission.findings.retain(|found| !expected(found.kind));
-        self.compared(port, Rc::new(crossing))
+    /// An answer without the findings that targets expect.
+    fn unexpected(&self, mut crossing: Crossing) -> Rc<Crossing> {
+        let expected = |found: &Finding| self.targets.iter().any(|target| target.expects(found.kind));
+        if crossing.admission.findings.iter().any(expected) {
+            Arc::make_mut(&mut crossing.admission).findings.retain(|found| !expected(found));
+        }
+        Rc::new(crossing)
     }
 
     fn compared(&self, port: u16, crossing: Rc<Crossing>) -> Asked {

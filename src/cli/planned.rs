@@ -162,7 +162,8 @@ impl<'a> Telling<'a> {
     fn new(prepared: &'a Prepared, job: &'a Job<'a>, survey: &'a Survey, after: &'a [After<'a>]) -> Self {
         let ask = |one: &'a After<'a>| {
             let comparison = comparison(prepared, &one.layers, &one.targets, Mode::Permit);
-            let asked = match known(survey, one) {
+            // Of the differences only those count that no mode makes: who is blocked.
+            let asked = match one.targets.first().and_then(|first| known(survey, *first)) {
                 Some(answers) => comparison.told(answers),
                 None => comparison.asked(),
             };
@@ -172,11 +173,10 @@ impl<'a> Telling<'a> {
     }
 }
 
-/// What these rules answered already: where nothing changes, they are as they were.
-fn known<'s>(survey: &'s Survey, after: &After<'_>) -> Option<&'s [plan::Asked]> {
-    let first = after.targets.first().filter(|_| survey.changes.is_empty())?;
-    let of_first = survey.drifts.iter().find(|drift| drift.target == first.common().name)?;
-    Some(&of_first.asked)
+/// What the rules of a target answered already: where nothing changes, they are as they were.
+fn known<'s>(survey: &'s Survey, target: &dyn Target) -> Option<&'s [plan::Asked]> {
+    let mut drifts = survey.drifts.iter().filter(|_| survey.changes.is_empty());
+    Some(&drifts.find(|drift| drift.target == target.common().name)?.asked)
 }
 
 fn comparison<'a>(
@@ -280,7 +280,10 @@ impl Telling<'_> {
             };
             let targets = [*target];
             let comparison = comparison(self.prepared, &after.layers, &targets, common.mode);
-            let asked = comparison.again(asked);
+            let asked = match known(self.survey, *target) {
+                Some(answers) => comparison.told(answers),
+                None => comparison.again(asked),
+            };
             all.push(AfterReport {
                 target: common.name.clone(),
                 mode: common.mode.as_str(),

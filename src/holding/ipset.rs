@@ -6,9 +6,22 @@ use crate::prefix::PrefixSet;
 
 /// What is ours of `ipset save`.
 pub(super) fn own(name: &str, listing: &str) -> Content {
-    let starts = [format!("create {name} "), format!("add {name} ")];
-    let lines = listing.lines().filter(|line| starts.iter().any(|start| line.starts_with(start)));
-    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let starts = [format!("add {name} "), format!("create {name} ")];
+    let is_ours = |line: &str| starts.iter().any(|start| line.starts_with(start));
+    // The lines of a set stand together: what is ours is copied at once.
+    let (mut text, mut start, mut at) = (String::new(), None, 0_usize);
+    for line in listing.split_inclusive('\n') {
+        if is_ours(line) {
+            start.get_or_insert(at);
+        } else if let Some(start) = start.take() {
+            text.push_str(listing.get(start..at)?);
+        }
+        at = at.saturating_add(line.len());
+    }
+    text.push_str(start.and_then(|start| listing.get(start..at)).unwrap_or_default());
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
     (!text.is_empty()).then_some(text)
 }
 
@@ -68,4 +81,20 @@ pub(super) fn addresses(name: &str, text: &str) -> Result<PrefixSet, HoldingErro
             PrefixSet::empty()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_is_told_apart_wherever_it_stands() {
+        let listing = "create a hash:net\nadd a 1.2.3.4\ncreate ab hash:net\nadd ab 5.6.7.8\nadd a 9.9.9.9\nadd a 9.9.9.10";
+        assert_eq!(
+            own("a", listing).unwrap(),
+            "create a hash:net\nadd a 1.2.3.4\nadd a 9.9.9.9\nadd a 9.9.9.10\n"
+        );
+        assert_eq!(own("ab", listing).unwrap(), "create ab hash:net\nadd ab 5.6.7.8\n");
+        assert_eq!(own("b", listing), None);
+    }
 }

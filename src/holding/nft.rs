@@ -342,25 +342,24 @@ pub(super) fn rejump(base: &mut Chain, to: &str, wanted: Option<Rule>, spot: &Sp
     }
 }
 
-/// A block from its head to the brace that closes it, both at one depth of indentation.
+/// A block from its head, which ends with a brace, to the brace that closes it, both at one depth of indentation. Braces are
+/// looked for, not lines: of these a set has thousands.
 fn block(text: &str, head: &str, indent: &str) -> Option<String> {
-    let starts = |line: &str| line.strip_prefix(indent).is_some_and(|line| line.starts_with(head));
-    let closes =
-        |line: &str| line.strip_prefix(indent).is_some_and(|line| line.trim_end_matches(['\r', '\n']) == "}");
-    let (mut start, mut at) = (None, 0_usize);
-    for line in text.split_inclusive('\n') {
-        if start.is_none() && starts(line) {
-            start = Some(at);
-        }
-        at = at.saturating_add(line.len());
-        if let Some(start) = start
-            && closes(line)
-        {
-            let block = text.get(start..at)?;
-            return Some(if block.ends_with('\n') { block.to_owned() } else { format!("{block}\n") });
-        }
-    }
-    None
+    let begins = |at: usize| text.get(..at).is_some_and(|before| before.is_empty() || before.ends_with('\n'));
+    let head_at = |(brace, _): (usize, &str)| {
+        let before = text.get(..=brace)?.strip_suffix(head)?.strip_suffix(indent)?;
+        begins(before.len()).then_some(before.len())
+    };
+    let start = text.match_indices('{').find_map(head_at)?;
+    let rest = text.get(start..)?;
+    let close_at = |(brace, _): (usize, &str)| {
+        let (before, after) = (rest.get(..brace)?.strip_suffix(indent)?, rest.get(brace..)?.get(1..)?);
+        let end = after.find('\n').unwrap_or(after.len());
+        let is_alone = before.ends_with('\n') && after.get(..end)?.bytes().all(|byte| byte == b'\r');
+        is_alone.then_some(brace.saturating_add(end).saturating_add(1))
+    };
+    let end = rest.match_indices('}').find_map(close_at)?;
+    Some(format!("{}\n", rest.get(..end)?))
 }
 
 fn has(text: &str, head: &str) -> bool {
@@ -428,4 +427,30 @@ fn span_of(word: &str) -> Option<PrefixSetKey> {
     }
     let set: PrefixSet = std::iter::once(word.parse::<crate::prefix::Prefix>().ok()?).collect();
     set.ranges().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_what_stands_between_its_head_and_the_brace_below_it() {
+        let text = "table inet a2 {\n\tchain c { # }\n\t}\n}\ntable inet a { # handle 3\n\tset s {\n\t\telements = { 1.2.3.4,\n\t\t\t5.6.7.8 }\n\t}\n\
+            \tchain c {\n\t\tcomment \"}\"\n\t}\n}\ntable inet b {\n}";
+        let whole = block(text, "table inet a {", "").unwrap();
+        assert!(whole.starts_with("table inet a { # handle 3\n") && whole.ends_with("\t}\n}\n"), "{whole}");
+        assert_eq!(whole.lines().count(), 9);
+        let set = "\tset s {\n\t\telements = { 1.2.3.4,\n\t\t\t5.6.7.8 }\n\t}\n";
+        assert_eq!(block(&whole, "set s {", "\t").unwrap(), set);
+        assert_eq!(block(&whole, "chain c {", "\t").unwrap(), "\tchain c {\n\t\tcomment \"}\"\n\t}\n");
+        assert_eq!(block(text, "table inet b {", "").unwrap(), "table inet b {\n}\n");
+        for (head, indent) in
+            [("table inet", ""), ("set s {", ""), ("table inet a {", "\t"), ("inet a {", "")]
+        {
+            assert_eq!(block(text, head, indent), None, "{head}");
+        }
+        assert_eq!(block("table inet a {\n\t}\n } \n", "table inet a {", ""), None);
+        let other = "table inet a {\r\n}\r\n";
+        assert_eq!(block(other, "table inet a {", "").unwrap(), "table inet a {\r\n}\r\n");
+    }
 }

@@ -15,6 +15,7 @@ use self::kind::Kind;
 use self::member::{Fault, Members};
 use super::words::Words;
 use super::{Place, ReadError, Reading, Set};
+use crate::prefix::list::plain_line;
 
 /// Reads the output of `ipset save`.
 ///
@@ -39,7 +40,14 @@ pub fn read(text: &str, listing: u16) -> Result<Reading, ReadError> {
     let mut reader = Reader::default();
     let mut place = Place { listing, line: 0, start: 0, end: 0 };
     let mut start = 0_usize;
-    for line in text.split_inclusive('\n') {
+    while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
+        let (lines, next) = reader.plain_lines(text, start);
+        if lines > 0 {
+            place.line = place.line.saturating_add(lines);
+            start = next;
+            continue;
+        }
+        let line = rest.split_inclusive('\n').next().unwrap_or(rest);
         place.line = place.line.saturating_add(1);
         let whole = line.strip_suffix('\n');
         let content = whole.unwrap_or(line);
@@ -67,6 +75,26 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Takes lines that add an address or a network of IPv4, and nothing else, to the set of the line before: nearly all
+    /// lines of a large set. How many they are, and where the next one starts.
+    fn plain_lines(&mut self, text: &'a str, mut start: usize) -> (u32, usize) {
+        let members = self.last.and_then(|(name, at)| Some((name, self.sets.get_mut(at)?)));
+        let Some((name, members)) = members.filter(|(_, members)| members.is_plain()) else {
+            return (0, start);
+        };
+        let head = format!("add {name} ");
+        let mut lines = 0_u32;
+        while text.as_bytes().get(start..).is_some_and(|rest| rest.starts_with(head.as_bytes())) {
+            let Some((prefix, next)) = plain_line(text.as_bytes(), start + head.len()) else { break };
+            if !members.add_plain(prefix) {
+                break;
+            }
+            lines = lines.saturating_add(1);
+            start = next;
+        }
+        (lines, start)
+    }
+
     fn line(&mut self, line: &'a str) -> Result<(), Fault> {
         if let Some(rest) = line.strip_prefix("add ") {
             return self.add(rest);

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::command;
+use super::{command, found};
 
 /// Most bytes of complaints that are kept.
 const COMPLAINTS_MAX: u64 = 64 << 10;
@@ -48,8 +50,10 @@ pub(super) enum Ended {
 pub(super) fn run(program: &str, arguments: &[impl AsRef<OsStr>], bounds: Bounds<'_>) -> io::Result<Ended> {
     let deadline = Instant::now() + bounds.time;
     let (output, complaints) = (nameless("callgate-output")?, nameless("callgate-complaints")?);
-    let mut started = command(program);
-    started.args(arguments).envs(bounds.environment.iter().copied());
+    // To look for it beforehand is cheaper than a start that fails in one folder after the other.
+    let place = found(program).unwrap_or_else(|| PathBuf::from(program));
+    let mut started = command(place);
+    started.arg0(program).args(arguments).envs(bounds.environment.iter().copied());
     started.stdin(whole(bounds.input)?).stdout(output.try_clone()?).stderr(complaints.try_clone()?);
     let mut child = started.spawn()?;
     let printed = || -> io::Result<u64> { Ok(output.metadata()?.len().max(complaints.metadata()?.len())) };

@@ -1,12 +1,13 @@
-//! A host's listings, taken by running its own tools. Nothing is changed by it.
+//! A host's listings, taken by running its own tools, and its interfaces, as the kernel tells them. Nothing is changed by it.
 
 use std::path::Path;
 
 use super::CommandError;
+use super::links::links;
 use crate::admission::Text;
 use crate::holding::Listed;
+use crate::netfilter::Listing;
 use crate::netfilter::host::{Host, Links, ListingError, View};
-use crate::netfilter::{Listing, Place, Remark};
 use crate::prefix::Family;
 
 /// What is wanted besides what tells who gets in.
@@ -27,11 +28,11 @@ pub struct Capture {
     pub iptables: Vec<(Family, Taken)>,
     /// `ipset save`.
     pub ipset: Option<Taken>,
-    /// `ip -j address`.
-    pub addresses: Option<Taken>,
+    /// Its interfaces and their addresses, as the kernel tells them.
+    pub links: Option<Links>,
     /// The tables filter, where they were wanted by themselves.
     pub filter: Vec<(Family, Taken)>,
-    /// What the tools warned of, although they ended with 0.
+    /// What the tools warned of, although they ended with 0, and what could not be asked.
     pub warnings: Vec<String>,
 }
 
@@ -67,15 +68,7 @@ impl Capture {
             self.iptables.into_iter().map(|(family, taken)| (View::Iptables(family), listing(taken))),
         );
         texts.extend(self.ipset.map(|taken| (View::Ipset, listing(taken))));
-        let mut host = Host::read(texts, self.warnings)?;
-        match self.addresses.map(|taken| Links::read(&taken.text)).transpose() {
-            Ok(links) => host.links = links,
-            Err(error) => {
-                let text = format!("`ip -j address`: {error}, so that interfaces are not known");
-                host.remarks.push(Remark { place: Place::default(), text });
-            }
-        }
-        Ok(host)
+        Ok(Host { links: self.links, ..Host::read(texts, self.warnings)? })
     }
 }
 
@@ -107,7 +100,7 @@ then `--nft nft.txt --iptables v4.txt --ip6tables v6.txt --ipset sets.txt --addr
 /// Reads this host.
 ///
 /// `iptables-save` is asked of tables that `nft` has no words for, and of the old tables where the kernel has
-/// any; `ipset` where a rule names one. So a plain host costs two commands.
+/// any; `ipset` where a rule names one. So a plain host costs one command.
 pub fn capture(needs: Needs) -> Result<Capture, CaptureError> {
     let mut warnings = Vec::new();
     let nft = take(&mut warnings, "nft", &["-a", "list", "ruleset"])?;
@@ -152,7 +145,10 @@ pub fn capture(needs: Needs) -> Result<Capture, CaptureError> {
     if needs.ipset || capture.iptables.iter().any(|(_, taken)| taken.text.contains("--match-set")) {
         capture.ipset = take(&mut warnings, "ipset", &["save"])?;
     }
-    capture.addresses = take(&mut warnings, "ip", &["-j", "address"])?;
+    match links() {
+        Ok(links) => capture.links = Some(links),
+        Err(error) => warnings.push(format!("interfaces and their addresses are not known: {error}")),
+    }
     capture.warnings = warnings;
     Ok(capture)
 }

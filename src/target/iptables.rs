@@ -215,9 +215,10 @@ impl Iptables {
     /// A set as `ipset save` prints it.
     fn set_saved(&self, allowlist: &Allowlist, family: Family) -> String {
         let (set, entries) = (self.set_name(family), allowlist.family(family));
-        let mut text = format!("create {set} {}\n", set_kind(entries.len(), family));
+        let mut text = String::with_capacity(200 + entries.len() * (set.len() + 24));
+        // Writing into a String can't fail.
+        let _ = writeln!(text, "create {set} {}", set_kind(entries.len(), family));
         for entry in entries {
-            // Writing into a String can't fail.
             let _ = writeln!(text, "add {set} {}", entry.prefix.short());
         }
         text

@@ -1,5 +1,6 @@
 //! The elements of one set, as they come, and what they amount to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::address::{Address, SPANS_MAX, block, length, prefixes, spans, under_mask};
@@ -7,6 +8,7 @@ use super::super::words::Words;
 use super::super::{Elements, Set, Span, Spans, TableFamily, Values};
 use super::kind::{Kind, Mask, Shape};
 use super::tuple::{self, Tuples};
+use crate::prefix::Prefix;
 use crate::prefix::span::normalise;
 
 /// Elements and intervals that lines of one set may make besides their first one.
@@ -88,25 +90,24 @@ impl Members {
         Self { kind, v4, v6, numbers: Vec::new(), tuples: Vec::new(), lists: Vec::new(), extra: 0, unknown }
     }
 
+    /// Whether it is a set of addresses or networks of IPv4 that stand for themselves.
+    pub(super) fn is_plain(&self) -> bool {
+        let of_v4 = matches!((&self.kind.shape, self.kind.family), (Shape::One, TableFamily::Ip));
+        of_v4 && self.kind.mask.is_none() && self.unknown.is_none()
+    }
+
+    /// Takes an element of such a set that has no options; not one of another family.
+    pub(super) fn add_plain(&mut self, prefix: Prefix) -> bool {
+        let (IpAddr::V4(first), IpAddr::V4(last)) = (prefix.first(), prefix.last()) else { return false };
+        self.v4.spans.push((first.into(), last.into()));
+        true
+    }
+
     /// Takes the rest of an `add` line: the element and its options.
-    #[inline]
     pub(super) fn add(&mut self, rest: &str) -> Result<(), Fault> {
         if self.unknown.is_some() {
             return Ok(());
         }
-        // Nearly every line of a large set is a single IPv4 address and nothing else.
-        let plain = matches!((&self.kind.shape, self.kind.family), (Shape::One, TableFamily::Ip));
-        if plain
-            && self.kind.mask.is_none()
-            && let Some(address) = <u32 as Address>::parse(rest)
-        {
-            self.v4.spans.push((address, address));
-            return Ok(());
-        }
-        self.add_any(rest)
-    }
-
-    fn add_any(&mut self, rest: &str) -> Result<(), Fault> {
         let rest = rest.trim();
         let (element, rest) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
         let wrong = || Fault::about("no element of its set's type:", element);

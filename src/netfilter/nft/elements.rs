@@ -264,6 +264,13 @@ impl Parser<'_> {
             let [b',', after @ ..] = after else { break };
             gathered.v4.push(span);
             rest = after.trim_ascii_start();
+            // Of comments, only handles say anything.
+            while let [b'#', comment @ ..] = rest
+                && !comment.trim_ascii_start().starts_with(b"handle")
+            {
+                let end = comment.iter().position(|byte| *byte == b'\n').unwrap_or(comment.len());
+                rest = comment.get(end..).unwrap_or_default().trim_ascii_start();
+            }
         }
         self.lexer.skip(whole.len() - rest.len());
     }

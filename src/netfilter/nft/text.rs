@@ -338,6 +338,23 @@ mod tests {
     }
 
     #[test]
+    fn comments_among_elements_say_nothing_but_a_handle() {
+        let read = |between: &str| {
+            let text = format!(
+                "table ip t {{\n set a {{\n type ipv4_addr\n elements = {{ 1.2.3.4,{between}5.6.7.8,{between} 9.9.9.9 }}\n }}\n}}\n"
+            );
+            read_text(&text, 0)
+                .map(|reading| reading.tables[0].sets.clone())
+                .map_err(|error| error.to_string())
+        };
+        let plain = read(" ").unwrap();
+        for between in [" # a, { } 7.7.7.7\n", "\n\t# one\n # two\n", "#\n", " # handle 7\n", "#handle\n\n"] {
+            assert_eq!(read(between).unwrap(), plain, "{between}");
+        }
+        assert!(read(" # 7.7.7.7").is_err());
+    }
+
+    #[test]
     fn priorities_are_named_otherwise_in_a_bridge() {
         for (family, priority, expected) in [
             ("inet", "filter", 0),

@@ -253,7 +253,7 @@ fn a_damaged_journal_is_refused() {
 /// Where nothing differs, nothing is started but what lists, and no listing is taken twice.
 #[test]
 fn where_nothing_differs_each_listing_is_taken_once() {
-    let host = ["nft -a list ruleset", "ip -j address"];
+    let host = ["nft -a list ruleset"];
     let filter = ["iptables-save -t filter", "ip6tables-save -t filter"];
     let saved = ["iptables-nft-save", "ip6tables-nft-save", "ipset save"];
     for (name, more) in

@@ -1,0 +1,277 @@
+//! Long lists of plain words, one a line, read without the parser.
+//!
+//! Lines `- word` of one indentation, with nothing else on them, are entries of one list wherever the first of them is one: an
+//! entry ends where a line of its own indentation begins. So the parser is given a text in which each long run of them is
+//! its first and its last line. Where it takes both for neighbours in a list, those between go back in; where it does
+//! not (in a block of text, say), or finds any fault, nothing of this counts and the whole text is read.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Node, Quoting, Reader, Value};
+use crate::diagnostic::{Diagnostics, SourceText};
+
+/// Fewest lines that are worth it.
+const LINES_MIN: usize = 16;
+
+/// Lines of one list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Run {
+    /// Bytes before the word of each line.
+    before: usize,
+    /// The lines that the parser is not shown: all but the first and the last.
+    hidden: Range<usize>,
+    /// How many they are.
+    count: usize,
+    /// Where the word of the first line is, and that of the last.
+    ends: [Range<usize>; 2],
+}
+
+/// Reads a text that has long lists; `None` where it has none, or has to be read whole.
+pub(super) fn parse(source: &Arc<SourceText>) -> Option<Node<'_>> {
+    let runs = find(&source.text);
+    let hidden: usize = runs.iter().map(|run| run.hidden.len()).sum();
+    if runs.is_empty() {
+        return None;
+    }
+    let mut shown = String::with_capacity(source.text.len().saturating_sub(hidden));
+    let mut at = 0;
+    for run in &runs {
+        shown.push_str(source.text.get(at..run.hidden.start)?);
+        at = run.hidden.end;
+    }
+    shown.push_str(source.text.get(at..)?);
+    let shown = SourceText::new("", shown);
+    let mut sink = Diagnostics::new();
+    let nodes = runs.iter().map(|run| run.count).sum();
+    let node =
+        Reader { source: &shown, sink: &mut sink, open: Vec::new(), root: None, nodes, documents: 0 }.read();
+    if !sink.is_empty() {
+        return None;
+    }
+    let mut filled = Filled { text: &source.text, runs: &runs, back: 0, bytes: 0 };
+    let node = filled.node(node?.into_owned())?;
+    (filled.back == runs.len()).then_some(node)
+}
+
+/// The long runs, in their order.
+fn find(text: &str) -> Vec<Run> {
+    let mut runs = Vec::new();
+    // A line that an entry can't follow costs no more than the look for its end.
+    let mut open: Option<Open> = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let word = word(line);
+        let start = at;
+        at += line.len();
+        match (&mut open, word) {
+            (Some(run), Some(before)) if run.before == before => run.take(start, line),
+            (_, word) => {
+                runs.extend(open.take().and_then(Open::run));
+                open = word.map(|before| Open::new(before, start, line));
+            }
+        }
+    }
+    runs.extend(open.and_then(Open::run));
+    runs
+}
+
+/// A run whose end has not been seen.
+struct Open {
+    before: usize,
+    count: usize,
+    first: Range<usize>,
+    last: Range<usize>,
+}
+
+impl Open {
+    fn new(before: usize, start: usize, line: &str) -> Self {
+        let first = start..start + line.len();
+        Self { before, count: 1, last: first.clone(), first }
+    }
+
+    fn take(&mut self, start: usize, line: &str) {
+        self.count += 1;
+        self.last = start..start + line.len();
+    }
+
+    fn run(self) -> Option<Run> {
+        let word = |line: &Range<usize>| line.start + self.before..line.end - 1;
+        (self.count >= LINES_MIN).then(|| Run {
+            before: self.before,
+            hidden: self.first.end..self.last.start,
+            count: self.count - 2,
+            ends: [word(&self.first), word(&self.last)],
+        })
+    }
+}
+
+/// How many bytes there are before the word of a line that is nothing but an entry. Of words, those are taken that can mean nothing
+/// else: addresses and the like.
+fn word(line: &str) -> Option<usize> {
+    let entry = line.trim_start_matches(' ').strip_prefix("- ")?.strip_suffix('\n')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b':');
+    let bytes = entry.as_bytes();
+    let is_word = bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.last().is_some_and(|byte| *byte != b':')
+        && bytes.iter().all(|byte| plain(*byte));
+    is_word.then(|| line.len() - entry.len() - 1)
+}
+
+/// What was left out, put back.
+struct Filled<'a, 'r> {
+    text: &'a str,
+    runs: &'r [Run],
+    /// How many runs are back.
+    back: usize,
+    /// The bytes that these hide.
+    bytes: usize,
+}
+
+impl<'a> Filled<'a, '_> {
+    /// A node of the shortened text as one of the whole.
+    fn node(&mut self, node: Node<'static>) -> Option<Node<'a>> {
+        // Runs go back in the order of the text, in which nodes come as well; a collection ends after all that is in it.
+        let start = self.place(node.span.start);
+        let value = match node.value {
+            Value::Scalar(text, quoting) => Value::Scalar(text, quoting),
+            Value::Sequence(items) => Value::Sequence(self.items(items)?),
+            Value::Mapping(entries, layout) => {
+                let mut all = Vec::with_capacity(entries.len());
+                for (key, value) in entries {
+                    all.push((self.node(key)?, self.node(value)?));
+                }
+                Value::Mapping(all, layout)
+            }
+        };
+        Some(Node { span: start..self.place(node.span.end), value })
+    }
+
+    fn items(&mut self, items: Vec<Node<'static>>) -> Option<Vec<Node<'a>>> {
+        let mut all: Vec<Node<'a>> = Vec::with_capacity(items.len());
+        let mut items = items.into_iter().peekable();
+        while let Some(item) = items.next() {
+            let first = self.node(item)?;
+            let next = self.runs.get(self.back).filter(|run| is_word(&first, &run.ends[0]));
+            all.push(first);
+            let Some(run) = next else { continue };
+            all.reserve(run.count);
+            self.back += 1;
+            self.bytes += run.hidden.len();
+            let mut start = run.hidden.start;
+            for line in self.text.get(run.hidden.clone())?.split_inclusive('\n') {
+                let span = start + run.before..start + line.len() - 1;
+                start += line.len();
+                let word = Cow::Borrowed(self.text.get(span.clone())?);
+                all.push(Node { span, value: Value::Scalar(word, Quoting::Plain) });
+            }
+            let last = self.node(items.next()?)?;
+            if !is_word(&last, &run.ends[1]) {
+                return None;
+            }
+            all.push(last);
+        }
+        Some(all)
+    }
+
+    /// A place of the shortened text in the whole one.
+    fn place(&self, at: usize) -> usize {
+        at + self.bytes
+    }
+}
+
+/// Whether a node is the word at a place.
+fn is_word(node: &Node<'_>, span: &Range<usize>) -> bool {
+    node.span == *span && matches!(node.value, Value::Scalar(_, Quoting::Plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn whole(source: &Arc<SourceText>) -> (Option<Node<'_>>, Diagnostics) {
+        let mut sink = Diagnostics::new();
+        let node =
+            Reader { source, sink: &mut sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read();
+        (node, sink)
+    }
+
+    /// Whether it was read without the parser; what is said of it is the same.
+    fn check(text: &str) -> bool {
+        let source = SourceText::new("x.yaml", text.to_owned());
+        let (node, sink) = whole(&source);
+        let quick = parse(&source);
+        if let Some(quick) = &quick {
+            assert!(sink.is_empty(), "{text}");
+            assert_eq!(format!("{quick:?}"), format!("{:?}", node.unwrap()), "{text}");
+        }
+        quick.is_some()
+    }
+
+    fn lines(indent: &str, count: usize) -> String {
+        (0..count).map(|n| format!("{indent}- 10.0.{}.{}\n", n / 256, n % 256)).collect()
+    }
+
+    #[test]
+    fn long_lists_are_read_without_the_parser() {
+        let (four, six) = (lines("    ", 40), lines("      ", 300));
+        for text in [
+            lines("", 16),
+            format!("a:\n{four}b: 1\n"),
+            format!("a:\n{}b:\n{six}c: {{ d: [1, 'x'] }} # more\n", lines("", 20)),
+            format!("- a: 1\n  b:\n{four}\n# none\n\n- c:\n{four}"),
+            format!("a:\n    - 'first'\n{four}    - {{ b: c }}\n{four}    - last # said\n"),
+            format!("a: é\nb:\n{four}c: |\n  text\n    - 1\n"),
+        ] {
+            assert!(check(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_list_is_left_to_the_parser() {
+        let four = lines("    ", 40);
+        for text in [
+            lines("", 15),
+            format!("a: |\n{four}b: 1\n"),
+            format!("a: >\n{four}"),
+            format!("a: \"\n{four}\"\n"),
+            format!("a: words\n{four}"),
+            format!("- words\n{four}"),
+            format!("a: [\n{four}]\n"),
+            format!("a:\n{four}\tb\n"),
+            format!("a:\n{four}- b\n"),
+            format!("a:\n{four}      - 10.0.0.1\n"),
+            format!("a:\n{four}      more words\nb: c\n"),
+            format!("a: &x\n{four}b: *x\n"),
+            format!("a: |\n{four}b:\n{four}"),
+            format!("a:\n{four}---\nb\n"),
+        ] {
+            assert!(!check(&text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_say_the_same(parts in prop::collection::vec(
+            (0_usize..8, prop::sample::select(vec![0_usize, 1, 2, 15, 16, 17, 20])), 1..8,
+        )) {
+            let mut text = String::new();
+            for (number, (kind, count)) in parts.into_iter().enumerate() {
+                match kind {
+                    0 => text.push_str(&format!("k{number}:\n")),
+                    1 => text.push_str(&format!("  - a{number}: b\n    c:\n")),
+                    2 => text.push_str(&format!("k{number}: |\n")),
+                    3 => text.push_str("    'x': \"y\"\n"),
+                    4 => text.push_str("# é\n\n"),
+                    5 => text.push_str(&lines("  ", count)),
+                    6 => text.push_str(&lines("      ", count)),
+                    _ => text.push_str(&lines("", count)),
+                }
+            }
+            check(&text);
+        }
+    }
+}
