@@ -15,7 +15,7 @@ use super::{Directive, Place, Remark, TableError, variable};
 use crate::plain::line;
 use crate::prefix::PrefixSet;
 use crate::prefix::first::deciding;
-use crate::prefix::span::Span;
+use crate::prefix::span::{Number, Span};
 use ranges::Ranges;
 
 /// Intervals of both families.
@@ -79,14 +79,19 @@ impl Geo {
 
     /// Every value with the addresses that have it. Each address is in exactly one set.
     pub fn shares(&self) -> Vec<(PrefixSet, &str)> {
-        let mut by: BTreeMap<&str, Spans> = BTreeMap::new();
+        let mut by: Vec<Spans> = vec![Spans::default(); self.values.len()];
         for (span, value) in &self.v4 {
-            by.entry(self.text(*value)).or_default().0.push(*span);
+            by.get_mut(*value).into_iter().for_each(|spans| spans.0.push(*span));
         }
         for (span, value) in &self.v6 {
-            by.entry(self.text(*value)).or_default().1.push(*span);
+            by.get_mut(*value).into_iter().for_each(|spans| spans.1.push(*span));
         }
-        by.into_iter().map(|(value, (v4, v6))| (PrefixSet::from_spans(v4, v6), value)).collect()
+        let all = by.into_iter().zip(&self.values);
+        let held = all.filter(|((v4, v6), _)| !v4.is_empty() || !v6.is_empty());
+        let mut shares: Vec<_> =
+            held.map(|((v4, v6), value)| (PrefixSet::from_spans(v4, v6), value.as_str())).collect();
+        shares.sort_by_key(|(_, value)| *value);
+        shares
     }
 
     /// The value of an address. One of IPv4 that is written as IPv6 counts as IPv4.
@@ -148,8 +153,53 @@ impl Default for Table {
 /// Networks with their values.
 #[derive(Debug, Default)]
 struct Networks {
-    v4: BTreeMap<Span<u32>, usize>,
-    v6: BTreeMap<Span<u128>, usize>,
+    v4: Given<u32>,
+    v6: Given<u128>,
+}
+
+/// Networks of one family. Long tables are mostly written in order, and then need no tree.
+#[derive(Debug)]
+struct Given<N> {
+    /// All of them, as long as they come in order; else none.
+    ascending: Vec<(Span<N>, usize)>,
+    any: BTreeMap<Span<N>, usize>,
+}
+
+impl<N> Default for Given<N> {
+    fn default() -> Self {
+        Self { ascending: Vec::new(), any: BTreeMap::new() }
+    }
+}
+
+impl<N: Number> Given<N> {
+    fn is_empty(&self) -> bool {
+        self.ascending.is_empty() && self.any.is_empty()
+    }
+
+    /// Gives a network a value; the one that it had.
+    fn give(&mut self, span: Span<N>, value: usize) -> Option<usize> {
+        if self.any.is_empty() && self.ascending.last().is_none_or(|(last, _)| *last < span) {
+            self.ascending.push((span, value));
+            return None;
+        }
+        self.in_any_order().insert(span, value)
+    }
+
+    /// Takes a network's value away.
+    fn remove(&mut self, span: Span<N>) -> Option<usize> {
+        self.in_any_order().remove(&span)
+    }
+
+    fn in_any_order(&mut self) -> &mut BTreeMap<Span<N>, usize> {
+        self.any.extend(self.ascending.drain(..));
+        &mut self.any
+    }
+
+    /// All of them, ascending.
+    fn all(&self) -> Vec<(Span<N>, usize)> {
+        let rest = self.any.iter().map(|(span, value)| (*span, *value));
+        self.ascending.iter().copied().chain(rest).collect()
+    }
 }
 
 impl Networks {
@@ -160,16 +210,16 @@ impl Networks {
     /// Gives a network a value; the one that it had.
     fn give(&mut self, range: Range, value: usize) -> Option<usize> {
         match range {
-            Range::V4(span) => self.v4.insert(span, value),
-            Range::V6(span) => self.v6.insert(span, value),
+            Range::V4(span) => self.v4.give(span, value),
+            Range::V6(span) => self.v6.give(span, value),
         }
     }
 
     /// Takes a network's value away.
     fn remove(&mut self, range: Range) -> Option<usize> {
         match range {
-            Range::V4(span) => self.v4.remove(&span),
-            Range::V6(span) => self.v6.remove(&span),
+            Range::V4(span) => self.v4.remove(span),
+            Range::V6(span) => self.v6.remove(span),
         }
     }
 }
@@ -259,11 +309,8 @@ impl Table {
 }
 
 /// The value of each address: that of the smallest network which holds it; the first value where none does.
-fn longest<N: crate::prefix::span::Number>(
-    networks: &BTreeMap<Span<N>, usize>,
-    size: impl Fn(Span<N>) -> N,
-) -> Vec<(Span<N>, usize)> {
-    let mut layers: Vec<(Span<N>, usize)> = networks.iter().map(|(span, value)| (*span, *value)).collect();
+fn longest<N: Number>(networks: &Given<N>, size: impl Fn(Span<N>) -> N) -> Vec<(Span<N>, usize)> {
+    let mut layers = networks.all();
     layers.sort_by_key(|(span, _)| size(*span));
     layers.push(((N::MIN, N::MAX), 0));
     deciding(layers)
@@ -300,12 +347,12 @@ fn by_network(
     place: Place,
     remarks: &mut Vec<Remark>,
 ) -> Result<Option<String>, TableError> {
-    let ranges = match (key, change) {
-        ("default", Change::Give(_)) => vec![Range::V4((0, u32::MAX)), Range::V6((0, u128::MAX))],
-        _ => vec![network(key, place, remarks)?],
+    let (one, other) = match (key, change) {
+        ("default", Change::Give(_)) => (Range::V4((0, u32::MAX)), Some(Range::V6((0, u128::MAX)))),
+        _ => (network(key, place, remarks)?, None),
     };
     let mut changed = None;
-    for range in ranges {
+    for range in std::iter::once(one).chain(other) {
         match change {
             Change::Give(value) => changed = changed.max(networks.give(range, value)),
             Change::Delete if networks.remove(range).is_none() => {
