@@ -14,7 +14,7 @@ use super::address::{Network, Range};
 use super::{Directive, Place, Remark, TableError, variable};
 use crate::plain::line;
 use crate::prefix::PrefixSet;
-use crate::prefix::first::deciding;
+use crate::prefix::first::{Grounded, grounded};
 use crate::prefix::span::{Number, Span};
 use ranges::Ranges;
 
@@ -36,9 +36,9 @@ pub struct Geo {
     /// Whether that header is read on beyond the first address that is no proxy's.
     pub is_recursive: bool,
     values: Vec<String>,
-    /// Sorted, without gaps: the value of each address.
-    v4: Vec<(Span<u32>, usize)>,
-    v6: Vec<(Span<u128>, usize)>,
+    /// The value of each address.
+    v4: Grounded<u32, usize>,
+    v6: Grounded<u128, usize>,
 }
 
 impl Geo {
@@ -80,11 +80,11 @@ impl Geo {
     /// Every value with the addresses that have it. Each address is in exactly one set.
     pub fn shares(&self) -> Vec<(PrefixSet, &str)> {
         let mut by: Vec<Spans> = vec![Spans::default(); self.values.len()];
-        for (span, value) in &self.v4 {
-            by.get_mut(*value).into_iter().for_each(|spans| spans.0.push(*span));
+        for (span, value) in self.v4.all() {
+            by.get_mut(value).into_iter().for_each(|spans| spans.0.push(span));
         }
-        for (span, value) in &self.v6 {
-            by.get_mut(*value).into_iter().for_each(|spans| spans.1.push(*span));
+        for (span, value) in self.v6.all() {
+            by.get_mut(value).into_iter().for_each(|spans| spans.1.push(span));
         }
         let all = by.into_iter().zip(&self.values);
         let held = all.filter(|((v4, v6), _)| !v4.is_empty() || !v6.is_empty());
@@ -97,8 +97,8 @@ impl Geo {
     /// The value of an address. One of IPv4 that is written as IPv6 counts as IPv4.
     pub fn value(&self, address: IpAddr) -> &str {
         let value = match address.to_canonical() {
-            IpAddr::V4(v4) => find(&self.v4, u32::from(v4)),
-            IpAddr::V6(v6) => find(&self.v6, u128::from(v6)),
+            IpAddr::V4(v4) => self.v4.at(v4.into()),
+            IpAddr::V6(v6) => self.v6.at(v6.into()),
         };
         value.map_or("", |value| self.text(value))
     }
@@ -111,12 +111,6 @@ impl Geo {
     fn text(&self, value: usize) -> &str {
         self.values.get(value).map_or("", |value| value)
     }
-}
-
-/// The value of a number in a table without gaps.
-fn find<N: Copy + Ord>(table: &[(Span<N>, usize)], number: N) -> Option<usize> {
-    let at = table.partition_point(|((_, last), _)| *last < number);
-    table.get(at).map(|(_, value)| *value)
 }
 
 /// Entries while they are read.
@@ -292,28 +286,30 @@ impl Table {
         number
     }
 
-    fn v4(&self) -> Vec<(Span<u32>, usize)> {
+    fn v4(&self) -> Grounded<u32, usize> {
         match &self.form {
             Form::Networks(networks) => longest(&networks.v4, |(first, last)| last - first),
             Form::Ranges(ranges, default) => ranges.table(default.unwrap_or_default()),
         }
     }
 
-    fn v6(&self) -> Vec<(Span<u128>, usize)> {
+    fn v6(&self) -> Grounded<u128, usize> {
         match &self.form {
             Form::Networks(networks) => longest(&networks.v6, |(first, last)| last - first),
             // They are looked up as 255.255.255.255, which no range can hold.
-            Form::Ranges(_, default) => vec![((0, u128::MAX), default.unwrap_or_default())],
+            Form::Ranges(_, default) => {
+                Grounded { pieces: Vec::new(), ground: Some(default.unwrap_or_default()) }
+            }
         }
     }
 }
 
 /// The value of each address: that of the smallest network which holds it; the first value where none does.
-fn longest<N: Number>(networks: &Given<N>, size: impl Fn(Span<N>) -> N) -> Vec<(Span<N>, usize)> {
+fn longest<N: Number>(networks: &Given<N>, size: impl Fn(Span<N>) -> N) -> Grounded<N, usize> {
     let mut layers = networks.all();
     layers.sort_by_key(|(span, _)| size(*span));
     layers.push(((N::MIN, N::MAX), 0));
-    deciding(layers)
+    grounded(layers)
 }
 
 /// A network of an entry. Here `255.255.255.255` is one.

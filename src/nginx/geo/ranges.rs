@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::prefix::first::Grounded;
 use crate::prefix::span::{Number as _, Span};
 
 /// Bits of an address within its slice.
@@ -60,20 +61,9 @@ impl Ranges {
     }
 
     /// The value of every address, this one where no range is.
-    pub(super) fn table(&self, default: usize) -> Vec<(Span<u32>, usize)> {
-        let mut table = Vec::new();
-        let mut next = Some(0);
-        for (first, (last, value)) in &self.pieces {
-            if let (Some(from), Some(to)) = (next, first.before())
-                && from <= to
-            {
-                table.push(((from, to), default));
-            }
-            table.push(((*first, *last), *value));
-            next = last.after();
-        }
-        table.extend(next.map(|from| ((from, u32::MAX), default)));
-        table
+    pub(super) fn table(&self, default: usize) -> Grounded<u32, usize> {
+        let pieces = self.pieces.iter().map(|(first, (last, value))| ((*first, *last), *value));
+        Grounded { pieces: pieces.collect(), ground: Some(default) }
     }
 
     /// The pieces that a range meets.
@@ -155,10 +145,13 @@ mod tests {
     fn the_last_wins_within_one_before_it() {
         let mut ranges = Ranges::default();
         assert!(ranges.give((0, 9), 1) && ranges.give((1, 5), 2) && ranges.give((1, 5), 3));
-        assert_eq!(ranges.table(7), [((0, 0), 1), ((1, 5), 3), ((6, 9), 1), ((10, u32::MAX), 7)]);
+        assert_eq!(
+            ranges.table(7).all().collect::<Vec<_>>(),
+            [((0, 0), 1), ((1, 5), 3), ((6, 9), 1), ((10, u32::MAX), 7)]
+        );
         assert!(!ranges.give((0, 9), 4) && !ranges.give((5, 6), 4) && !ranges.give((9, 10), 4));
         assert!(!ranges.delete((0, 9)) && ranges.delete((1, 5)));
-        assert_eq!(ranges.table(7)[1], ((1, 5), 7));
+        assert_eq!(ranges.table(7).all().nth(1), Some(((1, 5), 7)));
     }
 
     /// Ends near those of slices.
@@ -183,7 +176,7 @@ mod tests {
                     prop_assert_eq!(ranges.delete(span), slices.delete(span));
                 }
             }
-            let table = ranges.table(0);
+            let table: Vec<_> = ranges.table(0).all().collect();
             for (a, b, _) in &entries {
                 for at in [*a, *b, a.saturating_sub(1), b.saturating_sub(1), a + 1, b + 1] {
                     let found = table.iter().find(|((first, last), _)| *first <= at && at <= *last).unwrap();
