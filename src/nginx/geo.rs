@@ -119,6 +119,8 @@ struct Table {
     /// The first is the value of what has none.
     values: Vec<String>,
     known: BTreeMap<String, usize>,
+    /// The number that was asked for last: entries that follow each other mostly have the same value.
+    recent: usize,
     form: Form,
     proxies: Vec<Range>,
     is_recursive: bool,
@@ -137,6 +139,7 @@ impl Default for Table {
         Self {
             values: vec![String::new()],
             known: BTreeMap::from([(String::new(), 0)]),
+            recent: 0,
             form: Form::Networks(Networks::default()),
             proxies: Vec::new(),
             is_recursive: false,
@@ -277,13 +280,17 @@ impl Table {
 
     /// The number of a value.
     fn number(&mut self, value: &str) -> usize {
-        if let Some(number) = self.known.get(value) {
-            return *number;
+        if self.values.get(self.recent).is_some_and(|known| known == value) {
+            return self.recent;
         }
-        let number = self.values.len();
-        self.values.push(value.to_owned());
-        self.known.insert(value.to_owned(), number);
-        number
+        let known = self.known.get(value).copied();
+        self.recent = known.unwrap_or_else(|| {
+            let number = self.values.len();
+            self.values.push(value.to_owned());
+            self.known.insert(value.to_owned(), number);
+            number
+        });
+        self.recent
     }
 
     fn v4(&self) -> Grounded<u32, usize> {

@@ -34,7 +34,7 @@ pub fn admission(
         let decided = || admission.decided.of_family(family);
         let admitted = || decided().filter(|one| one.ruling == Ruling::Accept);
         let refused = || decided().filter(|one| one.ruling != Ruling::Accept);
-        let (admitting, refusing) = (rules(admitted()), rules(refused()));
+        let (admitting, refusing) = rules(decided());
         let between = admission.possibly.difference(&admission.surely).only(family);
         if admitting > 0 {
             text.push_str("  admitted\n");
@@ -43,6 +43,10 @@ pub fn admission(
         }
         if admitting > RULES_MAX {
             by_many(admitting, &admission.surely.only(family), &mut text);
+        } else if let (1, Some(only)) = (admitting, admitted().next()) {
+            // Of one rule, however many it admits, the whole set is what it admits.
+            wrapped(admission.surely.only(family).ranges(), &mut text);
+            text.push_str(&decided_by("by", only.rule, describe, 6));
         } else {
             for group in groups(admitted(), usize::MAX) {
                 wrapped(group.ranges, &mut text);
@@ -79,17 +83,21 @@ struct Group {
     count: usize,
 }
 
-/// How many rules decide.
-fn rules(decided: impl Iterator<Item = Decided>) -> usize {
-    let mut rules = Vec::new();
+/// How many rules admit, and how many refuse.
+fn rules(decided: impl Iterator<Item = Decided>) -> (usize, usize) {
+    let (mut admitting, mut refusing) = (Vec::new(), Vec::new());
     for one in decided {
+        let rules = if one.ruling == Ruling::Accept { &mut admitting } else { &mut refusing };
         if rules.last() != Some(&one.rule) {
             rules.push(one.rule);
         }
     }
-    rules.sort_unstable();
-    rules.dedup();
-    rules.len()
+    let count = |mut rules: Vec<Option<RuleId>>| {
+        rules.sort_unstable();
+        rules.dedup();
+        rules.len()
+    };
+    (count(admitting), count(refusing))
 }
 
 /// By rule, in the order of their first addresses; of each as many ranges as are wanted.
