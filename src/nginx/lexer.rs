@@ -150,13 +150,24 @@ impl<'t> Lexer<'t> {
         Some(List { name, networks, text: taken, before, kept: self.kept })
     }
 
-    /// How the line begins that comes now: blanks, a plain word, spaces.
+    /// How the line begins that comes now: blanks and comments, a plain word, spaces.
     fn next_lead(&self) -> Option<Lead<'t>> {
         let text = self.text.as_bytes();
         let (mut start, mut lines) = (self.at, 0_u32);
-        while let Some(blank @ (b' ' | b'\t' | b'\r' | b'\n')) = text.get(start) {
-            lines = lines.saturating_add(u32::from(*blank == b'\n'));
-            start += 1;
+        loop {
+            match text.get(start)? {
+                b' ' | b'\t' | b'\r' => start += 1,
+                b'\n' => {
+                    lines = lines.saturating_add(1);
+                    start += 1;
+                }
+                // That of a list's line often names the source, and is the same line after line.
+                b'#' => {
+                    let comment = text.get(start..)?.iter().take(WORD_BYTES_MAX);
+                    start += comment.copied().position(|byte| byte == b'\n')?;
+                }
+                _ => break,
+            }
         }
         let middle = plain_end(text, start)?;
         let spaces = text.get(middle..)?.iter().position(|byte| *byte != b' ')?;
