@@ -237,6 +237,9 @@ pub(super) fn exit(report: &DriftReport) -> Exit {
 
 /// The part of a listing in a target's own place against the file that is rendered for it.
 fn unified(deployed: &str, listing: &Listing, file: &ArtifactFile) -> String {
+    if deployed == file.text {
+        return String::new();
+    }
     let shown = TextDiff::from_lines(deployed, &file.text)
         .unified_diff()
         .context_radius(2)
