@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 
 use super::inputs::{self, Inputs};
-use super::render::resolved;
+use super::render::{chosen, resolved};
 use super::{Global, complain, show};
 use crate::allowlist::{self, Allowlist};
 use crate::apply::job::Job;
@@ -133,10 +133,6 @@ impl Enforced {
         }
     }
 
-    fn is_chosen(&self, target: &dyn Target) -> bool {
-        self.target.is_empty() || self.target.contains(&target.common().name)
-    }
-
     /// What is to be put in force on this host.
     pub(super) fn job<'p>(&self, prepared: &'p Prepared) -> anyhow::Result<Job<'p>> {
         let all = &prepared.inputs.targets;
@@ -146,9 +142,9 @@ impl Enforced {
             let known: Vec<&str> = all.iter().map(|target| target.common().name.as_str()).collect();
             bail!("the site has no target `{}`\n  help: it has: {}", name.escape_debug(), known.join(", "));
         }
-        let chosen = all.iter().map(AsRef::as_ref).filter(|target| self.is_chosen(*target));
-        let job = Job::new(chosen, &prepared.allowlist, &prepared.inputs.templates)
-            .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
+        let job =
+            Job::new(chosen(&prepared.inputs, &self.target), &prepared.allowlist, &prepared.inputs.templates)
+                .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
         if job.targets.is_empty() {
             bail!(
                 "no target of the site is put in force by callgate\n  \
@@ -160,7 +156,6 @@ impl Enforced {
 
     /// Targets that are not put in force here, with why.
     pub(super) fn skipped(&self, prepared: &Prepared, job: &Job<'_>) -> Vec<Skipped> {
-        let all = prepared.inputs.targets.iter().map(AsRef::as_ref).filter(|target| self.is_chosen(*target));
         let here =
             |target: &dyn Target| job.targets.iter().any(|one| one.common().name == target.common().name);
         let why = |kind: TargetKind| match kind {
@@ -169,7 +164,8 @@ impl Enforced {
             TargetKind::Terraform => "it is rendered only",
             TargetKind::Iptables | TargetKind::Nftables => "it has no place here",
         };
-        all.filter(|target| !here(*target))
+        chosen(&prepared.inputs, &self.target)
+            .filter(|target| !here(*target))
             .map(|target| Skipped {
                 target: target.common().name.clone(),
                 why: why(target.common().kind).to_owned(),

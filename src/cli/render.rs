@@ -98,7 +98,7 @@ pub(super) fn wanted(inputs: &Inputs, only: &[String], sink: &mut Diagnostics) -
 }
 
 /// The site's targets, or those named.
-pub(super) fn chosen<'a>(inputs: &'a Inputs, only: &'a [String]) -> impl Iterator<Item = &'a dyn Target> {
+pub(super) fn chosen<'a>(inputs: &'a Inputs, only: &[String]) -> impl Iterator<Item = &'a dyn Target> {
     let all = inputs.targets.iter().map(AsRef::as_ref);
     all.filter(move |target: &&dyn Target| only.is_empty() || only.contains(&target.common().name))
 }
