@@ -256,27 +256,18 @@ impl Checker<'_> {
 /// What is wrong with a prefix by itself.
 #[inline]
 fn judge(prefix: &Prefix, hosting: Hosting, bounds: Bounds) -> Option<Diagnostic> {
+    let shown = || prefix.short();
+    if prefix.length() == 0 {
+        let everything =
+            Diagnostic::new(Code::Everything, format!("`{}` is every {} address", shown(), prefix.family()));
+        return Some(everything.help("an allowlist of everybody is none; nothing lifts this"));
+    }
     let bound = match prefix.family() {
         Family::V4 => bounds.v4,
         Family::V6 => bounds.v6,
     };
-    let is_shareable = hosting != Hosting::Shared || prefix.is_single();
-    if prefix.length() >= bound && is_shareable && special_space(prefix).is_none() {
-        return None;
-    }
-    fault(prefix, hosting, bound)
-}
-
-#[cold]
-fn fault(prefix: &Prefix, hosting: Hosting, bound: u8) -> Option<Diagnostic> {
-    let shown = prefix.short();
-    if prefix.length() == 0 {
-        let everything =
-            Diagnostic::new(Code::Everything, format!("`{shown}` is every {} address", prefix.family()));
-        return Some(everything.help("an allowlist of everybody is none; nothing lifts this"));
-    }
     if prefix.length() < bound {
-        let wide = Diagnostic::new(Code::TooWide, format!("`{shown}` is wider than /{bound}"));
+        let wide = Diagnostic::new(Code::TooWide, format!("`{}` is wider than /{bound}", shown()));
         let help =
             "check for a lost digit; where the provider really publishes it, raise the bound with `widest:`";
         return Some(wide.help(help));
@@ -285,7 +276,7 @@ fn fault(prefix: &Prefix, hosting: Hosting, bound: u8) -> Option<Diagnostic> {
         return Some(special_fault(prefix, &block, space));
     }
     if hosting == Hosting::Shared && !prefix.is_single() {
-        let wide = Diagnostic::new(Code::SharedTooWide, format!("`{shown}` is a piece of a shared pool"));
+        let wide = Diagnostic::new(Code::SharedTooWide, format!("`{}` is a piece of a shared pool", shown()));
         return Some(wide.help("other tenants call from the same pool: list single addresses"));
     }
     None
