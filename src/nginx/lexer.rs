@@ -151,24 +151,15 @@ impl<'t> Lexer<'t> {
     }
 
     /// How the line begins that comes now: blanks and comments, a plain word, spaces.
-    fn next_lead(&self) -> Option<Lead<'t>> {
-        let text = self.text.as_bytes();
-        let (mut start, mut lines) = (self.at, 0_u32);
-        loop {
-            match text.get(start)? {
-                b' ' | b'\t' | b'\r' => start += 1,
-                b'\n' => {
-                    lines = lines.saturating_add(1);
-                    start += 1;
-                }
-                // That of a list's line often names the source, and is the same line after line.
-                b'#' => {
-                    let comment = text.get(start..)?.iter().take(WORD_BYTES_MAX);
-                    start += comment.copied().position(|byte| byte == b'\n')?;
-                }
-                _ => break,
-            }
+    fn next_lead(&mut self) -> Option<Lead<'t>> {
+        let (from, line) = (self.at, self.line);
+        let is_word = self.skip_blanks().is_ok_and(|byte| byte.is_some());
+        let (start, lines) = (self.at, self.line - line);
+        (self.at, self.line) = (from, line);
+        if !is_word {
+            return None;
         }
+        let text = self.text.as_bytes();
         let middle = plain_end(text, start)?;
         let spaces = text.get(middle..)?.iter().position(|byte| *byte != b' ')?;
         let lead = text.get(self.at..middle + spaces)?;

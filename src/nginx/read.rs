@@ -178,9 +178,10 @@ impl<'t> Reader<'t> {
                 }
                 End::Brace => Some(self.block(lexer, Kind::of(name), inside.depth + 1, line)?),
             };
-            let may_be_list = inside.kind == Kind::Guarded && matches!(name, "allow" | "deny");
             out.push(Directive::new(words, block, place));
-            if may_be_list && let Some(list) = lexer.list(file) {
+            if inside.kind == Kind::Guarded
+                && let Some(list) = lexer.list(file)
+            {
                 self.directives += list.networks.len();
                 self.count(line)?;
                 out.push(Directive { place: list.before, held: Held::List(Box::new(list)) });

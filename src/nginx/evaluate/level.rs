@@ -234,6 +234,7 @@ impl<'t> Program<'t> {
         let block = opener.block().filter(|_| depth < DEPTH_MAX).unwrap_or_default();
         let mut lines = Lines::default();
         for (at, directive) in block.iter().enumerate() {
+            // Lists are read only where nginx takes them: there is none in an `if`.
             if let Some(list) = directive.list() {
                 let number = self.number_list(list, id);
                 lines.take_list(number, (directive.name(), list));
