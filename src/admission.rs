@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub(crate) use decisions::{Decidable, Fate, Held, Piece};
 pub use decisions::{Decided, Decisions};
+pub(crate) use decisions::{Fate, Held, Piece};
 
 use crate::plain::line;
 use crate::prefix::{Family, PrefixSet};

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::admission::{
-    Admission, Decidable, Decided, Decider, Decisions, Fate, Finding, FindingKind, Held, Layer, LayerKind,
-    Listing, Piece, Question, RuleId, Ruling, Step, Undecided, Wanted,
+    Admission, Decided, Decider, Decisions, Fate, Finding, FindingKind, Held, Layer, LayerKind, Listing,
+    Piece, Question, RuleId, Ruling, Step, Undecided, Wanted,
 };
 use crate::prefix::cursor::Cursor;
 use crate::prefix::span::Number;
@@ -258,7 +258,7 @@ fn overlaid(outer: &Decisions, inner: &Decisions) -> Decisions {
 }
 
 /// The same for one family.
-fn overlay<N: Decidable>(outer: &Decisions, inner: &Decisions) -> Vec<Piece<N>> {
+fn overlay<N: Number>(outer: &Decisions, inner: &Decisions) -> Vec<Piece<N>> {
     let (mut outer, mut inner) = (Cursor::new(outer.spans::<N>()), Cursor::new(inner.spans::<N>()));
     let mut all = Vec::new();
     let mut at = Some(N::MIN);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{RuleId, Ruling};
-use crate::prefix::first::Grounded;
+use crate::prefix::first::{Both, Grounded};
 use crate::prefix::span::{Number, Span};
 use crate::prefix::{Family, PrefixSet};
 
@@ -32,10 +32,7 @@ pub(crate) type Fate = (Ruling, Option<RuleId>);
 
 /// Decided intervals in order, IPv4 first.
 #[derive(Debug, Clone, Default)]
-pub struct Decisions {
-    v4: Grounded<u32, Held>,
-    v6: Grounded<u128, Held>,
-}
+pub struct Decisions(Both<Held>);
 
 /// A fate in little room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,33 +69,15 @@ fn decided<N: Number>((span, held): Piece<N>) -> Decided {
     Decided::over(span, ruling, rule)
 }
 
-/// A family whose intervals are held.
-pub(crate) trait Decidable: Number + 'static {
-    /// Those of this family.
-    fn decisions(all: &Decisions) -> &Grounded<Self, Held>;
-}
-
-impl Decidable for u32 {
-    fn decisions(all: &Decisions) -> &Grounded<Self, Held> {
-        &all.v4
-    }
-}
-
-impl Decidable for u128 {
-    fn decisions(all: &Decisions) -> &Grounded<Self, Held> {
-        &all.v6
-    }
-}
-
 impl Decisions {
     /// Those of both families.
     pub(crate) fn of(v4: Grounded<u32, Held>, v6: Grounded<u128, Held>) -> Self {
-        Self { v4, v6 }
+        Self(Both { v4, v6 })
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Decided> + '_ {
-        self.v4.all().map(decided).chain(self.v6.all().map(decided))
+        self.0.v4.all().map(decided).chain(self.0.v6.all().map(decided))
     }
 
     /// Those of one family.
@@ -107,12 +86,12 @@ impl Decisions {
             Family::V4 => (u32::ALL, Default::default()),
             Family::V6 => (Default::default(), u128::ALL),
         };
-        self.v4.within(v4).map(decided).chain(self.v6.within(v6).map(decided))
+        self.0.v4.within(v4).map(decided).chain(self.0.v6.within(v6).map(decided))
     }
 
     /// The intervals of a family as numbers.
-    pub(crate) fn spans<N: Decidable>(&self) -> impl Iterator<Item = (Span<N>, Fate)> {
-        N::decisions(self).all().map(|(span, held)| (span, held.fate()))
+    pub(crate) fn spans<N: Number>(&self) -> impl Iterator<Item = (Span<N>, Fate)> {
+        N::held(&self.0).all().map(|(span, held)| (span, held.fate()))
     }
 
     /// The first of them.
@@ -122,31 +101,31 @@ impl Decisions {
 
     /// Those that a range touches, cut to it.
     pub fn within(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = Decided> + '_ {
-        let v4 = u32::of(first).zip(u32::of(last)).map(|span| self.v4.cut(span).map(decided));
-        let v6 = u128::of(first).zip(u128::of(last)).map(|span| self.v6.cut(span).map(decided));
+        let v4 = u32::of(first).zip(u32::of(last)).map(|span| self.0.v4.cut(span).map(decided));
+        let v6 = u128::of(first).zip(u128::of(last)).map(|span| self.0.v6.cut(span).map(decided));
         v4.into_iter().flatten().chain(v6.into_iter().flatten())
     }
 
     /// The same with other numbers of rules.
     pub(crate) fn renumber(&mut self, mut number: impl FnMut(RuleId) -> RuleId) {
-        self.v4.tags_mut().chain(self.v6.tags_mut()).for_each(|held| held.renumber(&mut number));
+        self.0.v4.tags_mut().chain(self.0.v6.tags_mut()).for_each(|held| held.renumber(&mut number));
     }
 
     /// The addresses that are accepted.
     pub(super) fn accepted(&self) -> PrefixSet {
-        PrefixSet::from_spans(accepted(&self.v4), accepted(&self.v6))
+        self.0.set_of(|held| held.ruling == Ruling::Accept)
     }
 
     /// Puts them in order.
     pub(super) fn sort(&mut self) {
-        sort(&mut self.v4.pieces);
-        sort(&mut self.v6.pieces);
+        sort(&mut self.0.v4.pieces);
+        sort(&mut self.0.v6.pieces);
     }
 
     /// More of them, which come after those of their family.
     pub(super) fn append(&mut self, other: Self) {
-        append(&mut self.v4, other.v4);
-        append(&mut self.v6, other.v6);
+        append(&mut self.0.v4, other.0.v4);
+        append(&mut self.0.v6, other.0.v6);
     }
 }
 
@@ -164,15 +143,6 @@ fn append<N: Number>(all: &mut Grounded<N, Held>, other: Grounded<N, Held>) {
     }
 }
 
-fn accepted<N: Number>(all: &Grounded<N, Held>) -> Vec<Span<N>> {
-    let spans = |(span, held): Piece<N>| (held.ruling == Ruling::Accept).then_some(span);
-    if all.ground.is_some_and(|held| held.ruling == Ruling::Accept) {
-        all.all().filter_map(spans).collect()
-    } else {
-        all.pieces.iter().copied().filter_map(spans).collect()
-    }
-}
-
 impl FromIterator<Decided> for Decisions {
     fn from_iter<I: IntoIterator<Item = Decided>>(all: I) -> Self {
         let mut decisions = Self::default();
@@ -180,10 +150,10 @@ impl FromIterator<Decided> for Decisions {
             let held = Held::new((one.ruling, one.rule));
             match (one.first, one.last) {
                 (IpAddr::V4(first), IpAddr::V4(last)) => {
-                    decisions.v4.pieces.push(((first.into(), last.into()), held));
+                    decisions.0.v4.pieces.push(((first.into(), last.into()), held));
                 }
                 (IpAddr::V6(first), IpAddr::V6(last)) => {
-                    decisions.v6.pieces.push(((first.into(), last.into()), held));
+                    decisions.0.v6.pieces.push(((first.into(), last.into()), held));
                 }
                 // No interval has two families.
                 (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}

@@ -14,7 +14,7 @@ use super::address::{Network, Range};
 use super::{Directive, Place, Remark, TableError, variable};
 use crate::plain::line;
 use crate::prefix::PrefixSet;
-use crate::prefix::first::{Grounded, grounded};
+use crate::prefix::first::{Both, Grounded, grounded};
 use crate::prefix::span::{Number, Span};
 use ranges::Ranges;
 
@@ -37,8 +37,7 @@ pub struct Geo {
     pub is_recursive: bool,
     values: Vec<String>,
     /// The value of each address.
-    v4: Grounded<u32, usize>,
-    v6: Grounded<u128, usize>,
+    held: Both<usize>,
 }
 
 impl Geo {
@@ -58,7 +57,7 @@ impl Geo {
         for entry in directive.block().ok_or_else(wrong)? {
             table.entry(entry, remarks)?;
         }
-        let (v4, v6) = (table.v4(), table.v6());
+        let held = Both { v4: table.v4(), v6: table.v6() };
         let mut proxies = Spans::default();
         for range in &table.proxies {
             match range {
@@ -72,18 +71,17 @@ impl Geo {
             proxies: PrefixSet::from_spans(proxies.0, proxies.1),
             is_recursive: table.is_recursive,
             values: table.values,
-            v4,
-            v6,
+            held,
         })
     }
 
     /// Every value with the addresses that have it. Each address is in exactly one set.
     pub fn shares(&self) -> Vec<(PrefixSet, &str)> {
         let mut by: Vec<Spans> = vec![Spans::default(); self.values.len()];
-        for (span, value) in self.v4.all() {
+        for (span, value) in self.held.v4.all() {
             by.get_mut(value).into_iter().for_each(|spans| spans.0.push(span));
         }
-        for (span, value) in self.v6.all() {
+        for (span, value) in self.held.v6.all() {
             by.get_mut(value).into_iter().for_each(|spans| spans.1.push(span));
         }
         let all = by.into_iter().zip(&self.values);
@@ -96,10 +94,7 @@ impl Geo {
 
     /// The value of an address. One of IPv4 that is written as IPv6 counts as IPv4.
     pub fn value(&self, address: IpAddr) -> &str {
-        let value = match address.to_canonical() {
-            IpAddr::V4(v4) => self.v4.at(v4.into()),
-            IpAddr::V6(v6) => self.v6.at(v6.into()),
-        };
+        let value = self.held.at(address.to_canonical());
         value.map_or("", |value| self.text(value))
     }
 

@@ -5,7 +5,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::IpAddr;
 
+use super::PrefixSet;
 use super::span::{Number, Span};
 
 /// What holds where, one thing at each address: sorted, disjoint intervals, and what holds wherever none of them is.
@@ -43,11 +45,12 @@ pub(crate) fn grounded<N: Number, T: Copy + PartialEq>(mut layers: Vec<(Span<N>,
 
 /// The same as intervals alone: ascending and disjoint. What no interval holds is left out.
 pub(crate) fn deciding<N: Number, T: Copy + PartialEq>(layers: Vec<(Span<N>, T)>) -> Vec<(Span<N>, T)> {
-    let Grounded { mut pieces, ground } = grounded(layers);
-    if let Some(tag) = ground {
-        pieces = filled(&pieces, tag);
-        join(&mut pieces);
+    let held = grounded(layers);
+    if held.ground.is_none() {
+        return held.pieces;
     }
+    let mut pieces = held.all().collect();
+    join(&mut pieces);
     pieces
 }
 
@@ -104,6 +107,19 @@ impl<N: Number, T: Copy> Grounded<N, T> {
         before.filter(|((_, last), _)| address <= *last).map(|(_, tag)| *tag).or(self.ground)
     }
 
+    /// Where that holds which is asked for, in order.
+    fn spans_of(&self, is_wanted: &impl Fn(T) -> bool) -> Vec<Span<N>> {
+        let wanted = |(span, tag)| is_wanted(tag).then_some(span);
+        let mut spans = Vec::with_capacity(self.pieces.len().saturating_add(1));
+        // What is not wanted of the ground is not looked for between the pieces.
+        if self.ground.is_some_and(is_wanted) {
+            spans.extend(self.all().filter_map(wanted));
+        } else {
+            spans.extend(self.pieces.iter().copied().filter_map(wanted));
+        }
+        spans
+    }
+
     /// What holds within sorted, disjoint intervals, in order.
     pub(crate) fn within<'a>(&'a self, intervals: &'a [Span<N>]) -> Within<'a, N, T> {
         Within { ground: self.ground, ..within(&self.pieces, intervals) }
@@ -112,6 +128,39 @@ impl<N: Number, T: Copy> Grounded<N, T> {
     /// All that holds somewhere: the intervals in order, then the ground.
     pub(crate) fn tags(&self) -> impl Iterator<Item = T> {
         self.pieces.iter().map(|(_, tag)| *tag).chain(self.ground)
+    }
+}
+
+/// What holds where, in both families.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Both<T> {
+    pub(crate) v4: Grounded<u32, T>,
+    pub(crate) v6: Grounded<u128, T>,
+}
+
+impl<T> Default for Both<T> {
+    fn default() -> Self {
+        Self { v4: Grounded::default(), v6: Grounded::default() }
+    }
+}
+
+impl<T: Copy> Both<T> {
+    /// What holds at an address.
+    pub(crate) fn at(&self, address: IpAddr) -> Option<T> {
+        match address {
+            IpAddr::V4(address) => self.v4.at(address.into()),
+            IpAddr::V6(address) => self.v6.at(address.into()),
+        }
+    }
+
+    /// All that holds somewhere.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = T> {
+        self.v4.tags().chain(self.v6.tags())
+    }
+
+    /// The addresses where that holds which is asked for.
+    pub(crate) fn set_of(&self, is_wanted: impl Fn(T) -> bool) -> PrefixSet {
+        PrefixSet::from_spans(self.v4.spans_of(&is_wanted), self.v6.spans_of(&is_wanted))
     }
 }
 
@@ -196,20 +245,6 @@ fn swept<N: Number, T: Copy>(layers: &[(Span<N>, T)]) -> Vec<(Span<N>, T)> {
         let Some(after) = end.after() else { return decided };
         at = after;
     }
-}
-
-/// Sorted, disjoint pieces, and another wherever they leave a gap.
-fn filled<N: Number, T: Copy>(pieces: &[(Span<N>, T)], ground: T) -> Vec<(Span<N>, T)> {
-    let mut all = Vec::with_capacity(pieces.len().saturating_mul(2).saturating_add(1));
-    let mut at = Some(N::MIN);
-    for (span, tag) in pieces {
-        let gap = at.zip(span.0.before()).filter(|(from, to)| from <= to);
-        all.extend(gap.map(|gap| (gap, ground)));
-        all.push((*span, *tag));
-        at = span.1.after();
-    }
-    all.extend(at.map(|from| ((from, N::MAX), ground)));
-    all
 }
 
 #[cfg(test)]
@@ -304,6 +339,9 @@ mod tests {
             let whole: Vec<_> = held.all().collect();
             prop_assert_eq!(deciding(whole.clone()), found.clone());
             prop_assert_eq!(held.is_empty(), whole.is_empty());
+            let of_three = |tag: i32| tag == 3 || tag == 9;
+            let wanted: Vec<_> = whole.iter().filter(|(_, tag)| of_three(*tag)).map(|(span, _)| *span).collect();
+            prop_assert_eq!(held.spans_of(&of_three), wanted);
             prop_assert!(held.tags().all(|tag| layers.iter().any(|(_, known)| *known == tag)));
             for pair in found.windows(2) {
                 prop_assert!(pair[0].0.1 < pair[1].0.0);

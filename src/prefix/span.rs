@@ -7,6 +7,7 @@ mod sort;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::first::{Both, Grounded};
 use super::{Family, Prefix, PrefixSet};
 
 /// An address of one family, as a number.
@@ -25,6 +26,8 @@ pub(crate) trait Number: Copy + Ord + 'static {
     fn set(spans: Vec<Span<Self>>) -> PrefixSet;
     /// The intervals of this family that a set has.
     fn spans(set: &PrefixSet) -> &[Span<Self>];
+    /// What holds in this family.
+    fn held<T>(all: &Both<T>) -> &Grounded<Self, T>;
     /// The addresses of a prefix, where it is of this family.
     fn spanned(prefix: &Prefix) -> Option<Span<Self>> {
         Self::of(prefix.first()).zip(Self::of(prefix.last()))
@@ -57,6 +60,9 @@ impl Number for u32 {
     fn spans(set: &PrefixSet) -> &[Span<Self>] {
         set.v4()
     }
+    fn held<T>(all: &Both<T>) -> &Grounded<Self, T> {
+        &all.v4
+    }
     fn after(self) -> Option<Self> {
         self.checked_add(1)
     }
@@ -87,6 +93,9 @@ impl Number for u128 {
     }
     fn spans(set: &PrefixSet) -> &[Span<Self>] {
         set.v6()
+    }
+    fn held<T>(all: &Both<T>) -> &Grounded<Self, T> {
+        &all.v6
     }
     fn after(self) -> Option<Self> {
         self.checked_add(1)

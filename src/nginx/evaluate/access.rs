@@ -60,7 +60,10 @@ impl Said {
             return Self { allowed: nobody(), denied: nobody(), unlisted: callers.clone() };
         };
         let all = (callers.clone(), By::One(line.rule()));
-        let (allowed, denied) = if line.denies() { (nobody(), all) } else { (all, nobody()) };
+        let (allowed, denied) = match line.denies() {
+            Denies::Yes => (nobody(), all),
+            Denies::No => (all, nobody()),
+        };
         Self { allowed, denied, unlisted: PrefixSet::empty() }
     }
 }
@@ -127,12 +130,12 @@ impl Lines {
         // Where one line is for all, the lines name everybody.
         let named = self.has_all.then(PrefixSet::everything);
         let deciding = self.layers.decided();
-        let allowed = set(&deciding, Denies::No);
+        let allowed = deciding.set(Denies::No);
         Some(List {
             first,
             last,
             last_allow: self.last_allow,
-            named: named.unwrap_or_else(|| allowed.union(&set(&deciding, Denies::Yes))),
+            named: named.unwrap_or_else(|| allowed.union(&deciding.set(Denies::Yes))),
             deciding: Rc::new(deciding),
             allowed,
             has_v4: self.has_v4,
@@ -149,11 +152,6 @@ fn denies(name: &str) -> Option<Denies> {
     }
 }
 
-/// The addresses whose line is of one kind.
-fn set(deciding: &Pieces, denies: Denies) -> PrefixSet {
-    PrefixSet::from_spans(deciding.spans(denies), deciding.spans(denies))
-}
-
 impl List {
     /// What it says of callers, where it is known which address is tested.
     pub(super) fn says(&self, client: &Client, callers: &PrefixSet) -> Option<Said> {
@@ -164,8 +162,8 @@ impl List {
             // Without a line for IPv4, mapped callers are tested as what they are: addresses of IPv6.
             Client::Mapped => {
                 let deciding = Rc::new(self.deciding.unmapped());
-                let allowed = set(&deciding, Denies::No);
-                Said::new(callers, &deciding, &allowed, &allowed.union(&set(&deciding, Denies::Yes)))
+                let allowed = deciding.set(Denies::No);
+                Said::new(callers, &deciding, &allowed, &allowed.union(&deciding.set(Denies::Yes)))
             }
             Client::Fixed(address) => Said::alike(callers, self.deciding.at(self.tested(*address))),
             Client::Told(_) => return None,

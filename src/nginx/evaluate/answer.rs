@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::level;
-use super::pieces::{Line, Pieced};
+use super::pieces::Line;
 use super::state::{By, State, all_of};
-use crate::admission::{Admission, Decisions, Held, Piece, RuleId, Ruling, Undecided};
+use crate::admission::{Admission, Decisions, Fate, Held, RuleId, Ruling, Undecided};
 use crate::prefix::PrefixSet;
 use crate::prefix::cursor::Cursor;
 use crate::prefix::first::{Grounded, Within, deciding};
@@ -47,9 +47,6 @@ pub(super) struct Answer {
 
 /// What is undecided: the rule, why, and for whom.
 pub(super) type Notes = BTreeMap<(Option<RuleId>, Rc<str>), Vec<PrefixSet>>;
-
-/// The tag of intervals that no rule decided.
-const NO_RULE: u32 = 0;
 
 /// Callers who end alike, and by which rules.
 #[derive(Debug)]
@@ -119,50 +116,50 @@ impl Fates {
     }
 }
 
-/// Intervals of callers, each with the tag of its rule: sorted and disjoint.
+/// Intervals of callers, each with its rule: sorted and disjoint.
 #[derive(Clone)]
 enum Tagged<'a, N> {
-    Alike(std::slice::Iter<'a, Span<N>>, u32),
+    Alike(std::slice::Iter<'a, Span<N>>, Option<RuleId>),
     Each(Within<'a, N, Line>),
-    Joined(std::vec::IntoIter<(Span<N>, u32)>),
+    Joined(std::vec::IntoIter<(Span<N>, Option<RuleId>)>),
 }
 
 impl<N: Number> Iterator for Tagged<'_, N> {
-    type Item = (Span<N>, u32);
+    type Item = (Span<N>, Option<RuleId>);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Tagged::Alike(spans, tag) => spans.next().map(|span| (*span, *tag)),
-            Tagged::Each(pieces) => pieces.next().map(|(span, line)| (span, line.rule().0)),
+            Tagged::Alike(spans, rule) => spans.next().map(|span| (*span, *rule)),
+            Tagged::Each(pieces) => pieces.next().map(|(span, line)| (span, Some(line.rule()))),
             Tagged::Joined(all) => all.next(),
         }
     }
 }
 
 impl<N> Tagged<'_, N> {
-    /// The tag of what no line names by itself.
-    fn ground(&self) -> Option<u32> {
+    /// The rule of what no line names by itself.
+    fn ground(&self) -> Option<RuleId> {
         match self {
-            Tagged::Each(pieces) => pieces.ground().map(|line| line.rule().0),
+            Tagged::Each(pieces) => pieces.ground().map(Line::rule),
             Tagged::Alike(..) | Tagged::Joined(_) => None,
         }
     }
 }
 
 impl Share {
-    fn tagged<N: Pieced>(&self) -> Tagged<'_, N> {
+    fn tagged<N: Number>(&self) -> Tagged<'_, N> {
         let spans = N::spans(&self.callers);
         match &self.by {
-            By::Nothing => Tagged::Alike(spans.iter(), NO_RULE),
-            By::One(rule) => Tagged::Alike(spans.iter(), rule.0),
-            By::Each(pieces) => Tagged::Each(N::pieces(pieces).within(spans)),
+            By::Nothing => Tagged::Alike(spans.iter(), None),
+            By::One(rule) => Tagged::Alike(spans.iter(), Some(*rule)),
+            By::Each(pieces) => Tagged::Each(N::held(pieces).within(spans)),
         }
     }
 }
 
 /// The callers of a family: of those who came in several ways, the first rule is told.
-fn tagged<N: Pieced>(shares: &[Share]) -> Tagged<'_, N> {
+fn tagged<N: Number>(shares: &[Share]) -> Tagged<'_, N> {
     let mut own = shares.iter().filter(|share| !N::spans(&share.callers).is_empty());
     match (own.next(), own.next()) {
         (None, _) => Tagged::Joined(Vec::new().into_iter()),
@@ -194,39 +191,31 @@ fn parted<N: Number>(
     mut refused: Tagged<'_, N>,
 ) -> Option<Grounded<N, Held>> {
     // Between the lines of a list there is mostly the last one, for everybody.
-    let ground = refused.ground().filter(|_| everyone == N::ALL);
+    let ground = refused.ground().filter(|_| everyone == N::ALL).map(|rule| (Ruling::Reject, Some(rule)));
     let mut decided = Vec::new();
     let (mut coming, mut going) = (accepted.next(), refused.next());
     for (first, last) in everyone {
         let mut next = Some(*first);
         while let Some(at) = next.filter(|at| at <= last) {
-            let (span, ruling, tag) = match (coming, going) {
-                (Some((span, tag)), _) if span.0 == at => {
+            let (span, fate) = match (coming, going) {
+                (Some((span, rule)), _) if span.0 == at => {
                     coming = accepted.next();
-                    (span, Ruling::Accept, tag)
+                    (span, (Ruling::Accept, rule))
                 }
-                (_, Some((span, tag))) if span.0 == at => {
+                (_, Some((span, rule))) if span.0 == at => {
                     going = refused.next();
-                    (span, Ruling::Reject, tag)
+                    (span, (Ruling::Reject, rule))
                 }
                 _ => return None,
             };
-            if ruling == Ruling::Accept || Some(tag) != ground {
-                decided.push(piece(span, ruling, tag));
+            if ground != Some(fate) {
+                decided.push((span, Held::new(fate)));
             }
             next = span.1.after();
         }
     }
-    let ground = ground.map(|tag| held(Ruling::Reject, tag));
+    let ground = ground.map(Held::new);
     (coming.is_none() && going.is_none()).then_some(Grounded { pieces: decided, ground })
-}
-
-fn piece<N: Number>(span: Span<N>, ruling: Ruling, tag: u32) -> Piece<N> {
-    (span, held(ruling, tag))
-}
-
-fn held(ruling: Ruling, tag: u32) -> Held {
-    Held::new((ruling, (tag != NO_RULE).then_some(RuleId(tag))))
 }
 
 impl<N: Number> Told<N> {
@@ -251,23 +240,24 @@ impl<N: Number> Told<N> {
                 let (refused, refused_end) = refused.at(at);
                 let (open, open_end) = open.at(at);
                 let end = accepted_end.min(refused_end).min(open_end).min(*last);
-                told.add((at, end), (accepted, refused), open);
+                let fates = [(Ruling::Accept, accepted), (Ruling::Reject, refused)]
+                    .map(|(ruling, rule)| rule.map(|rule| (ruling, rule)));
+                told.add((at, end), fates, open);
                 next = end.after();
             }
         }
         told
     }
 
-    fn add(&mut self, span: Span<N>, tags: (Option<u32>, Option<u32>), open: Option<()>) {
-        let (ruling, tag) = match (tags, open) {
-            ((Some(tag), None), None) => (Ruling::Accept, tag),
-            ((None, Some(tag)), None) => (Ruling::Reject, tag),
-            ((None, None), None) => {
+    fn add(&mut self, span: Span<N>, fates: [Option<Fate>; 2], open: Option<()>) {
+        let fate = match (fates, open) {
+            ([Some(fate), None] | [None, Some(fate)], None) => fate,
+            ([None, None], None) => {
                 self.missing.push(span);
                 return self.between.push(span);
             }
-            ((Some(_), Some(_)), None) | (_, Some(())) => return self.between.push(span),
+            ([Some(_), Some(_)], None) | (_, Some(())) => return self.between.push(span),
         };
-        self.decided.pieces.push(piece(span, ruling, tag));
+        self.decided.pieces.push((span, Held::new(fate)));
     }
 }

@@ -1,10 +1,9 @@
 //! Which line of a list holds at which address, in both families.
 
-use std::net::IpAddr;
-
 use crate::admission::RuleId;
-use crate::prefix::first::{Grounded, grounded};
-use crate::prefix::span::{Number, Span};
+use crate::prefix::PrefixSet;
+use crate::prefix::first::{Both, Grounded, grounded};
+use crate::prefix::span::Span;
 
 /// An allow or deny line: its rule, and one more where it denies. Rules of directives have even numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,8 +20,8 @@ impl Line {
     }
 
     /// Whether it denies.
-    pub(super) fn denies(self) -> bool {
-        !self.0.is_multiple_of(2)
+    pub(super) fn denies(self) -> Denies {
+        if self.0.is_multiple_of(2) { Denies::No } else { Denies::Yes }
     }
 }
 
@@ -36,11 +35,7 @@ pub(super) enum Denies {
 }
 
 /// The line that decides, address by address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pieces {
-    v4: Grounded<u32, Line>,
-    v6: Grounded<u128, Line>,
-}
+pub(super) type Pieces = Both<Line>;
 
 /// Lines in order of precedence.
 #[derive(Debug, Default)]
@@ -71,50 +66,15 @@ impl Layers {
     }
 }
 
-/// A family whose pieces are held.
-pub(super) trait Pieced: Number {
-    /// Those of this family.
-    fn pieces(all: &Pieces) -> &Grounded<Self, Line>;
-}
-
-impl Pieced for u32 {
-    fn pieces(all: &Pieces) -> &Grounded<Self, Line> {
-        &all.v4
-    }
-}
-
-impl Pieced for u128 {
-    fn pieces(all: &Pieces) -> &Grounded<Self, Line> {
-        &all.v6
-    }
-}
-
 impl Pieces {
-    /// The line that names an address first.
-    pub(super) fn at(&self, address: IpAddr) -> Option<Line> {
-        match address {
-            IpAddr::V4(address) => self.v4.at(address.into()),
-            IpAddr::V6(address) => self.v6.at(address.into()),
-        }
-    }
-
-    /// Addresses of a family whose line is of one kind, in order.
-    pub(super) fn spans<N: Pieced>(&self, denies: Denies) -> Vec<Span<N>> {
-        let all = N::pieces(self);
-        let is_wanted = |line: &Line| line.denies() == (denies == Denies::Yes);
-        let mut spans = Vec::with_capacity(all.pieces.len().saturating_add(1));
-        if all.ground.as_ref().is_some_and(is_wanted) {
-            spans.extend(all.all().filter(|(_, line)| is_wanted(line)).map(|(span, _)| span));
-        } else {
-            spans.extend(all.pieces.iter().filter(|(_, line)| is_wanted(line)).map(|(span, _)| *span));
-        }
-        spans
+    /// The addresses whose line is of one kind.
+    pub(super) fn set(&self, denies: Denies) -> PrefixSet {
+        self.set_of(|line| line.denies() == denies)
     }
 
     /// The first line of one kind that decides anywhere.
     pub(super) fn least(&self, denies: Denies) -> Option<RuleId> {
-        let all = self.v4.tags().chain(self.v6.tags());
-        all.filter(|line| line.denies() == (denies == Denies::Yes)).min().map(Line::rule)
+        self.tags().filter(|line| line.denies() == denies).min().map(Line::rule)
     }
 
     /// What holds for IPv4 addresses that arrive mapped, told by what holds for IPv6.
