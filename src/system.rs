@@ -322,7 +322,12 @@ pub struct Printed {
 /// Runs a tool that reads `input`, for no longer than a minute; `None` where it is not here.
 pub fn tool(program: &str, arguments: &[&str], input: &[u8]) -> Result<Option<Printed>, CommandError> {
     // Hours and days in rules are printed in the time zone of who asks.
-    let environment = [("TZ", "UTC")];
+    let mut environment = vec![("TZ", "UTC")];
+    // Of thousands of elements nft makes as many trees, and a tenth of its time goes for pages of memory: with large ones, where
+    // the kernel has some to give, it is spared. Others read far less, and would look for them in vain.
+    if program == "nft" && std::env::var_os("GLIBC_TUNABLES").is_none() {
+        environment.push(("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"));
+    }
     let time = fault::tool_time(TOOL_TIME);
     let bounds = Bounds { time, bytes: TOOL_BYTES_MAX, environment: &environment, input };
     let command = || [&[program], arguments].concat().join(" ");

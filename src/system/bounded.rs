@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, PipeReader, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::{ioctl_fionbio, ioctl_fionread};
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{command, found};
@@ -18,7 +20,9 @@ use super::{command, found};
 /// Most bytes of complaints that are kept.
 const COMPLAINTS_MAX: u64 = 64 << 10;
 /// How often it is looked how much a command has printed.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
+/// Room for what a command prints and nobody has taken yet, in bytes: as much as the kernel gives anybody.
+const ROOM: usize = 1 << 20;
 /// How often a command is asked whether it ended, where the kernel can't tell by itself.
 const LOOK: Duration = Duration::from_micros(500);
 
@@ -45,19 +49,20 @@ pub(super) enum Ended {
 
 /// Runs a command.
 ///
-/// It prints into files without a name, not into pipes: a large listing then costs neither a thread nor a change of
-/// processes for each piece.
+/// Its complaints go into a file without a name: one that changes something is not ended in its midst by a warning that
+/// nobody takes any more, should we be killed.
 pub(super) fn run(program: &str, arguments: &[impl AsRef<OsStr>], bounds: Bounds<'_>) -> io::Result<Ended> {
     let deadline = Instant::now() + bounds.time;
-    let (output, complaints) = (nameless("callgate-output")?, nameless("callgate-complaints")?);
+    let complaints = nameless("callgate-complaints")?;
+    let (mut output, end) = Output::new()?;
     // To look for it beforehand is cheaper than a start that fails in one folder after the other.
     let place = found(program).unwrap_or_else(|| PathBuf::from(program));
     let mut started = command(place);
     started.arg0(program).args(arguments).envs(bounds.environment.iter().copied());
-    started.stdin(whole(bounds.input)?).stdout(output.try_clone()?).stderr(complaints.try_clone()?);
+    started.stdin(whole(bounds.input)?).stdout(end).stderr(complaints.try_clone()?);
     let mut child = started.spawn()?;
-    let printed = || -> io::Result<u64> { Ok(output.metadata()?.len().max(complaints.metadata()?.len())) };
-    let waited = wait(&mut child, deadline, || Ok(printed()? > bounds.bytes));
+    let mut is_too_much = || Ok(output.relieve()?.max(complaints.metadata()?.len()) > bounds.bytes);
+    let waited = wait(&mut child, deadline, &mut is_too_much);
     let Ok(Waited::Ended(status)) = waited else {
         // It may have ended meanwhile; either way nobody waits for it any more.
         let _ = child.kill();
@@ -67,12 +72,56 @@ pub(super) fn run(program: &str, arguments: &[impl AsRef<OsStr>], bounds: Bounds
             Waited::TookTooLong | Waited::Ended(_) => Ended::TookTooLong,
         });
     };
-    if printed()? > bounds.bytes {
+    if is_too_much()? {
         return Ok(Ended::PrintedTooMuch);
     }
-    let stdout = read(output, bounds.bytes)?;
-    let stderr = String::from_utf8_lossy(&read(complaints, COMPLAINTS_MAX)?).trim().to_owned();
-    Ok(Ended::Done { stdout, stderr, status })
+    let stderr = String::from_utf8_lossy(&start_of(complaints)?).trim().to_owned();
+    Ok(Ended::Done { stdout: output.all()?, stderr, status })
+}
+
+/// What a command prints. Some write every word by itself, which costs least into a pipe; this one has room for most
+/// listings, and is emptied where room gets scarce and once the command has ended. So each mostly waits once for the other.
+struct Output {
+    pipe: PipeReader,
+    /// How much may be in it. The kernel may leave half of each page empty.
+    scarce: u64,
+    taken: Vec<u8>,
+}
+
+impl Output {
+    /// And the end to print into.
+    fn new() -> io::Result<(Self, io::PipeWriter)> {
+        let (pipe, end) = io::pipe()?;
+        ioctl_fionbio(&pipe, true)?;
+        // Where the kernel has less for us, it is emptied more often.
+        let room = fcntl_setpipe_size(&pipe, ROOM).or_else(|_| fcntl_getpipe_size(&pipe))?;
+        Ok((Self { pipe, scarce: (room / 4) as u64, taken: Vec::new() }, end))
+    }
+
+    /// Makes room where it is scarce; how much was printed so far.
+    fn relieve(&mut self) -> io::Result<u64> {
+        let left = ioctl_fionread(&self.pipe)?;
+        if left >= self.scarce {
+            self.take(left)?;
+            return Ok(self.taken.len() as u64);
+        }
+        Ok(left.saturating_add(self.taken.len() as u64))
+    }
+
+    /// All that was printed, although others may have the other end still.
+    fn all(mut self) -> io::Result<Vec<u8>> {
+        let left = ioctl_fionread(&self.pipe)?;
+        self.take(left)?;
+        Ok(self.taken)
+    }
+
+    fn take(&mut self, left: u64) -> io::Result<()> {
+        self.taken.reserve(usize::try_from(left).unwrap_or_default());
+        match (&self.pipe).take(left).read_to_end(&mut self.taken) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn nameless(name: &str) -> io::Result<File> {
@@ -91,12 +140,13 @@ fn whole(input: &[u8]) -> io::Result<Stdio> {
     Ok(file.into())
 }
 
-/// What was printed, from its start, whoever moved the place in the file.
-fn read(mut file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
-    file.rewind()?;
-    let length = file.metadata()?.len().min(bytes_max);
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    file.take(bytes_max).read_to_end(&mut bytes)?;
+/// The start of what was written, whoever moved the place in the file.
+fn start_of(mut file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if file.metadata()?.len() > 0 {
+        file.rewind()?;
+        file.take(COMPLAINTS_MAX).read_to_end(&mut bytes)?;
+    }
     Ok(bytes)
 }
 
@@ -110,7 +160,7 @@ enum Waited {
 fn wait(
     child: &mut Child,
     deadline: Instant,
-    is_too_much: impl Fn() -> io::Result<bool>,
+    mut is_too_much: impl FnMut() -> io::Result<bool>,
 ) -> io::Result<Waited> {
     // A kernel before 5.3 has no such handle.
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -165,6 +215,21 @@ mod tests {
     fn what_it_is_given_is_what_it_reads() {
         let Ended::Done { stdout, .. } = shell("cat") else { panic!() };
         assert_eq!(stdout, b"read\n");
+    }
+
+    #[test]
+    fn it_may_print_far_more_than_a_pipe_holds_and_leave_others_behind() {
+        let bounds = Bounds { time: Duration::from_mins(1), bytes: 1 << 24, environment: &[], input: &[] };
+        let printed = |script: &str| match run("sh", &["-c", script], bounds).unwrap() {
+            Ended::Done { stdout, .. } => stdout,
+            ended => panic!("{ended:?}"),
+        };
+        let many = printed("seq 1000000");
+        assert_eq!(many.len(), 6_888_896);
+        assert!(many.starts_with(b"1\n2\n3\n") && many.ends_with(b"999999\n1000000\n"));
+        let begun = Instant::now();
+        assert_eq!(printed("sleep 30 & echo started"), b"started\n");
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
