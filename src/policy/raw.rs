@@ -2,9 +2,12 @@
 //!
 //! These types are the format; their documentation becomes the JSON Schema. See `docs/policy-format.md`.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{Environment, Hosting, PageKind, Precision, Protocol, Role};
+use crate::prefix::{Prefix, PrefixError};
 use crate::yaml::decode::{At, Decode, Decoder, Fields, Named, record};
 use crate::yaml::{Node, Value};
 
@@ -118,6 +121,28 @@ record! {
     }
 }
 
+/// An address or a prefix, or why it is none.
+#[derive(Debug, Clone)]
+pub struct RawPrefix(pub Result<Prefix, Box<PrefixError>>);
+
+impl Decode for RawPrefix {
+    fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self(node.text(decoder)?.parse().map_err(Box::new)))
+    }
+}
+
+impl JsonSchema for RawPrefix {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        String::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<String>()
+    }
+}
+
 record! {
     /// One published entry.
     pub struct RawSource {
@@ -126,7 +151,7 @@ record! {
         id: required At<String>,
         /// Addresses and prefixes.
         #[schemars(default)]
-        prefixes: list At<String>,
+        prefixes: list At<RawPrefix>,
         /// A list of prefixes in a file beside this one, one a line, `#` starts a comment.
         prefixes_from: optional At<String>,
         /// The provider's own word for it.

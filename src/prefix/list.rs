@@ -231,6 +231,15 @@ pub(crate) fn plain_line(text: &[u8], at: usize) -> Option<(Prefix, usize)> {
     Some((Prefix(IpNet::V4(Ipv4Net::new(first.into(), length).ok()?)), next))
 }
 
+/// The prefix of IPv4 that is all of a text; `None` where a stricter reader has to look.
+pub(crate) fn plain(text: &str) -> Option<Prefix> {
+    // The reader looks at bytes around a line.
+    let mut line = [b'\n'; scan::FRONT + 32];
+    line.get_mut(scan::FRONT..)?.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    let (prefix, next) = plain_line(&line, scan::FRONT)?;
+    (next == scan::FRONT.checked_add(text.len())?.checked_add(1)?).then_some(prefix)
+}
+
 /// First and last address of the IPv4 prefix that stands at `at` and ends with this byte, and where the byte is past;
 /// `None` where a stricter reader has to look: also in the first bytes and the last ones of a text.
 #[inline]
@@ -309,7 +318,9 @@ mod tests {
     /// The quick reader may pass, but what it says the strict parser says as well.
     #[track_caller]
     fn check(line: &str) {
-        let strict = line.parse::<Prefix>().ok().map(|prefix| PrefixSet::from_iter([prefix]));
+        let strict = Prefix::read(line);
+        assert_eq!(line.parse(), strict, "{line:?}");
+        let strict = strict.ok().map(|prefix| PrefixSet::from_iter([prefix]));
         if let Some(found) = scanned(line) {
             assert_eq!(Some(found), strict, "{line}");
         }

@@ -67,10 +67,17 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 
 impl Decode for String {
     fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
-        match &node.value {
-            Value::Scalar(text, _) if !node.is_null() => Some(text.clone().into_owned()),
+        node.text(decoder).map(str::to_owned)
+    }
+}
+
+impl Node<'_> {
+    /// Its text; where it is something else, that is reported.
+    pub(crate) fn text(&self, decoder: &mut Decoder<'_>) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(text, _) if !self.is_null() => Some(text),
             Value::Scalar(..) | Value::Sequence(_) | Value::Mapping(..) => {
-                decoder.wrong_type(node, "text");
+                decoder.wrong_type(self, "text");
                 None
             }
         }
@@ -116,7 +123,8 @@ impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
         match &node.value {
             Value::Sequence(items) => {
-                let sound: Vec<T> = items.iter().filter_map(|item| T::decode(item, decoder)).collect();
+                let mut sound = Self::with_capacity(items.len());
+                sound.extend(items.iter().filter_map(|item| T::decode(item, decoder)));
                 (!sound.is_empty() || items.is_empty()).then_some(sound)
             }
             Value::Scalar(..) | Value::Mapping(..) => {

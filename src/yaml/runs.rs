@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::{Node, Quoting, Reader, Value};
 use crate::diagnostic::{Diagnostics, SourceText};
+use crate::prefix::list::plain_line;
 
 /// Fewest lines that are worth it.
 const LINES_MIN: usize = 16;
@@ -61,15 +62,19 @@ fn find(text: &str) -> Vec<Run> {
     // A line that an entry can't follow costs no more than the look for its end.
     let mut open: Option<Open> = None;
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let word = word(line);
-        let start = at;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        if let Some(next) = open.as_mut().and_then(|run| run.plain(text, at)) {
+            at = next;
+            continue;
+        }
+        let line = rest.split_inclusive('\n').next().unwrap_or(rest);
+        let (word, start) = (word(line), at);
         at += line.len();
         match (&mut open, word) {
-            (Some(run), Some(before)) if run.before == before => run.take(start, line),
+            (Some(run), Some(before)) if run.before == before => run.take(start..at),
             (_, word) => {
                 runs.extend(open.take().and_then(Open::run));
-                open = word.map(|before| Open::new(before, start, line));
+                open = word.map(|before| Open::new(before, start..at));
             }
         }
     }
@@ -86,14 +91,21 @@ struct Open {
 }
 
 impl Open {
-    fn new(before: usize, start: usize, line: &str) -> Self {
-        let first = start..start + line.len();
+    fn new(before: usize, first: Range<usize>) -> Self {
         Self { before, count: 1, last: first.clone(), first }
     }
 
-    fn take(&mut self, start: usize, line: &str) {
+    fn take(&mut self, line: Range<usize>) {
         self.count += 1;
-        self.last = start..start + line.len();
+        self.last = line;
+    }
+
+    /// Takes the line at `at` where it is an address of IPv4 after what the first line has before its word; where the next
+    /// one starts.
+    fn plain(&mut self, text: &str, at: usize) -> Option<usize> {
+        let next = plain(text, self.first.start..self.first.start + self.before, at)?;
+        self.take(at..next);
+        Some(next)
     }
 
     fn run(self) -> Option<Run> {
@@ -117,6 +129,16 @@ fn word(line: &str) -> Option<usize> {
         && bytes.last().is_some_and(|byte| *byte != b':')
         && bytes.iter().all(|byte| plain(*byte));
     is_word.then(|| line.len() - entry.len() - 1)
+}
+
+/// Where the next line starts, after one that is an address of IPv4 and, before it, what stands at `before`.
+fn plain(text: &str, before: Range<usize>, at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let word = at + before.len();
+    if bytes.get(at..word)? != bytes.get(before)? {
+        return None;
+    }
+    plain_line(bytes, word).map(|(_, next)| next)
 }
 
 /// What was left out, put back.
@@ -159,10 +181,15 @@ impl<'a> Filled<'a, '_> {
             all.reserve(run.count);
             self.back += 1;
             self.bytes += run.hidden.len();
+            let before = run.hidden.start..run.hidden.start + run.before;
             let mut start = run.hidden.start;
-            for line in self.text.get(run.hidden.clone())?.split_inclusive('\n') {
-                let span = start + run.before..start + line.len() - 1;
-                start += line.len();
+            while start < run.hidden.end {
+                let next = match plain(self.text, before.clone(), start) {
+                    Some(next) => next,
+                    None => start + self.text.get(start..)?.find('\n')? + 1,
+                };
+                let span = start + run.before..next - 1;
+                start = next;
                 let word = Cow::Borrowed(self.text.get(span.clone())?);
                 all.push(Node { span, value: Value::Scalar(word, Quoting::Plain) });
             }

@@ -135,16 +135,15 @@ impl Checker<'_> {
         bounds: Bounds,
     ) -> Vec<Prefix> {
         let mut found = Vec::with_capacity(raw.prefixes.len());
-        for text in &raw.prefixes {
-            let read = text.value.parse::<Prefix>();
-            let fault = match &read {
+        for At { value, span } in &raw.prefixes {
+            let fault = match &value.0 {
                 Ok(prefix) => judge(prefix, hosting, bounds),
                 Err(error) => Some(prefix_fault(error)),
             };
             if let Some(fault) = fault {
-                self.sink.push(fault.at(self.text, text.span.clone(), "").about(subject));
+                self.sink.push(fault.at(self.text, span.clone(), "").about(subject));
             }
-            found.extend(read.ok());
+            found.extend(value.0.as_ref().ok());
         }
         if let Some(path) = &raw.prefixes_from {
             // The list is the longer one.
@@ -195,7 +194,7 @@ impl Checker<'_> {
         let written = raw
             .prefixes
             .iter()
-            .filter_map(|text| Some((text.value.parse::<Prefix>().ok()?, self.text, text.span.clone())));
+            .filter_map(|At { value, span }| Some((*value.0.as_ref().ok()?, self.text, span.clone())));
         let list = raw.prefixes_from.as_ref().and_then(|path| self.lists.get(&path.value));
         let listed = list.into_iter().flat_map(|list| {
             let mut places = Vec::new();
