@@ -162,7 +162,7 @@ pub struct Snapshot {
 /// changed since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Baseline<S = Vec<Applied>, H = Vec<Held>> {
+pub struct Baseline {
     /// The instant that the allowlist holds for.
     #[serde(with = "text")]
     pub at: Timestamp,
@@ -171,15 +171,28 @@ pub struct Baseline<S = Vec<Applied>, H = Vec<Held>> {
     /// The version of the program that carried it out.
     pub tool_version: String,
     /// The allowlist.
-    pub sources: S,
+    pub sources: Vec<Applied>,
     /// What our places held.
-    pub held: H,
+    pub held: Vec<Held>,
     /// The files from which the host loads them when it starts.
     #[serde(default)]
     pub lasting: Vec<Lasting>,
 }
 
 impl Baseline {
+    /// Whether the JSON of a baseline tells of the same sources and places, in the same words. No text in it can look like a
+    /// key, because its quotes would be escaped.
+    pub(super) fn is_written_in(&self, json: &str) -> bool {
+        let (Ok(sources), Ok(held)) =
+            (serde_json::to_string(&self.sources), serde_json::to_string(&self.held))
+        else {
+            return false;
+        };
+        let rest = json.split_once("\"sources\":").and_then(|(_, rest)| rest.strip_prefix(&sources));
+        let rest = rest.and_then(|rest| rest.strip_prefix(",\"held\":")?.strip_prefix(&held));
+        rest.is_some_and(|rest| rest.starts_with(",\"lasting\":"))
+    }
+
     /// All addresses of the allowlist.
     pub fn prefixes(&self) -> PrefixSet {
         self.sources.iter().flat_map(|source| source.prefixes.iter().copied()).collect()
@@ -264,32 +277,26 @@ mod text {
     }
 }
 
-/// The same for lists of them.
+/// The same for lists of prefixes.
 mod texts {
-    use std::fmt::Display;
-    use std::str::FromStr;
-
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    struct Text<'a, T>(&'a T);
+    use crate::prefix::Prefix;
 
-    impl<T: Display> serde::Serialize for Text<'_, T> {
+    struct Text(Prefix);
+
+    impl serde::Serialize for Text {
         fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            to.collect_str(self.0)
+            self.0.with_text(|text| to.serialize_str(text))
         }
     }
 
-    pub(super) fn serialize<T: Display, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(values.iter().map(Text))
+    pub(super) fn serialize<S: Serializer>(values: &[Prefix], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().copied().map(Text))
     }
 
-    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
-    where
-        T: FromStr,
-        T::Err: Display,
-        D: Deserializer<'de>,
-    {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Prefix>, D::Error> {
         // Nothing here needs escapes, so each is read where it stands.
         let texts = Vec::<&str>::deserialize(from)?;
         texts.into_iter().map(|text| text.parse().map_err(D::Error::custom)).collect()

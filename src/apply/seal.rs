@@ -1,8 +1,6 @@
 //! The form of a file in the state folder: what it is, in which version, and a digest over its content. What was cut off,
 //! edited or written by another version is told, and none of it believed.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -69,24 +67,13 @@ pub(super) fn open<'t, T: Deserialize<'t>>(kind: &str, text: &'t str) -> Result<
     serde_json::from_str(sealed.content.get()).map_err(damaged)
 }
 
-/// Whether a value is written as this text. It is never held as text itself.
-pub(super) fn is_written(text: &RawValue, value: &impl Serialize) -> bool {
-    let mut rest = Rest(text.get().as_bytes());
-    serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
-}
-
-/// What is left of a text once its beginning was written again; to write anything else fails.
-struct Rest<'t>(&'t [u8]);
-
-impl io::Write for Rest<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The content of a text that is sound and in the form in which it was sealed; where it is `None`, [`open`] tells why, or what
+/// it says. A content may be long, and this reads none of it.
+pub(super) fn content<'t>(kind: &str, text: &'t str) -> Option<&'t str> {
+    let head = format!("{{\n  \"callgate\": \"{kind}\",\n  \"version\": {VERSION},\n  \"sha256\": \"");
+    let (sha256, rest) = text.strip_prefix(&head)?.split_once("\",\n  \"content\": ")?;
+    let content = rest.strip_suffix("\n}\n")?;
+    (digest(content) == sha256).then_some(content)
 }
 
 fn of_another(version: u64) -> Option<SealError> {
@@ -107,6 +94,8 @@ mod tests {
     fn what_was_sealed_is_opened() {
         let journal = journal("a");
         let text = seal("journal", &journal).unwrap();
+        assert_eq!(content("journal", &text), Some(serde_json::to_string(&journal).unwrap().as_str()));
+        assert_eq!(content("baseline", &text), None);
         assert_eq!(open::<Journal>("journal", &text), Ok(journal));
         assert!(matches!(open::<Journal>("baseline", &text), Err(SealError::Damaged(_))));
     }
@@ -117,12 +106,14 @@ mod tests {
         // The final line break alone is no part of it.
         for end in (0..text.len() - 1).filter(|end| text.is_char_boundary(*end)) {
             assert!(open::<Journal>("journal", &text[..end]).is_err(), "cut off at {end}");
+            assert_eq!(content("journal", &text[..end]), None, "cut off at {end}");
         }
         let mut changed = 0;
         for (at, was) in text.char_indices().filter(|(_, was)| was.is_ascii_alphanumeric()) {
             let other = if was == '0' { '1' } else { '0' };
             let edited = format!("{}{other}{}", &text[..at], &text[at + 1..]);
             assert!(open::<Journal>("journal", &edited).is_err(), "{edited}");
+            assert_eq!(content("journal", &edited), None, "{edited}");
             changed += 1;
         }
         assert!(changed > 500);

@@ -124,10 +124,9 @@ impl Session {
     /// Takes the lock, and settles what an earlier run left. A change that waits to be confirmed is in the way.
     pub fn begin(state: &StateFolder, who: &Holder) -> Result<Self, SessionError> {
         let lock = state.lock(who)?;
-        let uptime = Uptime::now()?;
         let settled = match state.journal()? {
             None => None,
-            Some(journal) if journal.phase == Phase::Waiting && !journal.is_due(&uptime) => {
+            Some(journal) if journal.phase == Phase::Waiting && !journal.is_due(&Uptime::now()?) => {
                 return Err(unconfirmed(&journal));
             }
             Some(journal) => Some(settle(&lock, journal, who.since)?),

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::journal::{Baseline, Journal, Last};
 use super::seal::{self, SealError};
@@ -198,8 +197,7 @@ impl StateFolder {
     /// where they are not written alike.
     pub fn is_baseline(&self, now: &Baseline) -> Result<bool, StateError> {
         let Some(text) = self.text(Kind::Baseline)? else { return Ok(false) };
-        let known: Baseline<&RawValue, &RawValue> = self.opened(Kind::Baseline, &text)?;
-        if seal::is_written(known.sources, &now.sources) && seal::is_written(known.held, &now.held) {
+        if seal::content(Kind::Baseline.name(), &text).is_some_and(|known| now.is_written_in(known)) {
             return Ok(true);
         }
         let known: Baseline = self.opened(Kind::Baseline, &text)?;
@@ -222,7 +220,7 @@ impl StateFolder {
         }
     }
 
-    fn opened<'t, T: Deserialize<'t>>(&self, kind: Kind, text: &'t str) -> Result<T, StateError> {
+    fn opened<T: DeserializeOwned>(&self, kind: Kind, text: &str) -> Result<T, StateError> {
         let path = || kind.path(&self.path).display().to_string();
         seal::open(kind.name(), text).map_err(|error| match error {
             SealError::Damaged(why) => StateError::Damaged { path: path(), why: plain::line(&why) },
