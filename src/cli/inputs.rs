@@ -122,6 +122,9 @@ fn built_in_site() -> Arc<SourceText> {
 /// The templates of a folder.
 pub(super) fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
     let mut found = BTreeMap::new();
+    if matches!(system::list_folder(folder, &[]), Err(system::ReadError::Missing { .. })) {
+        return Templates::default();
+    }
     // Folders that no target knows are read too, so that a misspelled one is told.
     let mut kinds = system::list_subfolders(folder);
     kinds.extend(TargetKind::ALL.iter().map(|kind| kind.folder()));

@@ -52,7 +52,9 @@ pub fn try_lock(path: &Path, note: &str) -> Result<Attempt, DurableError> {
             continue;
         }
         // What it says is a courtesy: on a full disk the lock holds all the same.
-        let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
+        if leave(&mut file, note).is_err() {
+            let _ = file.set_len(0);
+        }
         return Ok(Attempt::Held(FileLock { file }));
     }
     Err(failed(io::Error::other("it is removed again and again")))
@@ -92,11 +94,12 @@ impl FileLock {
     }
 }
 
-impl Drop for FileLock {
-    fn drop(&mut self) {
-        // The next holder is not taken for us. Where it fails, only a message is wrong.
-        let _ = self.file.set_len(0);
-    }
+/// Leaves a note in place of the last holder's, which stays where it is until then: a file that is emptied and filled
+/// again costs several times as much.
+fn leave(file: &mut File, note: &str) -> io::Result<()> {
+    file.write_all(note.as_bytes())?;
+    let length = note.len() as u64;
+    if file.metadata()?.len() > length { file.set_len(length) } else { Ok(()) }
 }
 
 fn is_still_there(file: &File, path: &Path) -> bool {
