@@ -215,13 +215,15 @@ impl Iptables {
     /// A set as `ipset save` prints it.
     fn set_saved(&self, allowlist: &Allowlist, family: Family) -> String {
         let (set, entries) = (self.set_name(family), allowlist.family(family));
-        let mut text = String::with_capacity(200 + entries.len() * (set.len() + 24));
-        // Writing into a String can't fail.
-        let _ = writeln!(text, "create {set} {}", set_kind(entries.len(), family));
+        let mut text = Vec::with_capacity(200 + entries.len() * (set.len() + 24));
+        text.extend_from_slice(format!("create {set} {}\n", set_kind(entries.len(), family)).as_bytes());
+        let add = format!("add {set} ");
         for entry in entries {
-            let _ = writeln!(text, "add {set} {}", entry.prefix.short());
+            text.extend_from_slice(add.as_bytes());
+            entry.prefix.short().push_to(&mut text);
+            text.push(b'\n');
         }
-        text
+        String::from_utf8(text).unwrap_or_default()
     }
 
     fn set(&self, allowlist: &Allowlist, family: Family, comments: &Comments) -> String {
