@@ -75,6 +75,11 @@ impl Decisions {
         Self(Both { v4, v6 })
     }
 
+    /// Those of one family alone.
+    pub(crate) fn of_one<N: Number>(held: Grounded<N, Held>) -> Self {
+        Self(N::alone(held))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Decided> + '_ {
         self.0.v4.all().map(decided).chain(self.0.v6.all().map(decided))

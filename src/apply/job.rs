@@ -318,7 +318,12 @@ fn observed(drifts: &[TargetDrift], wishes: &[Wish]) -> Digest {
     for asked in drifts.iter().flat_map(|drift| &drift.asked) {
         names.add(asked.port.to_string());
         names.add_set(&asked.admission.surely);
-        names.add_set(&asked.admission.possibly);
+        // No set is as short as this.
+        if asked.admission.possibly == asked.admission.surely {
+            names.add("=");
+        } else {
+            names.add_set(&asked.admission.possibly);
+        }
     }
     names.digest()
 }

@@ -31,15 +31,16 @@ use interface::Interface;
 use jiff::tz::TimeZone;
 use packet::{Bits, End, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
-use region::{Region, disjoint, shared, within};
+use region::{Region, shared};
 use walk::{Loss, Met, State, Walk, settle};
 
 use super::host::{HostAddress, Links};
 use super::{Hook, Host, Listing, Span};
 use crate::admission::{
-    Admission, Decided, Decider, Finding, FindingKind, Layer, LayerKind, Question, RuleId, Ruling, Step,
-    Undecided, Wanted,
+    Admission, Decider, Decisions, Finding, FindingKind, Held, Layer, LayerKind, Piece, Question, RuleId,
+    Ruling, Step, Undecided, Wanted,
 };
+use crate::prefix::first::{Grounded, deciding};
 use crate::prefix::{Family, PrefixSet};
 
 /// A ruleset that can be asked.
@@ -390,51 +391,51 @@ struct Found<N> {
 
 impl<N: Address> Found<N> {
     fn admission(self) -> Admission {
-        let possibly = normalise(self.accepted.iter().map(|piece| (piece.0, piece.1)).collect());
-        let lost = normalise(self.lost.iter().map(|loss| (loss.first, loss.last)).collect());
-        let surely = intersection(&possibly, &complement(&lost));
-        let refused = complement(&possibly);
-        let between = intersection(&possibly, &lost);
-        let inside = within(&disjoint(self.accepted), &surely);
+        let held = |rule: u32, ruling| Held::new((ruling, (rule != 0).then_some(RuleId(rule))));
+        let accepted = self.accepted.into_iter();
+        let accepted = accepted.map(|(first, last, tag)| ((first, last), held(tag, Ruling::Accept)));
+        let accepted = deciding(accepted.collect());
         // The loss that comes first on the way is the one that is told.
-        let losses = self.lost.iter().map(|loss| (loss.first, loss.last, loss.tag())).collect();
-        let outside = within(&disjoint(losses), &refused);
-        let inside = inside.into_iter().map(|piece| told(piece, Ruling::Accept));
-        let outside = outside.into_iter().map(|(first, last, tag)| {
-            let (tag, ruling) = Loss::<N>::untag(tag);
-            told((first, last, tag), ruling)
-        });
-        let decided = merged(inside, outside).collect();
-        Admission {
-            surely: to_set(&surely),
-            possibly: to_set(&possibly),
-            decided,
-            undecided: self.notes.into_iter().filter_map(|(key, spans)| open(key, spans, &between)).collect(),
-            findings: Vec::new(),
-        }
+        let lost = self.lost.into_iter().map(|loss| ((loss.first, loss.last), held(loss.rule, loss.ruling)));
+        let lost = deciding(lost.collect());
+        let (got, gone) = (spans(&accepted), spans(&lost));
+        let between = intersection(&got, &gone);
+        let refused = complement(&got);
+        let open = |(key, spans)| open(key, spans, &between);
+        let undecided = self.notes.into_iter().filter_map(open).collect();
+        let possibly = N::set(got);
+        let (surely, decided) = if between.is_empty() {
+            (possibly.clone(), beside(accepted, lost, &refused))
+        } else {
+            let surely = intersection(N::spans(&possibly), &complement(&gone));
+            let inside = Grounded::from(accepted).within(&surely).collect();
+            let outside = Grounded::from(lost).within(&refused).collect();
+            (N::set(surely), beside(inside, outside, &refused))
+        };
+        Admission { surely, possibly, decided: Decisions::of_one(decided), undecided, findings: Vec::new() }
     }
 }
 
-/// Two ascending sequences as one.
-fn merged(
-    left: impl Iterator<Item = Decided>,
-    right: impl Iterator<Item = Decided>,
-) -> impl Iterator<Item = Decided> {
-    let (mut left, mut right) = (left.peekable(), right.peekable());
-    let next = move || {
-        let from_left = match (left.peek(), right.peek()) {
-            (Some(a), Some(b)) => a.first < b.first,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if from_left { left.next() } else { right.next() }
-    };
-    std::iter::from_fn(next)
+fn spans<N: Address>(pieces: &[Piece<N>]) -> Vec<Span<N>> {
+    normalise(pieces.iter().map(|piece| piece.0).collect())
 }
 
-fn told<N: Address>((first, last, tag): region::Piece<N>, ruling: Ruling) -> Decided {
-    let rule = (tag != 0).then_some(RuleId(tag));
-    Decided { first: first.to_ip(), last: last.to_ip(), ruling, rule }
+/// Who gets in and who does not, side by side. Where one rule refuses the rest, as the last one of a list does, that is the
+/// ground for the others.
+fn beside<N: Address>(
+    mut inside: Vec<Piece<N>>,
+    outside: Vec<Piece<N>>,
+    refused: &[Span<N>],
+) -> Grounded<N, Held> {
+    let one = outside.first().map(|piece| piece.1);
+    let is_rest = one.is_some_and(|one| outside.iter().all(|piece| piece.1 == one))
+        && outside.iter().map(|piece| &piece.0).eq(refused);
+    if is_rest {
+        return Grounded { pieces: inside, ground: one };
+    }
+    inside.extend(outside);
+    inside.sort_by_key(|piece| piece.0.0);
+    inside.into()
 }
 
 /// An undecided condition, where the answer hangs on it.
@@ -445,9 +446,5 @@ fn open<N: Address>(
 ) -> Option<Undecided> {
     let matters = shared(&normalise(spans), between);
     let rule = (rule != 0).then_some(RuleId(rule));
-    (!matters.is_empty()).then(|| Undecided { rule, why: why.to_string(), sources: to_set(&matters) })
-}
-
-fn to_set<N: Address>(spans: &[Span<N>]) -> PrefixSet {
-    N::set(spans.to_vec())
+    (!matters.is_empty()).then(|| Undecided { rule, why: why.to_string(), sources: N::set(matters) })
 }

@@ -28,6 +28,8 @@ pub(crate) trait Number: Copy + Ord + 'static {
     fn spans(set: &PrefixSet) -> &[Span<Self>];
     /// What holds in this family.
     fn held<T>(all: &Both<T>) -> &Grounded<Self, T>;
+    /// The same, with nothing in the other one.
+    fn alone<T>(held: Grounded<Self, T>) -> Both<T>;
     /// The addresses of a prefix, where it is of this family.
     fn spanned(prefix: &Prefix) -> Option<Span<Self>> {
         Self::of(prefix.first()).zip(Self::of(prefix.last()))
@@ -63,6 +65,9 @@ impl Number for u32 {
     fn held<T>(all: &Both<T>) -> &Grounded<Self, T> {
         &all.v4
     }
+    fn alone<T>(held: Grounded<Self, T>) -> Both<T> {
+        Both { v4: held, v6: Grounded::default() }
+    }
     fn after(self) -> Option<Self> {
         self.checked_add(1)
     }
@@ -96,6 +101,9 @@ impl Number for u128 {
     }
     fn held<T>(all: &Both<T>) -> &Grounded<Self, T> {
         &all.v6
+    }
+    fn alone<T>(held: Grounded<Self, T>) -> Both<T> {
+        Both { v4: Grounded::default(), v6: held }
     }
     fn after(self) -> Option<Self> {
         self.checked_add(1)

@@ -272,7 +272,7 @@ impl<N: Address> Region<N> {
 }
 
 /// Pieces in any order as sorted, disjoint ones; where they overlap, the tag of the one given earlier stays.
-pub(super) fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
+fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
     let overlap =
         |sorted: &[Piece<N>]| sorted.iter().zip(sorted.iter().skip(1)).any(|(left, right)| left.1 >= right.0);
     if pieces.is_sorted_by_key(|piece| piece.0) && !overlap(&pieces) {
@@ -286,19 +286,6 @@ pub(super) fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
     let mut region = Region::default();
     region.insert(pieces);
     region.pieces().collect()
-}
-
-/// Sorted, disjoint pieces as far as they are in sorted, disjoint intervals.
-pub(super) fn within<N: Address>(pieces: &[Piece<N>], spans: &[Span<N>]) -> Vec<Piece<N>> {
-    let mut inside = Vec::with_capacity(pieces.len().max(spans.len()));
-    let (mut pieces, mut spans) = (pieces.iter().peekable(), spans.iter().peekable());
-    while let (Some(&&(first, last, tag)), Some(&&(from, to))) = (pieces.peek(), spans.peek()) {
-        if first.max(from) <= last.min(to) {
-            inside.push((first.max(from), last.min(to), tag));
-        }
-        let _ = if last < to { pieces.next().map(|_| ()) } else { spans.next().map(|_| ()) };
-    }
-    inside
 }
 
 /// Neighbours of one tag as one piece.
@@ -403,13 +390,6 @@ mod tests {
             prop_assert_eq!(shared(&few, &many), intersection(&few, &many));
             let one = few.get(..1).unwrap_or_default();
             prop_assert_eq!(shared(one, &many), intersection(one, &many));
-        }
-
-        #[test]
-        fn pieces_within_intervals_agree_with_a_naive_model(pieces in any_pieces(20), spans in any_spans()) {
-            let pieces = disjoint(pieces);
-            let wanted: Model = model(&pieces).into_iter().filter(|(at, _)| covered(&spans, *at)).collect();
-            prop_assert_eq!(model(&within(&pieces, &spans)), wanted);
         }
     }
 }
