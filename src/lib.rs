@@ -35,6 +35,7 @@ pub mod drift;
 pub mod holding;
 pub mod instant;
 mod json;
+mod lines;
 pub mod netfilter;
 pub mod nginx;
 pub mod path;

@@ -147,11 +147,11 @@ impl<'a> Job<'a> {
 
     /// Reads what is there, and says what would be done. Nothing is changed.
     pub fn survey(&self) -> Result<Survey, ToolError> {
-        let mut seen = tools::read(&self.holdings())?;
+        let (mut seen, contents) = tools::read(&self.holdings())?;
         seen.nginx = configuration::read(&self.targets, &BTreeMap::new())?;
-        let pairs = self.wanted.iter().zip(&seen.contents);
-        let wish = |((target, holding, want), have): (&(String, Holding, Content), &Content)| {
-            let (have, want) = holding.fitted(have.clone(), want, self.adopt)?;
+        let pairs = self.wanted.iter().zip(contents);
+        let wish = |((target, holding, want), have): (&(String, Holding, Content), Content)| {
+            let (have, want) = holding.fitted(have, want, self.adopt)?;
             Ok(Wish { target: target.clone(), holding: holding.clone(), have, want })
         };
         let wishes: Vec<Wish> = pairs.map(wish).collect::<Result<_, HoldingError>>()?;
@@ -164,8 +164,7 @@ impl<'a> Job<'a> {
             configuration::read(&self.targets, &planned)?
         };
         let clouds = aws::predicted(&seen.clouds, &changes)?;
-        let contents = wishes.iter().map(|wish| wish.want.clone()).collect();
-        let after = Seen { host, contents, nginx, clouds, listed: Listed::default() };
+        let after = Seen { host, nginx, clouds, listed: Listed::default() };
         let gaps = self.gaps(&after.nginx);
         let blocked = aws::lacking(&seen.clouds, &changes, &self.targets)?;
         let mut notes = aws::notes(&wishes, &changes)?;

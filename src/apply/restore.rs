@@ -67,8 +67,8 @@ pub fn restore_again(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
 /// From what is there now to what was.
 fn changes(snapshots: &[Snapshot]) -> Result<Vec<Change>, ToolError> {
     let holdings: Vec<Holding> = snapshots.iter().map(|snapshot| snapshot.holding.clone()).collect();
-    let seen = tools::read(&holdings)?;
-    let pairs = snapshots.iter().zip(seen.contents);
+    let (seen, contents) = tools::read(&holdings)?;
+    let pairs = snapshots.iter().zip(contents);
     let wish = |(snapshot, have): (&Snapshot, _)| Wish {
         target: snapshot.target.clone(),
         holding: snapshot.holding.clone(),

@@ -68,13 +68,11 @@ impl ToolError {
     }
 }
 
-/// What is there now: the host's rules, whoever wrote them, and what our places hold, in the order of the holdings.
+/// What is there now: the rules of the host, of nginx and of AWS, whoever wrote them.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The packet filter, where a holding is in it.
     pub host: Option<Arc<Host>>,
-    /// One for each holding.
-    pub contents: Vec<Content>,
     /// What the host's tools listed, as far as holdings are read from it.
     pub listed: Listed,
     /// The locations of nginx that targets guard, where that was wanted.
@@ -83,8 +81,8 @@ pub struct Seen {
     pub clouds: Vec<Cloud>,
 }
 
-/// Reads what is there. Nothing is changed.
-pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
+/// Reads what is there, and what our places hold, in the order of the holdings. Nothing is changed.
+pub fn read(holdings: &[Holding]) -> Result<(Seen, Vec<Content>), ToolError> {
     let needs = Needs {
         iptables: holdings.iter().any(|holding| matches!(holding, Holding::Iptables { .. })),
         ipset: holdings.iter().any(|holding| matches!(holding, Holding::Ipset { .. })),
@@ -111,7 +109,7 @@ pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
         });
     }
     let host = capture.map(Capture::host).transpose()?.map(Arc::new);
-    Ok(Seen { host, contents, listed, nginx: Vec::new(), clouds })
+    Ok((Seen { host, listed, nginx: Vec::new(), clouds }, contents))
 }
 
 /// The tool that lists what is in a holding, where it is not here.

@@ -1,30 +1,24 @@
 //! Holdings that are an ipset.
 
 use super::{Content, HoldingError};
+use crate::lines::lines;
 use crate::netfilter::{Elements, Set, ipset};
 use crate::prefix::PrefixSet;
-use crate::prefix::list::plain_line;
 
 /// What is ours of `ipset save`.
 pub(super) fn own(name: &str, listing: &str) -> Content {
     let (add, create) = (format!("add {name} "), format!("create {name} "));
     // The lines of a set stand together: what is ours is copied at once.
-    let (mut text, mut start, mut at) = (String::new(), None, 0_usize);
-    while let Some(rest) = listing.get(at..).filter(|rest| !rest.is_empty()) {
-        let adds = rest.starts_with(&add);
-        if adds || rest.starts_with(&create) {
-            start.get_or_insert(at);
+    let (mut text, mut start) = (String::new(), None);
+    for place in lines(listing) {
+        let line = listing.get(place.clone())?;
+        if line.starts_with(&add) || line.starts_with(&create) {
+            start.get_or_insert(place.start);
         } else if let Some(start) = start.take() {
-            text.push_str(listing.get(start..at)?);
+            text.push_str(listing.get(start..place.start)?);
         }
-        // Nearly all lines of a large set add an address and nothing else.
-        let plain = adds.then(|| plain_line(listing.as_bytes(), at.saturating_add(add.len()))).flatten();
-        at = match plain {
-            Some((_, next)) => next,
-            None => at.saturating_add(rest.split_inclusive('\n').next().map_or(rest.len(), str::len)),
-        };
     }
-    text.push_str(start.and_then(|start| listing.get(start..at)).unwrap_or_default());
+    text.push_str(start.and_then(|start| listing.get(start..)).unwrap_or_default());
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::{Node, Quoting, Reader, Value};
 use crate::diagnostic::{Diagnostics, SourceText};
-use crate::prefix::list::plain_line;
+use crate::lines::lines;
 
 /// Fewest lines that are worth it.
 const LINES_MIN: usize = 16;
@@ -61,20 +61,12 @@ fn find(text: &str) -> Vec<Run> {
     let mut runs = Vec::new();
     // A line that an entry can't follow costs no more than the look for its end.
     let mut open: Option<Open> = None;
-    let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        if let Some(next) = open.as_mut().and_then(|run| run.plain(text, at)) {
-            at = next;
-            continue;
-        }
-        let line = rest.split_inclusive('\n').next().unwrap_or(rest);
-        let (word, start) = (word(line), at);
-        at += line.len();
-        match (&mut open, word) {
-            (Some(run), Some(before)) if run.before == before => run.take(start..at),
+    for line in lines(text) {
+        match (&mut open, text.get(line.clone()).and_then(word)) {
+            (Some(run), Some(before)) if run.before == before => run.take(line),
             (_, word) => {
                 runs.extend(open.take().and_then(Open::run));
-                open = word.map(|before| Open::new(before, start..at));
+                open = word.map(|before| Open::new(before, line));
             }
         }
     }
@@ -100,14 +92,6 @@ impl Open {
         self.last = line;
     }
 
-    /// Takes the line at `at` where it is an address of IPv4 after what the first line has before its word; where the next
-    /// one starts.
-    fn plain(&mut self, text: &str, at: usize) -> Option<usize> {
-        let next = plain(text, self.first.start..self.first.start + self.before, at)?;
-        self.take(at..next);
-        Some(next)
-    }
-
     fn run(self) -> Option<Run> {
         let word = |line: &Range<usize>| line.start + self.before..line.end - 1;
         (self.count >= LINES_MIN).then(|| Run {
@@ -129,16 +113,6 @@ fn word(line: &str) -> Option<usize> {
         && bytes.last().is_some_and(|byte| *byte != b':')
         && bytes.iter().all(|byte| plain(*byte));
     is_word.then(|| line.len() - entry.len() - 1)
-}
-
-/// Where the next line starts, after one that is an address of IPv4 and, before it, what stands at `before`.
-fn plain(text: &str, before: Range<usize>, at: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let word = at + before.len();
-    if bytes.get(at..word)? != bytes.get(before)? {
-        return None;
-    }
-    plain_line(bytes, word).map(|(_, next)| next)
 }
 
 /// What was left out, put back.
@@ -181,15 +155,8 @@ impl<'a> Filled<'a, '_> {
             all.reserve(run.count);
             self.back += 1;
             self.bytes += run.hidden.len();
-            let before = run.hidden.start..run.hidden.start + run.before;
-            let mut start = run.hidden.start;
-            while start < run.hidden.end {
-                let next = match plain(self.text, before.clone(), start) {
-                    Some(next) => next,
-                    None => start + self.text.get(start..)?.find('\n')? + 1,
-                };
-                let span = start + run.before..next - 1;
-                start = next;
+            for line in lines(self.text.get(run.hidden.clone())?) {
+                let span = run.hidden.start + line.start + run.before..run.hidden.start + line.end - 1;
                 let word = Cow::Borrowed(self.text.get(span.clone())?);
                 all.push(Node { span, value: Value::Scalar(word, Quoting::Plain) });
             }
@@ -238,17 +205,17 @@ mod tests {
         quick.is_some()
     }
 
-    fn lines(indent: &str, count: usize) -> String {
+    fn items(indent: &str, count: usize) -> String {
         (0..count).map(|n| format!("{indent}- 10.0.{}.{}\n", n / 256, n % 256)).collect()
     }
 
     #[test]
     fn long_lists_are_read_without_the_parser() {
-        let (four, six) = (lines("    ", 40), lines("      ", 300));
+        let (four, six) = (items("    ", 40), items("      ", 300));
         for text in [
-            lines("", 16),
+            items("", 16),
             format!("a:\n{four}b: 1\n"),
-            format!("a:\n{}b:\n{six}c: {{ d: [1, 'x'] }} # more\n", lines("", 20)),
+            format!("a:\n{}b:\n{six}c: {{ d: [1, 'x'] }} # more\n", items("", 20)),
             format!("- a: 1\n  b:\n{four}\n# none\n\n- c:\n{four}"),
             format!("a:\n    - 'first'\n{four}    - {{ b: c }}\n{four}    - last # said\n"),
             format!("a: é\nb:\n{four}c: |\n  text\n    - 1\n"),
@@ -259,9 +226,9 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_list_is_left_to_the_parser() {
-        let four = lines("    ", 40);
+        let four = items("    ", 40);
         for text in [
-            lines("", 15),
+            items("", 15),
             format!("a: |\n{four}b: 1\n"),
             format!("a: >\n{four}"),
             format!("a: \"\n{four}\"\n"),
@@ -293,9 +260,9 @@ mod tests {
                     2 => text.push_str(&format!("k{number}: |\n")),
                     3 => text.push_str("    'x': \"y\"\n"),
                     4 => text.push_str("# é\n\n"),
-                    5 => text.push_str(&lines("  ", count)),
-                    6 => text.push_str(&lines("      ", count)),
-                    _ => text.push_str(&lines("", count)),
+                    5 => text.push_str(&items("  ", count)),
+                    6 => text.push_str(&items("      ", count)),
+                    _ => text.push_str(&items("", count)),
                 }
             }
             check(&text);
