@@ -11,7 +11,7 @@ pub mod raw;
 pub mod validate;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -139,7 +139,8 @@ pub struct Digest(pub(crate) [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digit = |half: u8| f.write_char(char::from_digit(half.into(), 16).unwrap_or('0'));
+        self.0.iter().try_for_each(|byte| digit(byte >> 4).and_then(|()| digit(byte & 0xf)))
     }
 }
 

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustix::buffer::spare_capacity;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -96,9 +97,11 @@ fn dump(socket: &OwnedFd, kind: u16, bytes: usize, number: u32, told: &mut Told)
     // Neither a sender nor a choice: of all families, all interfaces.
     request.resize(HEADER_BYTES + bytes, 0);
     sendto(socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    let mut part = vec![0_u8; PART_BYTES];
+    // Mostly far less comes than there is room for, so it is not cleared first.
+    let mut part = Vec::with_capacity(PART_BYTES);
     for _ in 0..PARTS_MAX {
-        let (_, length, sender) = recvfrom(socket, part.as_mut_slice(), RecvFlags::TRUNC)?;
+        part.clear();
+        let (_, length, sender) = recvfrom(socket, spare_capacity(&mut part), RecvFlags::TRUNC)?;
         let is_kernel = sender
             .and_then(|sender| SocketAddrNetlink::try_from(sender).ok())
             .is_some_and(|sender| sender.pid() == 0);
