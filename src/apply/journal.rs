@@ -183,14 +183,15 @@ impl Baseline {
     /// Whether the JSON of a baseline tells of the same sources and places, in the same words. No text in it can look like a
     /// key, because its quotes would be escaped.
     pub(super) fn is_written_in(&self, json: &str) -> bool {
-        let (Ok(sources), Ok(held)) =
-            (serde_json::to_string(&self.sources), serde_json::to_string(&self.held))
-        else {
-            return false;
-        };
-        let rest = json.split_once("\"sources\":").and_then(|(_, rest)| rest.strip_prefix(&sources));
-        let rest = rest.and_then(|rest| rest.strip_prefix(",\"held\":")?.strip_prefix(&held));
-        rest.is_some_and(|rest| rest.starts_with(",\"lasting\":"))
+        let mut words = Vec::with_capacity(json.len());
+        words.extend_from_slice(b"\"sources\":");
+        let written = serde_json::to_writer(&mut words, &self.sources).and_then(|()| {
+            words.extend_from_slice(b",\"held\":");
+            serde_json::to_writer(&mut words, &self.held)
+        });
+        words.extend_from_slice(b",\"lasting\":");
+        let known = json.find("\"sources\":").and_then(|at| json.as_bytes().get(at..));
+        written.is_ok() && known.is_some_and(|known| known.starts_with(&words))
     }
 
     /// All addresses of the allowlist.

@@ -248,7 +248,8 @@ impl<N: Address> Region<N> {
 
     /// In one pass: what is in the spans, and what is not.
     fn divided(&self, spans: &[Span<N>]) -> (Vec<Piece<N>>, Vec<Piece<N>>) {
-        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        let mut inside = Vec::with_capacity(spans.len().max(self.pieces.len()));
+        let mut outside = Vec::with_capacity(inside.capacity());
         let mut ahead = spans.iter().copied().peekable();
         let mut pieces = self.pieces();
         // What is left of a piece.
@@ -276,12 +277,12 @@ fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
     let overlap =
         |sorted: &[Piece<N>]| sorted.iter().zip(sorted.iter().skip(1)).any(|(left, right)| left.1 >= right.0);
     if pieces.is_sorted_by_key(|piece| piece.0) && !overlap(&pieces) {
-        return joined(pieces).collect();
+        return joined(pieces);
     }
     let mut sorted = pieces.clone();
     sorted.sort_unstable_by_key(|piece| piece.0);
     if !overlap(&sorted) {
-        return joined(sorted).collect();
+        return joined(sorted);
     }
     let mut region = Region::default();
     region.insert(pieces);
@@ -289,15 +290,15 @@ fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
 }
 
 /// Neighbours of one tag as one piece.
-fn joined<N: Address>(pieces: Vec<Piece<N>>) -> impl Iterator<Item = Piece<N>> {
-    let mut rest = pieces.into_iter().peekable();
-    std::iter::from_fn(move || {
-        let (first, mut last, tag) = rest.next()?;
-        while let Some(next) = rest.next_if(|next| next.2 == tag && last.after() == Some(next.0)) {
-            last = next.1;
+fn joined<N: Address>(mut pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
+    pieces.dedup_by(|next, open| {
+        let joins = next.2 == open.2 && open.1.after() == Some(next.0);
+        if joins {
+            open.1 = next.1;
         }
-        Some((first, last, tag))
-    })
+        joins
+    });
+    pieces
 }
 
 #[cfg(test)]
