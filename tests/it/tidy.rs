@@ -9,8 +9,9 @@ use crate::golden::{FORMS, MODES, files, policy, site};
 use crate::support::{Scene, root};
 
 /// Modules in their order: each uses only those before it.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "plain",
+    "lines",
     "diagnostic",
     "json",
     "prefix",
