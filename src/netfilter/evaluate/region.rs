@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::address::Address;
 use crate::netfilter::Span;
+use crate::prefix::first::deciding;
 use crate::prefix::span::{complement, intersection};
 
 /// What let an interval through so far: a rule's number, 0 for none.
@@ -118,8 +119,10 @@ impl<N: Address> Region<N> {
 
     /// These pieces in any order; where they overlap, the tag of the one given earlier stays.
     pub(super) fn from_pieces(pieces: Vec<Piece<N>>) -> Self {
-        let pieces = disjoint(pieces);
-        Self { pieces: pieces.into_iter().map(|(first, last, tag)| (first, (last, tag))).collect() }
+        let layers = pieces.into_iter().map(|(first, last, tag)| ((first, last), tag)).collect();
+        Self {
+            pieces: deciding(layers).into_iter().map(|((first, last), tag)| (first, (last, tag))).collect(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -136,13 +139,7 @@ impl<N: Address> Region<N> {
         self.pieces.iter().map(|(first, (last, tag))| (*first, *last, *tag))
     }
 
-    /// Adds pieces; what is here already keeps its tag.
-    pub(super) fn insert(&mut self, pieces: Vec<Piece<N>>) {
-        for (first, last, tag) in pieces {
-            self.insert_one(first, last, tag);
-        }
-    }
-
+    /// Adds a piece; what is here already keeps its tag.
     fn insert_one(&mut self, first: N, last: N, tag: Tag) {
         // From the right, gap by gap.
         let mut end = Some(last);
@@ -272,35 +269,6 @@ impl<N: Address> Region<N> {
     }
 }
 
-/// Pieces in any order as sorted, disjoint ones; where they overlap, the tag of the one given earlier stays.
-fn disjoint<N: Address>(pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
-    let overlap =
-        |sorted: &[Piece<N>]| sorted.iter().zip(sorted.iter().skip(1)).any(|(left, right)| left.1 >= right.0);
-    if pieces.is_sorted_by_key(|piece| piece.0) && !overlap(&pieces) {
-        return joined(pieces);
-    }
-    let mut sorted = pieces.clone();
-    sorted.sort_unstable_by_key(|piece| piece.0);
-    if !overlap(&sorted) {
-        return joined(sorted);
-    }
-    let mut region = Region::default();
-    region.insert(pieces);
-    region.pieces().collect()
-}
-
-/// Neighbours of one tag as one piece.
-fn joined<N: Address>(mut pieces: Vec<Piece<N>>) -> Vec<Piece<N>> {
-    pieces.dedup_by(|next, open| {
-        let joins = next.2 == open.2 && open.1.after() == Some(next.0);
-        if joins {
-            open.1 = next.1;
-        }
-        joins
-    });
-    pieces
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -360,7 +328,9 @@ mod tests {
             check(&taken, &inside);
             whole.retain(|at, _| !covered(&spans, *at));
             check(&region, &whole);
-            region.insert(more.clone());
+            for (first, last, tag) in &more {
+                region.insert_one(*first, *last, *tag);
+            }
             for (at, tag) in model(&more) {
                 whole.entry(at).or_insert(tag);
             }
