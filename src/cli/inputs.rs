@@ -122,9 +122,6 @@ fn built_in_site() -> Arc<SourceText> {
 /// The templates of a folder.
 pub(super) fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates {
     let mut found = BTreeMap::new();
-    if matches!(system::list_folder(folder, &[]), Err(system::ReadError::Missing { .. })) {
-        return Templates::default();
-    }
     // Folders that no target knows are read too, so that a misspelled one is told.
     let mut kinds = system::list_subfolders(folder);
     kinds.extend(TargetKind::ALL.iter().map(|kind| kind.folder()));
@@ -136,6 +133,8 @@ pub(super) fn read_templates(folder: &Path, sink: &mut Diagnostics) -> Templates
         let place = folder.join(&kind);
         let names = match system::list_folder(&place, &["tera"]) {
             Ok(names) => names,
+            // It is the first of them; without it there are no others.
+            Err(system::ReadError::Missing { .. }) if kind == "." => break,
             Err(system::ReadError::Missing { .. }) => continue,
             Err(error) => {
                 sink.push(read_fault(&error));
