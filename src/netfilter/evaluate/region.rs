@@ -99,86 +99,80 @@ pub(super) fn shared<N: Address>(few: &[Span<N>], many: &[Span<N>]) -> Vec<Span<
     meeting.collect()
 }
 
-/// Sources on their way.
+/// Sources on their way: disjoint pieces in order. What is made at once is a list, which becomes a tree where single pieces
+/// change; one of the two is empty.
 #[derive(Debug, Clone)]
 pub(super) struct Region<N> {
-    pieces: BTreeMap<N, (N, Tag)>,
+    list: Vec<Piece<N>>,
+    tree: BTreeMap<N, (N, Tag)>,
 }
 
 impl<N> Default for Region<N> {
     fn default() -> Self {
-        Self { pieces: BTreeMap::new() }
+        Vec::new().into()
+    }
+}
+
+/// Sorted and disjoint ones.
+impl<N> From<Vec<Piece<N>>> for Region<N> {
+    fn from(list: Vec<Piece<N>>) -> Self {
+        Self { list, tree: BTreeMap::new() }
     }
 }
 
 impl<N: Address> Region<N> {
     /// These sources, which no rule has let through yet.
     pub(super) fn of(spans: &[Span<N>]) -> Self {
-        Self { pieces: spans.iter().map(|(first, last)| (*first, (*last, 0))).collect() }
+        spans.iter().map(|(first, last)| (*first, *last, 0)).collect::<Vec<_>>().into()
     }
 
     /// These pieces in any order; where they overlap, the tag of the one given earlier stays.
     pub(super) fn from_pieces(pieces: Vec<Piece<N>>) -> Self {
         let layers = pieces.into_iter().map(|(first, last, tag)| ((first, last), tag)).collect();
-        Self {
-            pieces: deciding(layers).into_iter().map(|((first, last), tag)| (first, (last, tag))).collect(),
-        }
+        let pieces = deciding(layers).into_iter().map(|((first, last), tag)| (first, last, tag));
+        pieces.collect::<Vec<_>>().into()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.len() == 0
     }
 
     /// How many intervals it has.
     pub(super) fn len(&self) -> usize {
-        self.pieces.len()
+        self.list.len().max(self.tree.len())
     }
 
     /// All of it, in order.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<N>> + '_ {
-        self.pieces.iter().map(|(first, (last, tag))| (*first, *last, *tag))
+        self.list.iter().copied().chain(self.tree.iter().map(piece))
     }
 
-    /// Adds a piece; what is here already keeps its tag.
-    fn insert_one(&mut self, first: N, last: N, tag: Tag) {
-        // From the right, gap by gap.
-        let mut end = Some(last);
-        while let Some(to) = end.filter(|to| *to >= first) {
-            let before = self.pieces.range(..=to).next_back().map(|(from, (there, _))| (*from, *there));
-            let Some((from, there)) = before.filter(|(_, there)| *there >= first) else {
-                self.pieces.insert(first, (to, tag));
-                return;
-            };
-            if let Some(gap) = there.after().filter(|gap| *gap <= to) {
-                self.pieces.insert(gap, (to, tag));
-            }
-            end = from.before();
+    /// Its pieces, to change some of them.
+    fn tree(&mut self) -> &mut BTreeMap<N, (N, Tag)> {
+        if !self.list.is_empty() {
+            let pieces = std::mem::take(&mut self.list).into_iter();
+            self.tree = pieces.map(|(first, last, tag)| (first, (last, tag))).collect();
         }
+        &mut self.tree
     }
 
     /// Adds another region. Neighbours of one tag become one piece again, so that what rules cut out and give
     /// back leaves no seam.
     pub(super) fn merge(&mut self, other: Self) {
         let mut other = other;
-        if self.pieces.len() < other.pieces.len() {
+        if self.len() < other.len() {
             std::mem::swap(self, &mut other);
         }
-        for (first, (last, tag)) in other.pieces {
-            self.insert_one(first, last, tag);
-            self.mend_seam(first);
-            if let Some(next) = last.after() {
-                self.mend_seam(next);
-            }
+        if other.is_empty() {
+            return;
         }
-    }
-
-    /// Joins the piece that starts here with the one that ends before it, where both have one tag.
-    fn mend_seam(&mut self, start: N) {
-        let Some((to, tag)) = self.pieces.get(&start).copied() else { return };
-        let before = self.pieces.range_mut(..start).next_back().map(|(_, piece)| piece);
-        if let Some(before) = before.filter(|(there, known)| *known == tag && there.after() == Some(start)) {
-            before.0 = to;
-            self.pieces.remove(&start);
+        let tree = self.tree();
+        for (first, last, tag) in other.pieces() {
+            insert_one(tree, (first, last, tag));
+            mend_seam(tree, first);
+            if let Some(next) = last.after() {
+                mend_seam(tree, next);
+            }
         }
     }
 
@@ -187,38 +181,17 @@ impl<N: Address> Region<N> {
         match cover {
             Cover::Nothing => Self::default(),
             Cover::Everything => std::mem::take(self),
-            Cover::Spans(spans) if spans.len().saturating_mul(4) > self.pieces.len() => {
+            Cover::Spans(spans) if spans.len().saturating_mul(4) > self.len() => {
                 let (inside, outside) = self.divided(spans);
-                self.pieces = outside.into_iter().map(|(first, last, tag)| (first, (last, tag))).collect();
-                Self { pieces: inside.into_iter().map(|(first, last, tag)| (first, (last, tag))).collect() }
+                *self = outside.into();
+                inside.into()
             }
             Cover::Spans(spans) => {
-                let mut taken = BTreeMap::new();
+                let (tree, mut taken) = (self.tree(), BTreeMap::new());
                 for span in spans.iter() {
-                    self.extract_one(*span, &mut taken);
+                    extract_one(tree, *span, &mut taken);
                 }
-                Self { pieces: taken }
-            }
-        }
-    }
-
-    fn extract_one(&mut self, (first, last): Span<N>, taken: &mut BTreeMap<N, (N, Tag)>) {
-        loop {
-            let Some((from, piece)) = self.pieces.range_mut(..=last).next_back() else { return };
-            let (from, (to, tag)) = (*from, *piece);
-            if to < first {
-                return;
-            }
-            taken.insert(from.max(first), (to.min(last), tag));
-            match first.before().filter(|_| from < first) {
-                Some(before) => piece.0 = before,
-                None => drop(self.pieces.remove(&from)),
-            }
-            if let Some(rest) = last.after().filter(|_| to > last) {
-                self.pieces.insert(rest, (to, tag));
-            }
-            if from <= first {
-                return;
+                Self { list: Vec::new(), tree: taken }
             }
         }
     }
@@ -228,24 +201,31 @@ impl<N: Address> Region<N> {
         match cover {
             Cover::Nothing => Self::default(),
             Cover::Everything => self.clone(),
-            Cover::Spans(spans) if spans.len().saturating_mul(4) > self.pieces.len() => {
-                let inside = self.divided(spans).0;
-                Self { pieces: inside.into_iter().map(|(first, last, tag)| (first, (last, tag))).collect() }
-            }
+            Cover::Spans(spans) if spans.len().saturating_mul(4) > self.len() => self.divided(spans).0.into(),
             Cover::Spans(spans) => {
-                let within = spans.iter().flat_map(|(first, last)| {
-                    let ends = self.pieces.range(..=*last).rev();
-                    let ends = ends.take_while(move |(_, (to, _))| to >= first);
-                    ends.map(move |(from, (to, tag))| (*from.max(first), (*to.min(last), *tag)))
-                });
-                Self { pieces: within.collect() }
+                let mut within = Vec::new();
+                for (first, last) in spans.iter() {
+                    let meeting = self.meeting((*first, *last));
+                    within.extend(meeting.map(|(from, to, tag)| (from.max(*first), to.min(*last), tag)));
+                }
+                within.into()
             }
         }
     }
 
+    /// The pieces that an interval meets, in order.
+    fn meeting(&self, (first, last): Span<N>) -> impl Iterator<Item = Piece<N>> + '_ {
+        let start = self.list.partition_point(|(_, to, _)| *to < first);
+        // Of those that start before it only the last one can reach it.
+        let before = self.tree.range(..first).next_back().filter(|(_, (to, _))| *to >= first);
+        let of_tree = before.into_iter().chain(self.tree.range(first..)).map(piece);
+        let meeting = self.list.iter().skip(start).copied().chain(of_tree);
+        meeting.take_while(move |(from, ..)| *from <= last)
+    }
+
     /// In one pass: what is in the spans, and what is not.
     fn divided(&self, spans: &[Span<N>]) -> (Vec<Piece<N>>, Vec<Piece<N>>) {
-        let mut inside = Vec::with_capacity(spans.len().max(self.pieces.len()));
+        let mut inside = Vec::with_capacity(spans.len().max(self.len()));
         let mut outside = Vec::with_capacity(inside.capacity());
         let mut ahead = spans.iter().copied().peekable();
         let mut pieces = self.pieces();
@@ -266,6 +246,64 @@ impl<N: Address> Region<N> {
             left = rest.map(|next| (next, last, tag)).or_else(|| pieces.next());
         }
         (inside, outside)
+    }
+}
+
+/// A piece as a tree has it.
+fn piece<N: Address>((first, (last, tag)): (&N, &(N, Tag))) -> Piece<N> {
+    (*first, *last, *tag)
+}
+
+/// Adds a piece; what is there already keeps its tag.
+fn insert_one<N: Address>(tree: &mut BTreeMap<N, (N, Tag)>, (first, last, tag): Piece<N>) {
+    // From the right, gap by gap.
+    let mut end = Some(last);
+    while let Some(to) = end.filter(|to| *to >= first) {
+        let before = tree.range(..=to).next_back().map(|(from, (there, _))| (*from, *there));
+        let Some((from, there)) = before.filter(|(_, there)| *there >= first) else {
+            tree.insert(first, (to, tag));
+            return;
+        };
+        if let Some(gap) = there.after().filter(|gap| *gap <= to) {
+            tree.insert(gap, (to, tag));
+        }
+        end = from.before();
+    }
+}
+
+/// Joins the piece that starts here with the one that ends before it, where both have one tag.
+fn mend_seam<N: Address>(tree: &mut BTreeMap<N, (N, Tag)>, start: N) {
+    let Some((to, tag)) = tree.get(&start).copied() else { return };
+    let before = tree.range_mut(..start).next_back().map(|(_, piece)| piece);
+    if let Some(before) = before.filter(|(there, known)| *known == tag && there.after() == Some(start)) {
+        before.0 = to;
+        tree.remove(&start);
+    }
+}
+
+/// Takes out what an interval covers.
+fn extract_one<N: Address>(
+    tree: &mut BTreeMap<N, (N, Tag)>,
+    (first, last): Span<N>,
+    taken: &mut BTreeMap<N, (N, Tag)>,
+) {
+    loop {
+        let Some((from, piece)) = tree.range_mut(..=last).next_back() else { return };
+        let (from, (to, tag)) = (*from, *piece);
+        if to < first {
+            return;
+        }
+        taken.insert(from.max(first), (to.min(last), tag));
+        match first.before().filter(|_| from < first) {
+            Some(before) => piece.0 = before,
+            None => drop(tree.remove(&from)),
+        }
+        if let Some(rest) = last.after().filter(|_| to > last) {
+            tree.insert(rest, (to, tag));
+        }
+        if from <= first {
+            return;
+        }
     }
 }
 
@@ -328,13 +366,15 @@ mod tests {
             check(&taken, &inside);
             whole.retain(|at, _| !covered(&spans, *at));
             check(&region, &whole);
-            for (first, last, tag) in &more {
-                region.insert_one(*first, *last, *tag);
+            for piece in &more {
+                insert_one(region.tree(), *piece);
             }
             for (at, tag) in model(&more) {
                 whole.entry(at).or_insert(tag);
             }
             check(&region, &whole);
+            let inside_now: Model = whole.iter().filter(|(at, _)| covered(&spans, **at)).map(|(at, tag)| (*at, *tag)).collect();
+            check(&region.copied(&cover), &inside_now);
             let before = whole.clone();
             region.merge(taken);
             for (at, tag) in &inside {
