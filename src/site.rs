@@ -141,7 +141,7 @@ pub struct TargetSettings {
 /// so that its targets can tell theirs, and is of no other use.
 pub fn read(text: &Arc<SourceText>, policies: &Policies, sink: &mut Diagnostics) -> Option<Site> {
     let node = crate::yaml::parse(text, sink)?;
-    let raw = RawSite::decode(&node, &mut Decoder { source: text, sink })?;
+    let raw = RawSite::decode(&node, &mut Decoder::new(text, sink))?;
     Some(Reader { text, policies, sink, zone: TimeZone::UTC }.site(raw))
 }
 
@@ -190,7 +190,7 @@ impl Reader<'_> {
             );
         }
         let targets = self.targets(raw.targets.map(|targets| targets.0).unwrap_or_default(), &raw.span);
-        let mut decoder = Decoder { source: self.text, sink: self.sink };
+        let mut decoder = Decoder::new(self.text, self.sink);
         let path = path::checked(raw.path, &mut decoder);
         let guardrails = guardrails::checked(raw.guardrails, &mut decoder);
         Site { selections, service, exceptions, path, guardrails, targets, text: Arc::clone(self.text) }
@@ -281,10 +281,8 @@ impl Reader<'_> {
         let Some(raw) = raw else {
             return Service { ports: self.common_ports(selections, site), ..Service::default() };
         };
-        let interface = raw
-            .interface
-            .as_ref()
-            .and_then(|name| interface(name, &mut Decoder { source: self.text, sink: self.sink }));
+        let interface =
+            raw.interface.as_ref().and_then(|name| interface(name, &mut Decoder::new(self.text, self.sink)));
         let addresses = self.addresses(&raw.addresses);
         let ports = match &raw.ports {
             Some(ports) => self.ports(ports, selections, &raw.span),

@@ -236,7 +236,7 @@ impl Jump {
 /// Makes a target out of its settings; `None` where they have a fault, which goes to `sink`.
 pub fn build(settings: &TargetSettings, site: &Site, sink: &mut Diagnostics) -> Option<Box<dyn Target>> {
     let mut found = Diagnostics::new();
-    let mut decoder = Decoder { source: &site.text, sink: &mut found };
+    let mut decoder = Decoder::new(&site.text, &mut found);
     let target = kind_of(settings, &mut decoder).and_then(|kind| -> Option<Box<dyn Target>> {
         let name = settings.name.clone();
         Some(match kind {

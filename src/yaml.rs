@@ -93,8 +93,12 @@ impl Node<'_> {
 
 /// Reads one document; all faults go to `sink`, and the tree is `None` only where nothing can be made of it.
 pub fn parse<'a>(source: &'a Arc<SourceText>, sink: &mut Diagnostics) -> Option<Node<'a>> {
-    runs::parse(source)
-        .or_else(|| Reader { source, sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read())
+    runs::parse(source).map(|short| short.whole(&source.text)).or_else(|| parse_whole(source, sink))
+}
+
+/// The same, by the parser alone.
+fn parse_whole<'a>(source: &'a Arc<SourceText>, sink: &mut Diagnostics) -> Option<Node<'a>> {
+    Reader { source, sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read()
 }
 
 /// A collection whose end has not been seen.

@@ -19,7 +19,7 @@ use super::raw::{RawEvidence, RawPolicy, RawSource, RawWaiver};
 use super::{Digest, Evidence, Hosting, Page, Policy, ProviderId, Role, Source, SourceId, Waiver};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 use crate::instant::{Moment, parse_moment, parse_zone};
-use crate::yaml::decode::{At, Decode, Decoder, instead_of};
+use crate::yaml::decode::{At, instead_of};
 
 pub use prefixes::{parse_list, prefix_fault};
 
@@ -31,8 +31,7 @@ pub type Lists = HashMap<String, Arc<SourceText>>;
 
 /// Reads the shape of a policy; `None` where nothing can be made of the text.
 pub fn parse_raw(text: &Arc<SourceText>, sink: &mut Diagnostics) -> Option<RawPolicy> {
-    let node = crate::yaml::parse(text, sink)?;
-    RawPolicy::decode(&node, &mut Decoder { source: text, sink })
+    crate::yaml::decode::read(text, sink)
 }
 
 /// Checks a policy as written; `None` where any error remains. Errors that a waiver of the file accepts at

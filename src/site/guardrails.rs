@@ -272,7 +272,7 @@ mod tests {
         let source = SourceText::new("callgate.yaml", text.to_owned());
         let mut sink = Diagnostics::new();
         let node = crate::yaml::parse(&source, &mut sink).unwrap();
-        let mut decoder = Decoder { source: &source, sink: &mut sink };
+        let mut decoder = Decoder::new(&source, &mut sink);
         let raw = RawGuardrails::decode(&node, &mut decoder);
         let all = checked(raw, &mut decoder);
         let told = sink.iter().map(|one| {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::runs::{self, Run, Short};
 use super::{Node, Value};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 
@@ -18,9 +19,32 @@ pub struct Decoder<'s> {
     pub source: &'s Arc<SourceText>,
     /// Where faults go.
     pub sink: &'s mut Diagnostics,
+    /// Lines that the nodes leave out.
+    runs: Vec<Run>,
 }
 
-impl Decoder<'_> {
+/// Reads a text as a value that keeps no nodes; on faults, which go to `sink`, `None`. Of long lists no nodes are made but
+/// one at a time.
+pub fn read<T: Decode>(source: &Arc<SourceText>, sink: &mut Diagnostics) -> Option<T> {
+    let (node, runs) = match runs::parse(source) {
+        Some(Short { node, runs }) => (node, runs),
+        None => (super::parse_whole(source, sink)?, Vec::new()),
+    };
+    T::decode(&node, &mut Decoder { source, sink, runs })
+}
+
+impl<'s> Decoder<'s> {
+    /// For nodes of [`parse`](super::parse), which leave nothing out.
+    pub fn new(source: &'s Arc<SourceText>, sink: &'s mut Diagnostics) -> Self {
+        Self { source, sink, runs: Vec::new() }
+    }
+
+    /// The lines that were left out after an item.
+    fn left_out_after(&self, item: &Node<'_>) -> Option<Run> {
+        let at = self.runs.binary_search_by_key(&item.span.start, Run::start).ok()?;
+        self.runs.get(at).cloned()
+    }
+
     /// Reports a fault at a place.
     pub fn fault(&mut self, code: Code, span: &Range<usize>, message: String, help: impl Into<String>) {
         self.sink.push(Diagnostic::new(code, message).at(self.source, span.clone(), "").help(help));
@@ -124,7 +148,13 @@ impl<T: Decode> Decode for Vec<T> {
         match &node.value {
             Value::Sequence(items) => {
                 let mut sound = Self::with_capacity(items.len());
-                sound.extend(items.iter().filter_map(|item| T::decode(item, decoder)));
+                for item in items {
+                    sound.extend(T::decode(item, decoder));
+                    let Some(run) = decoder.left_out_after(item) else { continue };
+                    sound.reserve(run.count);
+                    sound
+                        .extend(run.nodes(&decoder.source.text).filter_map(|item| T::decode(&item, decoder)));
+                }
                 (!sound.is_empty() || items.is_empty()).then_some(sound)
             }
             Value::Scalar(..) | Value::Mapping(..) => {
@@ -487,8 +517,7 @@ mod tests {
         let source = SourceText::new("x", text.to_owned());
         let mut sink = Diagnostics::new();
         let node = super::super::parse(&source, &mut sink);
-        let sample =
-            node.and_then(|node| Sample::decode(&node, &mut Decoder { source: &source, sink: &mut sink }));
+        let sample = node.and_then(|node| Sample::decode(&node, &mut Decoder::new(&source, &mut sink)));
         (sample, sink.iter().map(|found| (found.code, found.help.clone())).collect())
     }
 

@@ -6,7 +6,9 @@
 //! not (in a block of text, say), or finds any fault, nothing of this counts and the whole text is read.
 
 use std::borrow::Cow;
+use std::iter::Peekable;
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use super::{Node, Quoting, Reader, Value};
@@ -18,19 +20,51 @@ const LINES_MIN: usize = 16;
 
 /// Lines of one list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Run {
+pub(super) struct Run {
     /// Bytes before the word of each line.
     before: usize,
     /// The lines that the parser is not shown: all but the first and the last.
     hidden: Range<usize>,
     /// How many they are.
-    count: usize,
+    pub(super) count: usize,
     /// Where the word of the first line is, and that of the last.
     ends: [Range<usize>; 2],
 }
 
+impl Run {
+    /// Where the word of its first line starts.
+    pub(super) fn start(&self) -> usize {
+        self.ends[0].start
+    }
+
+    /// The nodes of its hidden lines.
+    pub(super) fn nodes<'a>(&self, text: &'a str) -> impl Iterator<Item = Node<'a>> {
+        let Self { before, hidden: Range { start, .. }, .. } = *self;
+        lines(text.get(self.hidden.clone()).unwrap_or_default()).map(move |line| {
+            let span = start + line.start + before..start + line.end - 1;
+            let word = Cow::Borrowed(text.get(span.clone()).unwrap_or_default());
+            Node { span, value: Value::Scalar(word, Quoting::Plain) }
+        })
+    }
+}
+
+/// A tree in which each run is its first and its last line.
+pub(super) struct Short<'a> {
+    /// The tree. Its places are those in the whole text.
+    pub(super) node: Node<'a>,
+    /// What it leaves out, in the order of the text.
+    pub(super) runs: Vec<Run>,
+}
+
+impl<'a> Short<'a> {
+    /// The tree with all that was left out.
+    pub(super) fn whole(self, text: &'a str) -> Node<'a> {
+        filled(self.node, &mut self.runs.iter().peekable(), text)
+    }
+}
+
 /// Reads a text that has long lists; `None` where it has none, or has to be read whole.
-pub(super) fn parse(source: &Arc<SourceText>) -> Option<Node<'_>> {
+pub(super) fn parse(source: &Arc<SourceText>) -> Option<Short<'_>> {
     let runs = find(&source.text);
     let hidden: usize = runs.iter().map(|run| run.hidden.len()).sum();
     if runs.is_empty() {
@@ -51,9 +85,10 @@ pub(super) fn parse(source: &Arc<SourceText>) -> Option<Node<'_>> {
     if !sink.is_empty() {
         return None;
     }
-    let mut filled = Filled { text: &source.text, runs: &runs, back: 0, bytes: 0 };
-    let node = filled.node(node?.into_owned())?;
-    (filled.back == runs.len()).then_some(node)
+    let mut placed = Placed { runs: &runs, passed: 0, bytes: 0 };
+    let node = placed.node(node?.into_owned())?;
+    let is_whole = placed.passed == runs.len();
+    is_whole.then_some(Short { node, runs })
 }
 
 /// The long runs, in their order.
@@ -115,21 +150,19 @@ fn word(line: &str) -> Option<usize> {
     is_word.then(|| line.len() - entry.len() - 1)
 }
 
-/// What was left out, put back.
-struct Filled<'a, 'r> {
-    text: &'a str,
+/// Nodes of the shortened text, moved to their places in the whole one.
+struct Placed<'r> {
     runs: &'r [Run],
-    /// How many runs are back.
-    back: usize,
+    /// How many runs have been passed.
+    passed: usize,
     /// The bytes that these hide.
     bytes: usize,
 }
 
-impl<'a> Filled<'a, '_> {
-    /// A node of the shortened text as one of the whole.
-    fn node(&mut self, node: Node<'static>) -> Option<Node<'a>> {
-        // Runs go back in the order of the text, in which nodes come as well; a collection ends after all that is in it.
-        let start = self.place(node.span.start);
+impl Placed<'_> {
+    fn node(&mut self, node: Node<'static>) -> Option<Node<'static>> {
+        // Runs come in the order of the text, in which nodes come as well; a collection ends after all that is in it.
+        let start = node.span.start + self.bytes;
         let value = match node.value {
             Value::Scalar(text, quoting) => Value::Scalar(text, quoting),
             Value::Sequence(items) => Value::Sequence(self.items(items)?),
@@ -141,25 +174,20 @@ impl<'a> Filled<'a, '_> {
                 Value::Mapping(all, layout)
             }
         };
-        Some(Node { span: start..self.place(node.span.end), value })
+        Some(Node { span: start..node.span.end + self.bytes, value })
     }
 
-    fn items(&mut self, items: Vec<Node<'static>>) -> Option<Vec<Node<'a>>> {
-        let mut all: Vec<Node<'a>> = Vec::with_capacity(items.len());
-        let mut items = items.into_iter().peekable();
+    /// The first line of a run has to be an item, and the last one the next.
+    fn items(&mut self, items: Vec<Node<'static>>) -> Option<Vec<Node<'static>>> {
+        let mut all = Vec::with_capacity(items.len());
+        let mut items = items.into_iter();
         while let Some(item) = items.next() {
             let first = self.node(item)?;
-            let next = self.runs.get(self.back).filter(|run| is_word(&first, &run.ends[0]));
+            let run = self.runs.get(self.passed).filter(|run| is_word(&first, &run.ends[0]));
             all.push(first);
-            let Some(run) = next else { continue };
-            all.reserve(run.count);
-            self.back += 1;
+            let Some(run) = run else { continue };
+            self.passed += 1;
             self.bytes += run.hidden.len();
-            for line in lines(self.text.get(run.hidden.clone())?) {
-                let span = run.hidden.start + line.start + run.before..run.hidden.start + line.end - 1;
-                let word = Cow::Borrowed(self.text.get(span.clone())?);
-                all.push(Node { span, value: Value::Scalar(word, Quoting::Plain) });
-            }
             let last = self.node(items.next()?)?;
             if !is_word(&last, &run.ends[1]) {
                 return None;
@@ -168,11 +196,27 @@ impl<'a> Filled<'a, '_> {
         }
         Some(all)
     }
+}
 
-    /// A place of the shortened text in the whole one.
-    fn place(&self, at: usize) -> usize {
-        at + self.bytes
-    }
+/// A node with the hidden lines of its lists.
+fn filled<'a>(node: Node<'a>, runs: &mut Peekable<slice::Iter<'_, Run>>, text: &'a str) -> Node<'a> {
+    let value = match node.value {
+        Value::Scalar(text, quoting) => Value::Scalar(text, quoting),
+        Value::Sequence(items) => {
+            let mut all = Vec::with_capacity(items.len());
+            for item in items {
+                let run = runs.next_if(|run| run.start() == item.span.start);
+                all.push(filled(item, runs, text));
+                all.extend(run.into_iter().flat_map(|run| run.nodes(text)));
+            }
+            Value::Sequence(all)
+        }
+        Value::Mapping(entries, layout) => {
+            let fill = |(key, value)| (filled(key, runs, text), filled(value, runs, text));
+            Value::Mapping(entries.into_iter().map(fill).collect(), layout)
+        }
+    };
+    Node { span: node.span, value }
 }
 
 /// Whether a node is the word at a place.
@@ -184,25 +228,45 @@ fn is_word(node: &Node<'_>, span: &Range<usize>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::decode::{self, At, Decode, Decoder, Named};
+    use super::super::parse_whole;
     use super::*;
 
-    fn whole(source: &Arc<SourceText>) -> (Option<Node<'_>>, Diagnostics) {
-        let mut sink = Diagnostics::new();
-        let node =
-            Reader { source, sink: &mut sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read();
-        (node, sink)
+    /// A tree of values that keep no nodes.
+    #[derive(Debug)]
+    #[allow(dead_code, reason = "what is compared is its debug text")]
+    enum Tree {
+        Word(At<String>),
+        List(Vec<Tree>),
+        Map(Named<Tree>),
     }
 
-    /// Whether it was read without the parser; what is said of it is the same.
+    impl Decode for Tree {
+        fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+            Some(match &node.value {
+                Value::Scalar(..) => Tree::Word(At::decode(node, decoder)?),
+                Value::Sequence(_) => Tree::List(Vec::decode(node, decoder)?),
+                Value::Mapping(..) => Tree::Map(Named::decode(node, decoder)?),
+            })
+        }
+    }
+
+    /// Whether it was read without the parser; what is said of it is the same, as a tree and as values.
     fn check(text: &str) -> bool {
         let source = SourceText::new("x.yaml", text.to_owned());
-        let (node, sink) = whole(&source);
+        let mut sink = Diagnostics::new();
+        let node = parse_whole(&source, &mut sink);
         let quick = parse(&source);
-        if let Some(quick) = &quick {
+        let is_quick = quick.is_some();
+        if let (Some(quick), Some(node)) = (quick, &node) {
             assert!(sink.is_empty(), "{text}");
-            assert_eq!(format!("{quick:?}"), format!("{:?}", node.unwrap()), "{text}");
+            assert_eq!(format!("{:?}", quick.whole(&source.text)), format!("{node:?}"), "{text}");
         }
-        quick.is_some()
+        let wanted = node.and_then(|node| Tree::decode(&node, &mut Decoder::new(&source, &mut sink)));
+        let mut told = Diagnostics::new();
+        let found: Option<Tree> = decode::read(&source, &mut told);
+        assert_eq!(format!("{found:?} {told:?}"), format!("{wanted:?} {sink:?}"), "{text}");
+        is_quick
     }
 
     fn items(indent: &str, count: usize) -> String {
