@@ -11,7 +11,8 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::span::{
-    Number, Span, complement, covers, difference, intersection, is_everything, is_normal, normalise, union,
+    Number, Span, add_up_to, complement, covers, difference, intersection, is_everything, is_normal,
+    normalise, union,
 };
 use super::{Family, Prefix, v6_number};
 
@@ -221,17 +222,9 @@ fn is_of<'a, N: Number>(
     spans: &[Span<N>],
     prefixes: &mut Peekable<impl Iterator<Item = &'a Prefix>>,
 ) -> bool {
-    spans.iter().all(|(first, last)| {
-        let mut next = Some(*first);
-        while let Some(at) = next.filter(|at| at <= last) {
-            let found = prefixes.next_if(|prefix| N::spanned(prefix).is_some_and(|span| span.0 == at));
-            let Some((_, end)) = found.and_then(N::spanned) else { return false };
-            if end > *last {
-                return false;
-            }
-            next = end.after();
-        }
-        true
+    add_up_to(spans, |at| {
+        let found = prefixes.next_if(|prefix| N::spanned(prefix).is_some_and(|span| span.0 == at));
+        found.and_then(N::spanned)
     })
 }
 

@@ -193,6 +193,19 @@ pub(crate) fn covers<N: Number>(all: &[Span<N>], some: &[Span<N>]) -> bool {
     })
 }
 
+/// Whether parts, one after the other, are all of the intervals; asked where one has to start, `next` gives the part that comes
+/// next if it starts there.
+pub(crate) fn add_up_to<N: Number>(spans: &[Span<N>], mut next: impl FnMut(N) -> Option<Span<N>>) -> bool {
+    spans.iter().all(|(first, last)| {
+        let mut start = Some(*first);
+        while let Some(at) = start.filter(|at| at <= last) {
+            let Some((_, end)) = next(at).filter(|(_, end)| end <= last) else { return false };
+            start = end.after();
+        }
+        true
+    })
+}
+
 /// What two sorted, disjoint lists share.
 pub(crate) fn intersection<N: Number>(left: &[Span<N>], right: &[Span<N>]) -> Vec<Span<N>> {
     if left == right {
