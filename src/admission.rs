@@ -13,6 +13,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub use decisions::{Decided, Decisions};
 pub(crate) use decisions::{Fate, Held, Piece};
@@ -77,7 +78,7 @@ pub struct Listing {
 }
 
 /// A text that several have a hand on. It may be long: to share it copies nothing, nor does it where it was read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text(Arc<String>);
 
 impl Text {

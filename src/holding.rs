@@ -99,7 +99,7 @@ pub enum Jump {
 }
 
 /// What a holding holds: its text, or `None` where it is not there.
-pub type Content = Option<String>;
+pub type Content = Option<Text>;
 
 /// One transaction of one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,7 +225,7 @@ impl Holding {
         match self.place() {
             Place::Nft(nft::Place { parent: Some((_, Jump::Ours)), .. })
             | Place::Iptables(iptables::Place { jump: Jump::Ours, .. }) => {
-                content.as_deref().map(spot::ahead)
+                content.as_deref().map(spot::ahead).map(Text::from)
             }
             Place::Nft(_) | Place::Iptables(_) | Place::Ipset(_) | Place::File | Place::Aws(_) => {
                 content.clone()
@@ -317,7 +317,7 @@ impl Holding {
                 }));
             }
         };
-        Ok(Some(Step { holding: self.clone(), input: Some(input), does }))
+        Ok(Some(Step { holding: self.clone(), input: Some(input.into()), does }))
     }
 
     /// The source addresses that a content names.
@@ -344,7 +344,7 @@ impl Holding {
             Place::Iptables(place) => {
                 let table = want.as_deref().map(|text| place.read(text, number)).transpose()?;
                 place.put_into(&mut host.tables, table, want.as_deref().unwrap_or_default());
-                shown = want.as_deref().map(|text| place.whole_table(text));
+                shown = want.as_deref().map(|text| place.whole_table(text).into());
             }
             Place::Ipset(name) => {
                 host.ipsets.remove(name);
@@ -354,7 +354,7 @@ impl Holding {
             }
             Place::File | Place::Aws(_) => return Ok(()),
         }
-        let text: Text = shown.unwrap_or_default().into();
+        let text = shown.unwrap_or_default();
         host.listings.push(Listing { name: format!("planned {self}"), text });
         Ok(())
     }

@@ -147,14 +147,13 @@ impl<'a> Job<'a> {
 
     /// Reads what is there, and says what would be done. Nothing is changed.
     pub fn survey(&self) -> Result<Survey, ToolError> {
-        let (mut seen, contents) = tools::read(&self.holdings())?;
+        let mut seen = tools::read(&self.holdings())?;
         seen.nginx = configuration::read(&self.targets, &BTreeMap::new())?;
-        let pairs = self.wanted.iter().zip(contents);
-        let wish = |((target, holding, want), have): (&(String, Holding, Content), Content)| {
-            let (have, want) = holding.fitted(have, want, self.adopt)?;
+        let wish = |(target, holding, want): &(String, Holding, Content)| {
+            let (have, want) = self.sides(&seen, holding, want)?;
             Ok(Wish { target: target.clone(), holding: holding.clone(), have, want })
         };
-        let wishes: Vec<Wish> = pairs.map(wish).collect::<Result<_, HoldingError>>()?;
+        let wishes: Vec<Wish> = self.wanted.iter().map(wish).collect::<Result<_, ToolError>>()?;
         let drifts = self.drifts(&seen);
         let Reached { changes, host, overruled } = self.reached(&seen, &wishes, &drifts)?;
         let planned = configuration::planned(&changes);
@@ -172,7 +171,7 @@ impl<'a> Job<'a> {
             notes.extend(guarded.notes()?);
         }
         let lasting = lasting::look(&self.lasting_ahead(&seen.listed, &changes));
-        let observed = observed(&drifts, &wishes);
+        let observed = self.observed(&drifts, &wishes, &changes);
         let digest = self.digest(&observed, &changes, &lasting);
         Ok(Survey {
             seen,
@@ -190,19 +189,22 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// What is in a place and what should be. Where the host's rules, which were read already, say that both mean the same, nobody
+    /// needs to look for the text of what is there.
+    fn sides(&self, seen: &Seen, holding: &Holding, want: &Content) -> Result<(Content, Content), ToolError> {
+        match &seen.host {
+            Some(host) if holding.is_met(host, want)? => Ok((want.clone(), want.clone())),
+            _ => Ok(holding.fitted(tools::content(seen, holding)?, want, self.adopt)?),
+        }
+    }
+
     /// The changes that wishes need, and what comes of them on the host. A jump of ours moves where that mends what the
     /// changes alone would not.
     fn reached(&self, seen: &Seen, wishes: &[Wish], drifts: &[TargetDrift]) -> Result<Reached, HoldingError> {
         let Some(host) = &seen.host else {
             return Ok(Reached { changes: plan::changes(wishes)?, ..Reached::default() });
         };
-        let mut open = Vec::with_capacity(wishes.len());
-        for wish in wishes {
-            if !wish.holding.is_met(host, &wish.want)? {
-                open.push(wish);
-            }
-        }
-        let changes = plan::changes(open)?;
+        let changes = plan::changes(wishes)?;
         let is_settled = changes.is_empty() && !drifts.iter().any(TargetDrift::is_certain);
         let after =
             if changes.is_empty() { Arc::clone(host) } else { Arc::new(plan::predicted(host, &changes)?) };
@@ -222,7 +224,8 @@ impl<'a> Job<'a> {
             let mut of_place = changes.iter().filter(|change| change.wish.holding == *place);
             let moves = of_place.any(|change| place.is_in_place(&change.wish.want));
             if moves || !place.is_behind(&place.own_in_place(listed)) {
-                *text = place.ahead(&Some(std::mem::take(text))).unwrap_or_default();
+                *text =
+                    place.ahead(&Some(std::mem::take(text).into())).as_deref().unwrap_or_default().to_owned();
             }
         }
         files
@@ -268,6 +271,33 @@ impl<'a> Job<'a> {
         self.targets.iter().filter_map(of_target).collect()
     }
 
+    /// What was read: the places of ours that are to change, without what changes by itself, and who gets in. What is as wanted
+    /// is named as that: the digest of all of it names what is wanted.
+    fn observed(&self, drifts: &[TargetDrift], wishes: &[Wish], changes: &[Change]) -> Digest {
+        const AS_WANTED: &str = "=";
+        let mut names = Names::new();
+        for Wish { holding, have, .. } in wishes {
+            names.add(holding.to_string());
+            if changes.iter().any(|change| change.wish.holding == *holding) {
+                names.add(have.as_deref().map_or(Cow::Borrowed("-"), without_handles).as_ref());
+            } else {
+                names.add(AS_WANTED);
+            }
+        }
+        for asked in drifts.iter().flat_map(|drift| &drift.asked) {
+            names.add(asked.port.to_string());
+            for admitted in [&asked.admission.surely, &asked.admission.possibly] {
+                // No set is as short as this.
+                if admitted.is_of(self.allowlist.entries().iter().map(|entry| &entry.prefix)) {
+                    names.add(AS_WANTED);
+                } else {
+                    names.add_set(admitted);
+                }
+            }
+        }
+        names.digest()
+    }
+
     /// The same for the same work: when it was asked for does not matter, so that a flag which is bound to a plan fits
     /// the same plan a minute later.
     fn digest(&self, observed: &Digest, changes: &[Change], lasting: &[Looked]) -> Digest {
@@ -277,7 +307,10 @@ impl<'a> Job<'a> {
         for stamp in &self.allowlist.policies {
             names.add(format!("{} {} {}", stamp.provider, stamp.revision, stamp.digest));
         }
-        names.add_set(&self.allowlist.to_set());
+        // With the policies these say who is to get in.
+        for origin in &self.allowlist.origins {
+            names.add(format!("{} {}", origin.provider, origin.source));
+        }
         for change in changes {
             names.add(change.step.holding.to_string());
             names.add(change.step.input.as_deref().unwrap_or_default());
@@ -305,26 +338,6 @@ impl Seen {
             LayerKind::SecurityGroup => aws::layer_of(&self.clouds, target),
         }
     }
-}
-
-/// What was read: our places without what changes by itself, and who gets in.
-fn observed(drifts: &[TargetDrift], wishes: &[Wish]) -> Digest {
-    let mut names = Names::new();
-    for wish in wishes {
-        names.add(wish.holding.to_string());
-        names.add(wish.have.as_deref().map_or(Cow::Borrowed("-"), without_handles).as_ref());
-    }
-    for asked in drifts.iter().flat_map(|drift| &drift.asked) {
-        names.add(asked.port.to_string());
-        names.add_set(&asked.admission.surely);
-        // No set is as short as this.
-        if asked.admission.possibly == asked.admission.surely {
-            names.add("=");
-        } else {
-            names.add_set(&asked.admission.possibly);
-        }
-    }
-    names.digest()
 }
 
 /// Whether two places are one, so that each would undo what the other holds.

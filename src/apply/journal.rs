@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
-use crate::prefix::{Prefix, PrefixSet};
+use crate::prefix::Prefix;
 use crate::system::boot::Uptime;
 
 /// The name of one run of `apply`: in the journal, in the names of its timer, and in what is said of it.
@@ -170,37 +170,50 @@ pub struct Baseline {
     pub plan: String,
     /// The version of the program that carried it out.
     pub tool_version: String,
-    /// The allowlist.
-    pub sources: Vec<Applied>,
-    /// What our places held.
-    pub held: Vec<Held>,
-    /// The files from which the host loads them when it starts.
+    /// What was put in force, and where.
+    pub in_force: InForce,
+    /// The prefixes of the allowlist.
+    #[serde(with = "texts")]
+    pub prefixes: Vec<Prefix>,
+    /// The files from which the host loads our places when it starts.
     #[serde(default)]
     pub lasting: Vec<Lasting>,
 }
 
-impl Baseline {
-    /// Whether the JSON of a baseline tells of the same sources and places, in the same words. No text in it can look like a
-    /// key, because its quotes would be escaped.
-    pub(super) fn is_written_in(&self, json: &str) -> bool {
-        let mut words = Vec::with_capacity(json.len());
-        words.extend_from_slice(b"\"sources\":");
-        let written = serde_json::to_writer(&mut words, &self.sources).and_then(|()| {
-            words.extend_from_slice(b",\"held\":");
-            serde_json::to_writer(&mut words, &self.held)
-        });
-        words.extend_from_slice(b",\"lasting\":");
-        let known = json.find("\"sources\":").and_then(|at| json.as_bytes().get(at..));
-        written.is_ok() && known.is_some_and(|known| known.starts_with(&words))
-    }
+/// What a change put in force, and where. It names the prefixes without having them: a policy's digest is over those of its
+/// sources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InForce {
+    /// The policies.
+    pub policies: Vec<Revision>,
+    /// Their sources that were admitted.
+    pub sources: Vec<Applied>,
+    /// Our places.
+    pub places: Vec<Held>,
+}
 
-    /// All addresses of the allowlist.
-    pub fn prefixes(&self) -> PrefixSet {
-        self.sources.iter().flat_map(|source| source.prefixes.iter().copied()).collect()
+impl InForce {
+    /// Whether the JSON of a baseline tells of the same in the same words. No text in it can look like a key, because its
+    /// quotes would be escaped.
+    pub(super) fn is_written_in(&self, json: &str) -> bool {
+        serde_json::to_string(self).is_ok_and(|words| json.contains(&format!("\"in_force\":{words},")))
     }
 }
 
-/// What one source had in the allowlist.
+/// Which policy, in which revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revision {
+    /// The provider's id.
+    pub provider: String,
+    /// The revision.
+    pub revision: u32,
+    /// The digest of its meaning.
+    pub digest: String,
+}
+
+/// A source that was admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Applied {
@@ -210,12 +223,9 @@ pub struct Applied {
     pub source: String,
     /// The source's state.
     pub state: String,
-    /// Its prefixes.
-    #[serde(with = "texts")]
-    pub prefixes: Vec<Prefix>,
 }
 
-/// What a place held.
+/// A place that was filled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
@@ -223,8 +233,6 @@ pub struct Held {
     pub target: String,
     /// The place.
     pub holding: Holding,
-    /// The digest of what was in it; `None` where nothing was there.
-    pub digest: Option<String>,
 }
 
 /// How the last change ended.
@@ -320,7 +328,7 @@ pub(super) mod tests {
     pub(in crate::apply) fn journal(id: &str) -> Journal {
         let table = Holding::NftTable { table: "callgate".to_owned() };
         let file = Holding::NginxFile { path: "/etc/nginx/callgate.conf".into(), config: None };
-        let after = Some("table inet callgate {\n\tset v4 { }\n}\n".to_owned());
+        let after = Some("table inet callgate {\n\tset v4 { }\n}\n".into());
         let snapshot = |holding: &Holding, before: Content, after: Content| Snapshot {
             target: "edge".to_owned(),
             holding: holding.clone(),
@@ -336,20 +344,27 @@ pub(super) mod tests {
             deadline: Some(Deadline::after(Duration::from_mins(1), instant(), &uptime("this", 1000))),
             phase: Phase::Waiting,
             snapshots: vec![
-                snapshot(&table, None, after.clone()),
-                snapshot(&file, Some("allow 10.0.0.1; # \"é\"\u{7f}\0\n".to_owned()), None),
+                snapshot(&table, None, after),
+                snapshot(&file, Some("allow 10.0.0.1; # \"é\"\u{7f}\0\n".into()), None),
             ],
             baseline: Baseline {
                 at: instant(),
                 plan: "ab".repeat(32),
                 tool_version: "0.1.0".to_owned(),
-                sources: vec![Applied {
-                    provider: "swedbank-pay".to_owned(),
-                    source: "azure".to_owned(),
-                    state: "active".to_owned(),
-                    prefixes: vec!["20.91.170.120/29".parse().unwrap()],
-                }],
-                held: vec![Held { target: "edge".to_owned(), holding: table, digest: after }],
+                in_force: InForce {
+                    policies: vec![Revision {
+                        provider: "swedbank-pay".to_owned(),
+                        revision: 3,
+                        digest: "0f".repeat(32),
+                    }],
+                    sources: vec![Applied {
+                        provider: "swedbank-pay".to_owned(),
+                        source: "azure".to_owned(),
+                        state: "active".to_owned(),
+                    }],
+                    places: vec![Held { target: "edge".to_owned(), holding: table }],
+                },
+                prefixes: vec!["20.91.170.120/29".parse().unwrap()],
                 lasting: Vec::new(),
             },
         }

@@ -1,6 +1,5 @@
 //! Files that outlive a reboot: how they stand, and written once a change is kept.
 
-use crate::holding::Content;
 use crate::holding::lasting::{Lasting, Part};
 use crate::system::durable::{link, link_durably};
 use crate::system::installed::replace_installed;
@@ -26,7 +25,7 @@ pub enum Standing {
     /// It is as it should be.
     AsWanted,
     /// It should be this; a link has no text.
-    Stale(Content),
+    Stale(Option<String>),
     /// It can't be made what it should be.
     Unfit(Fault),
 }
@@ -90,7 +89,7 @@ fn unreached(file: &Lasting) -> Option<Fault> {
     Some(Fault { message: unfit.to_string(), help: unfit.help() })
 }
 
-fn text(path: &std::path::Path) -> Result<Content, Fault> {
+fn text(path: &std::path::Path) -> Result<Option<String>, Fault> {
     let help = "look at what is there: it has to be text, and readable".to_owned();
     match system::read_bytes(path, FILE_BYTES_MAX) {
         Err(ReadError::Missing { .. }) => Ok(None),

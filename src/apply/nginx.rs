@@ -122,7 +122,7 @@ pub(super) fn read(path: &Path) -> Result<Content, FileError> {
         Err(system::ReadError::Missing { .. }) => Ok(None),
         Err(error) => Err(error.into()),
         Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
+            Ok(text) => Ok(Some(text.into())),
             Err(_) => Err(FileError::Foreign { path: path.display().to_string() }),
         },
     }
@@ -135,8 +135,8 @@ impl Place<'_> {
 
     /// Whether a file could be put here and loaded. Nothing is changed.
     pub(super) fn check(self) -> Result<(), FileError> {
-        let is_foreign = |text: &String| !text.contains(MARK) && !nginx::are_alike(text, "");
-        if read(self.path)?.as_ref().is_some_and(is_foreign) {
+        let is_foreign = |text: &str| !text.contains(MARK) && !nginx::are_alike(text, "");
+        if read(self.path)?.as_deref().is_some_and(is_foreign) {
             return Err(FileError::Foreign { path: self.shown() });
         }
         let missing = || FileError::Missing { path: self.shown() };
@@ -278,7 +278,7 @@ mod tests {
             let (path, config) = (self.file(), self.config());
             let place = Place { path: &path, config: Some(&config) };
             place.check()?;
-            place.put(&content.map(str::to_owned))
+            place.put(&content.map(Into::into))
         }
 
         /// The number of its youngest worker.

@@ -67,19 +67,16 @@ pub fn restore_again(snapshots: &[Snapshot]) -> Result<(), RestoreError> {
 /// From what is there now to what was.
 fn changes(snapshots: &[Snapshot]) -> Result<Vec<Change>, ToolError> {
     let holdings: Vec<Holding> = snapshots.iter().map(|snapshot| snapshot.holding.clone()).collect();
-    let (seen, contents) = tools::read(&holdings)?;
-    let pairs = snapshots.iter().zip(contents);
-    let wish = |(snapshot, have): (&Snapshot, _)| Wish {
-        target: snapshot.target.clone(),
-        holding: snapshot.holding.clone(),
+    let seen = tools::read(&holdings)?;
+    let wish = |Snapshot { target, holding, before, .. }: &Snapshot| {
         // Where the jump was moved, it goes back to where it stood.
-        have: if snapshot.holding.is_in_place(&snapshot.before) {
-            snapshot.holding.own_in_place(&seen.listed)
+        let have = if holding.is_in_place(before) {
+            holding.own_in_place(&seen.listed)
         } else {
-            have
-        },
-        want: snapshot.before.clone(),
+            tools::content(&seen, holding)?
+        };
+        Ok(Wish { target: target.clone(), holding: holding.clone(), have, want: before.clone() })
     };
-    let wishes: Vec<Wish> = pairs.map(wish).collect();
+    let wishes: Vec<Wish> = snapshots.iter().map(wish).collect::<Result<_, ToolError>>()?;
     Ok(plan::changes(&wishes)?)
 }

@@ -9,14 +9,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::job::{Job, Survey, TargetDrift};
-use super::journal::{Applied, Baseline, Deadline, Ending, Held, Journal, Last, Phase, RunId, Snapshot};
+use super::journal::{
+    Applied, Baseline, Deadline, Ending, Held, InForce, Journal, Last, Phase, Revision, RunId, Snapshot,
+};
 use super::lasting::{self, Fault as Unwritten};
 use super::restore::{self, RestoreError};
 use super::state::{Holder, Lock, StateError, StateFolder};
 use super::timer::{self, Home, TimerError};
 use super::tools::{self, ToolError};
-use crate::allowlist::Allowlist;
-use crate::plan;
+use crate::allowlist::{Allowlist, Origin, Stamp};
+use crate::plan::{self, Wish};
 use crate::system::ReadError;
 use crate::system::boot::Uptime;
 use crate::system::fault::{self, Fault};
@@ -184,9 +186,9 @@ impl Session {
 
     /// What is in force already counts as applied, whoever put it there: a run that was killed before it wrote so, too.
     fn remember(&self, job: &Job<'_>, survey: &Survey) -> Result<(), SessionError> {
-        let now = baseline(job.allowlist, survey, survey.digest.to_string());
-        if !self.folder().is_baseline(&now)? {
-            self.lock.write_baseline(&now)?;
+        let in_force = in_force(job.allowlist, survey);
+        if !self.folder().is_in_force(&in_force)? {
+            self.lock.write_baseline(&baseline(job.allowlist, survey, in_force))?;
         }
         Ok(())
     }
@@ -366,7 +368,6 @@ fn last(survey: &Survey) -> Outcome {
 }
 
 fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> Journal {
-    let plan = survey.digest.to_string();
     let snapshot = |change: &plan::Change| Snapshot {
         target: change.wish.target.clone(),
         holding: change.wish.holding.clone(),
@@ -376,43 +377,42 @@ fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> J
     Journal {
         id: RunId::new(orders.now, std::process::id()),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        plan: plan.clone(),
+        plan: survey.digest.to_string(),
         started: orders.now,
         boot: uptime.boot.clone(),
         deadline: orders.confirm.map(|wait| Deadline::after(wait, orders.now, uptime)),
         phase: Phase::Applying,
         snapshots: survey.changes.iter().map(snapshot).collect(),
-        baseline: baseline(job.allowlist, survey, plan),
+        baseline: baseline(job.allowlist, survey, in_force(job.allowlist, survey)),
     }
 }
 
-fn baseline(allowlist: &Allowlist, survey: &Survey, plan: String) -> Baseline {
-    let mut sources: Vec<Applied> = Vec::with_capacity(allowlist.origins.len());
-    sources.extend(allowlist.origins.iter().map(|origin| Applied {
+fn in_force(allowlist: &Allowlist, survey: &Survey) -> InForce {
+    let revision = |stamp: &Stamp| Revision {
+        provider: stamp.provider.to_string(),
+        revision: stamp.revision,
+        digest: stamp.digest.to_string(),
+    };
+    let applied = |origin: &Origin| Applied {
         provider: origin.provider.to_string(),
         source: origin.source.to_string(),
         state: origin.state.as_str().to_owned(),
-        prefixes: Vec::new(),
-    }));
-    for entry in allowlist.entries() {
-        for at in allowlist.origin_indices(entry) {
-            if let Some(source) = usize::try_from(*at).ok().and_then(|at| sources.get_mut(at)) {
-                source.prefixes.push(entry.prefix);
-            }
-        }
+    };
+    let held = |wish: &Wish| Held { target: wish.target.clone(), holding: wish.holding.clone() };
+    InForce {
+        policies: allowlist.policies.iter().map(revision).collect(),
+        sources: allowlist.origins.iter().map(applied).collect(),
+        places: survey.wishes.iter().map(held).collect(),
     }
-    sources.retain(|source| !source.prefixes.is_empty());
-    let held = survey.wishes.iter().map(|wish| Held {
-        target: wish.target.clone(),
-        holding: wish.holding.clone(),
-        digest: wish.want.as_deref().map(|text| plan::digest(text).to_string()),
-    });
+}
+
+fn baseline(allowlist: &Allowlist, survey: &Survey, in_force: InForce) -> Baseline {
     Baseline {
         at: allowlist.instant,
-        plan,
+        plan: survey.digest.to_string(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        sources,
-        held: held.collect(),
+        in_force,
+        prefixes: allowlist.entries().iter().map(|entry| entry.prefix).collect(),
         lasting: survey.lasting.iter().map(|looked| looked.file.clone()).collect(),
     }
 }

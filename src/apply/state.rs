@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::journal::{Baseline, Journal, Last};
+use super::journal::{Baseline, InForce, Journal, Last};
 use super::seal::{self, SealError};
 use crate::admission::Text;
 use crate::plain;
@@ -193,15 +193,15 @@ impl StateFolder {
         }
     }
 
-    /// Whether what is remembered of sources and places is what this baseline says. They are long, so they are read only
-    /// where they are not written alike.
-    pub fn is_baseline(&self, now: &Baseline) -> Result<bool, StateError> {
+    /// Whether this is what is remembered to be in force. The prefixes can be many: they are read only where it is not written
+    /// alike, and told if they can't be.
+    pub fn is_in_force(&self, now: &InForce) -> Result<bool, StateError> {
         let Some(text) = self.text(Kind::Baseline)? else { return Ok(false) };
         if seal::content(Kind::Baseline.name(), &text).is_some_and(|known| now.is_written_in(known)) {
             return Ok(true);
         }
         let known: Baseline = self.opened(Kind::Baseline, &text)?;
-        Ok(known.sources == now.sources && known.held == now.held)
+        Ok(known.in_force == *now)
     }
 
     fn read<T: DeserializeOwned>(&self, kind: Kind) -> Result<Option<T>, StateError> {
@@ -352,32 +352,37 @@ mod tests {
     }
 
     #[test]
-    fn a_baseline_is_known_by_its_sources_and_places_alone() {
+    fn a_baseline_is_known_by_what_is_in_force_alone() {
         let (_base, folder) = scene();
         let lock = folder.lock(&holder()).unwrap();
         let known = journal("a").baseline;
-        assert!(!folder.is_baseline(&known).unwrap());
+        let now = &known.in_force;
+        assert!(!folder.is_in_force(now).unwrap());
         lock.write_baseline(&known).unwrap();
-        let later =
-            Baseline { at: "2027-01-01T00:00:00Z".parse().unwrap(), plan: "x".to_owned(), ..known.clone() };
-        assert!(folder.is_baseline(&known).unwrap() && folder.is_baseline(&later).unwrap());
-        let mut other = known.clone();
-        other.sources[0].prefixes.push("192.0.2.1".parse().unwrap());
-        assert!(!folder.is_baseline(&other).unwrap());
-        other = known.clone();
-        other.held[0].digest = None;
-        assert!(!folder.is_baseline(&other).unwrap());
-        assert!(!folder.is_baseline(&Baseline { sources: Vec::new(), ..known.clone() }).unwrap());
+        assert!(folder.is_in_force(now).unwrap());
+        let changes: [fn(&mut InForce); 6] = [
+            |other| other.policies[0].digest.replace_range(..1, "1"),
+            |other| other.policies[0].revision += 1,
+            |other| other.sources[0].state = "legacy".to_owned(),
+            |other| other.sources.clear(),
+            |other| other.places[0].target.push('x'),
+            |other| other.places.push(other.places[0].clone()),
+        ];
+        for change in changes {
+            let mut other = now.clone();
+            change(&mut other);
+            assert!(!folder.is_in_force(&other).unwrap(), "{other:?}");
+        }
         // The same in other words is the same; what is neither is told.
         let mut spaced = serde_json::to_value(&known).unwrap();
         lock.write(Kind::Baseline, &spaced).unwrap();
-        assert!(folder.is_baseline(&known).unwrap());
-        spaced["sources"][0]["prefixes"][0] = "nobody".into();
+        assert!(folder.is_in_force(now).unwrap());
+        spaced["prefixes"][0] = "nobody".into();
         lock.write(Kind::Baseline, &spaced).unwrap();
-        assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
+        assert!(matches!(folder.is_in_force(now), Err(StateError::Damaged { .. })));
         spaced["more"] = 1.into();
         lock.write(Kind::Baseline, &spaced).unwrap();
-        assert!(matches!(folder.is_baseline(&known), Err(StateError::Damaged { .. })));
+        assert!(matches!(folder.is_in_force(now), Err(StateError::Damaged { .. })));
     }
 
     #[test]

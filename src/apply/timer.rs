@@ -373,8 +373,7 @@ impl Vigil<'_> {
         let was_there = matches!(self.seen, Seen::Ours(_));
         match self.folder.journal() {
             Ok(Some(journal)) if journal.id == self.watch.id => {
-                let baseline =
-                    super::journal::Baseline { sources: Vec::new(), held: Vec::new(), ..journal.baseline };
+                let baseline = super::journal::Baseline { prefixes: Vec::new(), ..journal.baseline };
                 self.seen = Seen::Ours(Box::new(Journal { snapshots: Vec::new(), baseline, ..journal }));
             }
             Ok(_) if was_there => return Next::End,

@@ -81,8 +81,8 @@ pub struct Seen {
     pub clouds: Vec<Cloud>,
 }
 
-/// Reads what is there, and what our places hold, in the order of the holdings. Nothing is changed.
-pub fn read(holdings: &[Holding]) -> Result<(Seen, Vec<Content>), ToolError> {
+/// Reads what is there, as far as these places are in it. Nothing is changed.
+pub fn read(holdings: &[Holding]) -> Result<Seen, ToolError> {
     let needs = Needs {
         iptables: holdings.iter().any(|holding| matches!(holding, Holding::Iptables { .. })),
         ipset: holdings.iter().any(|holding| matches!(holding, Holding::Ipset { .. })),
@@ -96,20 +96,25 @@ pub fn read(holdings: &[Holding]) -> Result<(Seen, Vec<Content>), ToolError> {
     let capture = if holdings.iter().all(is_elsewhere) { None } else { Some(capture(needs)?) };
     let listed = capture.as_ref().map(Capture::listed).unwrap_or_default();
     let clouds = aws::read::read(holdings)?;
-    let mut contents = Vec::with_capacity(holdings.len());
-    for holding in holdings {
-        // Who can't be asked has not said that there is nothing.
-        if let Some(program) = unasked(holding, &listed) {
-            return Err(ToolError::Missing { program: program.to_owned(), holding: holding.to_string() });
-        }
-        contents.push(match holding {
-            Holding::NginxFile { path, .. } => nginx::read(path)?,
-            Holding::AwsGroup { .. } | Holding::AwsPrefixList { .. } => aws::read::own(&clouds, holding)?,
-            _ => holding.own(&listed),
-        });
+    // Who can't be asked has not said that there is nothing.
+    let unasked = holdings.iter().find_map(|holding| Some((unasked(holding, &listed)?, holding)));
+    if let Some((program, holding)) = unasked {
+        return Err(ToolError::Missing { program: program.to_owned(), holding: holding.to_string() });
     }
     let host = capture.map(Capture::host).transpose()?.map(Arc::new);
-    Ok((Seen { host, listed, nginx: Vec::new(), clouds }, contents))
+    Ok(Seen { host, listed, nginx: Vec::new(), clouds })
+}
+
+/// What a place holds, out of what was read. A file of nginx's is read now.
+pub fn content(seen: &Seen, holding: &Holding) -> Result<Content, ToolError> {
+    Ok(match holding {
+        Holding::NginxFile { path, .. } => nginx::read(path)?,
+        Holding::AwsGroup { .. } | Holding::AwsPrefixList { .. } => aws::read::own(&seen.clouds, holding)?,
+        Holding::NftTable { .. }
+        | Holding::NftChain { .. }
+        | Holding::Iptables { .. }
+        | Holding::Ipset { .. } => holding.own(&seen.listed),
+    })
 }
 
 /// The tool that lists what is in a holding, where it is not here.

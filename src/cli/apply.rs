@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::enforced::{Enforced, Prepared, State};
 use super::planned::Planned;
 use super::{Exit, Global, Outcome, complain, parse_time, print};
-use crate::apply::journal::{Ending, Journal, Phase, RunId};
+use crate::apply::journal::{Ending, Journal, Phase, Revision, RunId};
 use crate::apply::lasting::Fault;
 use crate::apply::session::{self, Orders, Outcome as Came, Pending, Session, SessionError, Which};
 use crate::apply::state::{Holder, Lock, StateFolder};
@@ -366,10 +366,13 @@ impl Status {
         match state.baseline().map_err(failed)? {
             None => shown.push_str("no change was kept yet\n"),
             Some(baseline) => {
-                let count = baseline.sources.iter().map(|source| source.prefixes.len()).sum();
-                let prefixes = counted(count, "source prefix");
+                let prefixes = counted(baseline.prefixes.len(), "source prefix");
                 shown.push_str(&format!("in force since the plan of {}: {prefixes}\n", baseline.at));
-                for held in &baseline.held {
+                for Revision { provider, revision, digest } in &baseline.in_force.policies {
+                    let digest = plan_text::short(digest);
+                    shown.push_str(&format!("  policy {provider} revision {revision} digest {digest}\n"));
+                }
+                for held in &baseline.in_force.places {
                     shown.push_str(&format!("  {}: {}\n", held.target, held.holding));
                 }
                 shown.push_str("whether it is still so: callgate diff\n");

@@ -9,7 +9,6 @@ use super::lasting;
 use crate::admission::{Layer, LayerKind};
 use crate::apply::ahead::Overruled;
 use crate::apply::job::{Job, Survey};
-use crate::apply::journal::Baseline;
 use crate::apply::state::StateFolder;
 use crate::apply::tools::Seen;
 use crate::drift::Mode;
@@ -58,7 +57,7 @@ impl Planned {
         } else {
             let baseline = state.map(StateFolder::baseline).transpose();
             let baseline = baseline.map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?.flatten();
-            let applied = baseline.as_ref().map(Baseline::prefixes);
+            let applied = baseline.map(|baseline| baseline.prefixes.into_iter().collect());
             let moved = moves::moves(&survey.wishes, &prepared.allowlist, applied.as_ref())?;
             (moved, telling.guardrails()?)
         };
@@ -225,7 +224,7 @@ impl Telling<'_> {
             target: change.wish.target.clone(),
             place: change.step.holding.to_string(),
             does: change.step.does.clone(),
-            input: change.step.input.clone(),
+            input: change.step.input.as_deref().map(str::to_owned),
         };
         let changes = self.survey.changes.iter().map(step);
         changes.chain(lasting::steps(&self.survey.lasting)).collect()

@@ -76,7 +76,7 @@ impl Place<'_> {
             Place::Group(_) => group::fitted(have, want, adopt)?,
             Place::List(_) => list::fitted(have, want)?,
         };
-        Ok((Some(have), Some(want)))
+        Ok((Some(have.into()), Some(want.into())))
     }
 
     /// The rules or entries of others that name what is wanted.
@@ -432,7 +432,7 @@ mod tests {
         ) {
             let adopt = if exact { Adopt::Exact } else { Adopt::Nothing };
             let place = Place::Group("sg-01");
-            let (have, want) = place.fitted(&Some(text(&have)), &Some(text(&want)), adopt).unwrap();
+            let (have, want) = place.fitted(&Some(text(&have).into()), &Some(text(&want).into()), adopt).unwrap();
             let (have, want) = (have.unwrap(), want.unwrap());
             let old = read_lines(have.lines()).unwrap();
             let new = read_lines(want.lines()).unwrap();
@@ -458,7 +458,7 @@ mod tests {
             }
             prop_assert!(new.keys().all(|key| state.contains_key(key)));
             // What came of it is read without what we knew of it; then there is nothing left to do.
-            let again = place.fitted(&Some(lines(state.values())), &Some(want), adopt).unwrap();
+            let again = place.fitted(&Some(lines(state.values()).into()), &Some(want), adopt).unwrap();
             prop_assert_eq!(place.orders(text_of(&again.0), text_of(&again.1)).unwrap(), []);
         }
 
@@ -523,7 +523,7 @@ mod tests {
     fn a_list_waits_for_the_group_where_somebody_would_be_refused_meanwhile() {
         let step = |holding: Holding, orders: &[Order]| Step {
             holding,
-            input: Some(lines(orders)),
+            input: Some(lines(orders).into()),
             does: String::new(),
         };
         let account = Account::default();

@@ -117,7 +117,7 @@ impl Place<'_> {
                 text.push_str(&spot::told(line));
             }
         }
-        (!text.is_empty()).then(|| format!("*filter\n{text}COMMIT\n"))
+        (!text.is_empty()).then(|| format!("*filter\n{text}COMMIT\n").into())
     }
 
     /// A content as a whole table, which is what the reader wants: with the chain that jumps.
@@ -527,16 +527,16 @@ mod tests {
                 there.allow.insert(at.min(there.allow.len()), rule);
             }
             let (old, new) = (there.saved(), wanted.saved());
-            prop_assert_eq!(PLACE.own(&old, Around::Left), Some(old.clone()));
+            prop_assert_eq!(PLACE.own(&old, Around::Left), Some(old.clone().into()));
             let alike = PLACE.same(&old, &new).unwrap();
-            let (input, _) = PLACE.commands(&Some(old), &Some(new.clone())).unwrap();
+            let (input, _) = PLACE.commands(&Some(old.into()), &Some(new.clone().into())).unwrap();
             let after = there.clone().restored(&input);
             prop_assert!(PLACE.same(&after.saved(), &new).unwrap(), "{}\n{}", input, after.saved());
             if alike {
                 prop_assert_eq!(&after, &there, "{}", input);
             }
             // And back again: a snapshot is restored in the same way.
-            let (input, _) = PLACE.commands(&Some(after.saved()), &Some(there.saved())).unwrap();
+            let (input, _) = PLACE.commands(&Some(after.saved().into()), &Some(there.saved().into())).unwrap();
             let back = after.restored(&input);
             prop_assert!(PLACE.same(&back.saved(), &there.saved()).unwrap(), "{}\n{}", input, back.saved());
         }

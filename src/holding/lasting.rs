@@ -271,7 +271,7 @@ mod tests {
     const TABLE: &str = "table inet callgate {\n\tset callbacks_v4 {\n\t\ttype ipv4_addr\n\t}\n}\n";
 
     fn table() -> Vec<(Holding, Content)> {
-        vec![(Holding::NftTable { table: "callgate".to_owned() }, Some(TABLE.to_owned()))]
+        vec![(Holding::NftTable { table: "callgate".to_owned() }, Some(TABLE.into()))]
     }
 
     fn permit(jump: super::super::Jump) -> Vec<(Holding, Content)> {
@@ -283,7 +283,7 @@ mod tests {
         };
         let text = "table inet filter {\n\tset callgate_v4 {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t}\n\tchain callgate {\n\
             \t\tip saddr @callgate_v4 tcp dport 443 accept\n\t}\n\tchain input {\n\t\tjump callgate\n\t}\n}\n";
-        vec![(holding, Some(text.to_owned()))]
+        vec![(holding, Some(text.into()))]
     }
 
     fn whole(file: &Lasting) -> &str {

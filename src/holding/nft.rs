@@ -30,7 +30,7 @@ impl Place<'_> {
     /// What is ours of `nft list ruleset`, or of a file of that form.
     pub(super) fn own(&self, listing: &str, around: Around) -> Content {
         let block = block(listing, &format!("table {} {{", self.named()), "")?;
-        let Some((parent, jump)) = self.parent else { return Some(block) };
+        let Some((parent, jump)) = self.parent else { return Some(block.into()) };
         let mut text = String::new();
         for set in SETS {
             text.push_str(&self::block(&block, &format!("set {set} {{"), "\t").unwrap_or_default());
@@ -43,7 +43,7 @@ impl Place<'_> {
                 text.push_str(&format!("\tchain {parent} {{\n{told}\t}}\n"));
             }
         }
-        (!text.is_empty()).then(|| format!("table {} {{\n{text}}}\n", self.named()))
+        (!text.is_empty()).then(|| format!("table {} {{\n{text}}}\n", self.named()).into())
     }
 
     /// Whether both mean the same.

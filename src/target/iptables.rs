@@ -331,7 +331,7 @@ impl Target for Iptables {
         if self.matching == Matching::Ipset {
             for family in Family::ALL {
                 let holding = Holding::Ipset { name: self.set_name(family) };
-                all.push((holding, Some(self.set_saved(&allowlist, family))));
+                all.push((holding, Some(self.set_saved(&allowlist, family).into())));
             }
         }
         for family in Family::ALL {

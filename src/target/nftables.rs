@@ -435,7 +435,7 @@ impl Target for Nftables {
                     parent: chain.name.clone(),
                     jump,
                 };
-                vec![(holding, Some(self.block(chain, &allowlist)))]
+                vec![(holding, Some(self.block(chain, &allowlist).into()))]
             }
         })
     }

@@ -209,7 +209,7 @@ impl Target for Nginx {
     ) -> Result<Vec<(Holding, Content)>, RenderError> {
         let Some(location) = &self.location else { return Ok(Vec::new()) };
         let artifact = self.write(&self.common.formed(allowlist), templates)?;
-        let content = artifact.files.into_iter().next().map(|file| file.text);
+        let content = artifact.files.into_iter().next().map(|file| file.text.into());
         let holding = Holding::NginxFile { path: location.file.clone(), config: location.config.clone() };
         Ok(vec![(holding, content)])
     }

@@ -24,13 +24,13 @@ pub fn content(wanted: impl IntoIterator<Item = Wanted>) -> Content {
         description: one.description,
         rule: None,
     };
-    Some(lines(keyed(wanted.into_iter().map(line)).into_values()))
+    Some(lines(keyed(wanted.into_iter().map(line)).into_values()).into())
 }
 
 /// What is in a group: the rules that are shaped as ours are. Others, such as those of several ports or for a group, are in
 /// nobody's way.
 pub fn own(group: &Group) -> Content {
-    Some(lines(keyed(group.rules.iter().filter_map(line)).into_values()))
+    Some(lines(keyed(group.rules.iter().filter_map(line)).into_values()).into())
 }
 
 fn line(rule: &Rule) -> Option<Line> {

@@ -36,7 +36,7 @@ pub fn content(head: Head, entries: impl IntoIterator<Item = (Prefix, String)>) 
         description,
         rule: None,
     };
-    Some(lines([head]) + &lines(keyed(entries.into_iter().map(line)).into_values()))
+    Some((lines([head]) + &lines(keyed(entries.into_iter().map(line)).into_values())).into())
 }
 
 pub(super) fn read(text: &str) -> Result<(Head, Lines), HoldingError> {

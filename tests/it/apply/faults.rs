@@ -177,7 +177,9 @@ fn a_confirmation_may_end_at_every_point() {
             // What is in force is what the next plan takes for the last that was applied.
             bench.at(&["apply"]).expect(0);
             let status = bench.run(&["status"]).expect(0);
-            assert!(status.stdout.contains("5 source prefixes"), "{fault}: {}", status.stdout);
+            for wanted in ["5 source prefixes", "\n  policy example revision "] {
+                assert!(status.stdout.contains(wanted), "{fault}: {}", status.stdout);
+            }
             duel.reset();
         }
     }
