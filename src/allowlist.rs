@@ -407,12 +407,12 @@ impl Allowlist {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn allowlist(prefixes: Vec<Prefix>) -> Allowlist {
+    pub(crate) fn allowlist(prefixes: Vec<Prefix>) -> Allowlist {
         let mut entries: Vec<Entry> =
             prefixes.into_iter().map(|prefix| Entry { prefix, origins: 0 }).collect();
         entries.sort_by_key(|entry| entry.prefix);
@@ -423,7 +423,7 @@ mod tests {
         Allowlist { instant, service, policies, origins, excluded, entries, shared }
     }
 
-    fn any_prefix() -> impl Strategy<Value = Prefix> {
+    pub(crate) fn any_prefix() -> impl Strategy<Value = Prefix> {
         let v4 = (any::<u32>(), 0u8..=32)
             .prop_map(|(bits, length)| (std::net::IpAddr::from(bits.to_be_bytes()), length));
         // Few high bits, so that prefixes meet.

@@ -8,7 +8,7 @@
 //! What is not in a holding is other people's, and no step names it.
 
 pub mod aws;
-mod ipset;
+pub mod ipset;
 mod iptables;
 pub mod lasting;
 mod nft;
@@ -100,6 +100,31 @@ pub enum Jump {
 
 /// What a holding holds: its text, or `None` where it is not there.
 pub type Content = Option<Text>;
+
+/// What should be in a place. Of a set, which may be long, it is known what that is before anybody asks for the text.
+#[derive(Debug, Clone)]
+pub enum Want<'a> {
+    /// Its text.
+    Text(Content),
+    /// An ipset.
+    Ipset(ipset::Wanted<'a>),
+}
+
+impl From<Content> for Want<'_> {
+    fn from(content: Content) -> Self {
+        Want::Text(content)
+    }
+}
+
+impl Want<'_> {
+    /// The content.
+    pub fn content(&self) -> Content {
+        match self {
+            Want::Text(content) => content.clone(),
+            Want::Ipset(set) => Some(set.text().into()),
+        }
+    }
+}
 
 /// One transaction of one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -282,12 +307,13 @@ impl Holding {
     }
 
     /// Whether a host that was read already holds what is wanted. Where it can't tell, the contents are compared.
-    pub fn is_met(&self, host: &Host, want: &Content) -> Result<bool, HoldingError> {
-        let Some(want) = want else { return Ok(false) };
-        match self.place() {
-            Place::Nft(place) => place.is_met(&host.tables, want),
-            Place::Ipset(name) => ipset::is_met(name, host.ipsets.get(name), want),
-            Place::Iptables(_) | Place::File | Place::Aws(_) => Ok(false),
+    pub fn is_met(&self, host: &Host, want: &Want<'_>) -> Result<bool, HoldingError> {
+        match (self.place(), want) {
+            (Place::Nft(place), Want::Text(Some(want))) => place.is_met(&host.tables, want),
+            (Place::Ipset(name), Want::Ipset(want)) => {
+                host.ipsets.get(name).map_or(Ok(false), |have| want.is(have))
+            }
+            _ => Ok(false),
         }
     }
 

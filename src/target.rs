@@ -19,7 +19,7 @@ use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::holding::lasting::Lasting;
-use crate::holding::{self, Content, Holding};
+use crate::holding::{self, Content, Holding, Want};
 use crate::security_group::select::Selection;
 use crate::site::{Site, TargetSettings};
 use crate::yaml::Value;
@@ -141,17 +141,17 @@ pub trait Target {
     fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError>;
     /// The places of its own in a system, in the order in which they are filled, and what should be in them; none for
     /// a target that is rendered only. An empty allowlist is no fault here: whether one may be put in force, the plan asks.
-    fn holdings(
+    fn holdings<'a>(
         &self,
-        allowlist: &Allowlist,
+        allowlist: &'a Allowlist,
         templates: &Templates,
-    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+    ) -> Result<Vec<(Holding, Want<'a>)>, RenderError> {
         let _ = (allowlist, templates);
         Ok(Vec::new())
     }
     /// The files from which the host loads these places when it starts; none where they don't outlive a reboot, or do by
     /// themselves.
-    fn lasting(&self, held: &[(Holding, Content)]) -> Vec<Lasting> {
+    fn lasting(&self, held: &[(Holding, Want<'_>)]) -> Vec<Lasting> {
         let _ = held;
         Vec::new()
     }
@@ -231,6 +231,11 @@ impl Jump {
             Jump::None => holding::Jump::Theirs,
         }
     }
+}
+
+/// What should be in places, as text.
+fn contents(held: &[(Holding, Want<'_>)]) -> Vec<(Holding, Content)> {
+    held.iter().map(|(holding, want)| (holding.clone(), want.content())).collect()
 }
 
 /// Makes a target out of its settings; `None` where they have a fault, which goes to `sink`.

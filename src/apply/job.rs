@@ -9,14 +9,15 @@ use super::aws;
 use super::configuration::{self, Gap, Guarded};
 use super::lasting::{self, Looked};
 use super::tools::{self, Seen, ToolError};
-use crate::admission::{Layer, LayerKind, Question};
+use crate::admission::{Admission, Layer, LayerKind, Question};
 use crate::allowlist::Allowlist;
 use crate::holding::aws::Adopt;
 use crate::holding::lasting::{Lasting, Part};
-use crate::holding::{Content, Holding, HoldingError, Listed};
+use crate::holding::{Holding, Listed, Want};
 use crate::netfilter::{self, Host};
 use crate::plan::{self, Asked, Change, Names, Wish};
 use crate::policy::Digest;
+use crate::prefix::PrefixSet;
 use crate::target::template::Templates;
 use crate::target::{RenderError, Target};
 
@@ -27,7 +28,7 @@ pub struct Job<'a> {
     /// What is wanted.
     pub allowlist: &'a Allowlist,
     /// Each place, whose it is, and what should be in it.
-    wanted: Vec<(String, Holding, Content)>,
+    wanted: Vec<(String, Holding, Want<'a>)>,
     /// The files from which the host loads them when it starts.
     lasting: Vec<Lasting>,
     /// Whether rules of others that name exactly what is wanted become ours.
@@ -41,7 +42,8 @@ pub struct Survey {
     pub seen: Seen,
     /// What will be there.
     pub after: Seen,
-    /// Every place, with what is in it and what should be.
+    /// The places with what is in them and what should be: every one where something changes, or else those that had to be
+    /// compared as text.
     pub wishes: Vec<Wish>,
     /// The changes, in their order; none where all is as it should be.
     pub changes: Vec<Change>,
@@ -120,7 +122,7 @@ impl<'a> Job<'a> {
                 let advice = "give each a place of its own, or apply one of them: `--target NAME`";
                 return Err(RenderError::Cannot { what, help: advice.to_owned() });
             }
-            job.wanted.extend(held.into_iter().map(|(holding, content)| (name.clone(), holding, content)));
+            job.wanted.extend(held.into_iter().map(|(holding, want)| (name.clone(), holding, want)));
         }
         Ok(job)
     }
@@ -141,21 +143,18 @@ impl<'a> Job<'a> {
         aws::is_among(self.wanted.iter().map(|(_, holding, _)| holding))
     }
 
-    fn holdings(&self) -> Vec<Holding> {
-        self.wanted.iter().map(|(_, holding, _)| holding.clone()).collect()
+    /// Its places, each with its target's name.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &Holding)> {
+        self.wanted.iter().map(|(target, holding, _)| (target.as_str(), holding))
     }
 
     /// Reads what is there, and says what would be done. Nothing is changed.
     pub fn survey(&self) -> Result<Survey, ToolError> {
-        let mut seen = tools::read(&self.holdings())?;
+        let holdings: Vec<Holding> = self.places().map(|(_, holding)| holding.clone()).collect();
+        let mut seen = tools::read(&holdings)?;
         seen.nginx = configuration::read(&self.targets, &BTreeMap::new())?;
-        let wish = |(target, holding, want): &(String, Holding, Content)| {
-            let (have, want) = self.sides(&seen, holding, want)?;
-            Ok(Wish { target: target.clone(), holding: holding.clone(), have, want })
-        };
-        let wishes: Vec<Wish> = self.wanted.iter().map(wish).collect::<Result<_, ToolError>>()?;
         let drifts = self.drifts(&seen);
-        let Reached { changes, host, overruled } = self.reached(&seen, &wishes, &drifts)?;
+        let (wishes, Reached { changes, host, overruled }) = self.reached(&seen, &drifts)?;
         let planned = configuration::planned(&changes);
         let nginx = if planned.is_empty() {
             seen.nginx.clone()
@@ -189,31 +188,47 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// What is in a place and what should be. Where the host's rules, which were read already, say that both mean the same, nobody
-    /// needs to look for the text of what is there.
-    fn sides(&self, seen: &Seen, holding: &Holding, want: &Content) -> Result<(Content, Content), ToolError> {
-        match &seen.host {
-            Some(host) if holding.is_met(host, want)? => Ok((want.clone(), want.clone())),
-            _ => Ok(holding.fitted(tools::content(seen, holding)?, want, self.adopt)?),
-        }
+    /// Each place with what is in it and what should be; `None` where the host's rules, which were read already, say that both
+    /// mean the same: nobody needs the texts then.
+    fn open(&self, seen: &Seen) -> Result<Vec<Option<Wish>>, ToolError> {
+        let wish = |(target, holding, want): &(String, Holding, Want<'_>)| {
+            if let Some(host) = &seen.host
+                && holding.is_met(host, want)?
+            {
+                return Ok(None);
+            }
+            let have = tools::content(seen, holding)?;
+            let (have, want) = holding.fitted(have, &want.content(), self.adopt)?;
+            Ok(Some(Wish { target: target.clone(), holding: holding.clone(), have, want }))
+        };
+        self.wanted.iter().map(wish).collect()
     }
 
     /// The changes that wishes need, and what comes of them on the host. A jump of ours moves where that mends what the
     /// changes alone would not.
-    fn reached(&self, seen: &Seen, wishes: &[Wish], drifts: &[TargetDrift]) -> Result<Reached, HoldingError> {
+    fn reached(&self, seen: &Seen, drifts: &[TargetDrift]) -> Result<(Vec<Wish>, Reached), ToolError> {
+        let open = self.open(seen)?;
+        let changes = plan::changes(open.iter().flatten())?;
         let Some(host) = &seen.host else {
-            return Ok(Reached { changes: plan::changes(wishes)?, ..Reached::default() });
+            let plain = Reached { changes, ..Reached::default() };
+            return Ok((open.into_iter().flatten().collect(), plain));
         };
-        let changes = plan::changes(wishes)?;
         let is_settled = changes.is_empty() && !drifts.iter().any(TargetDrift::is_certain);
         let after =
             if changes.is_empty() { Arc::clone(host) } else { Arc::new(plan::predicted(host, &changes)?) };
         let plain = Reached { changes, host: Some(after), overruled: Vec::new() };
         if is_settled {
-            return Ok(plain);
+            return Ok((open.into_iter().flatten().collect(), plain));
         }
+        let met = |(target, holding, want): &(String, Holding, Want<'_>)| {
+            let want = want.content();
+            Wish { target: target.clone(), holding: holding.clone(), have: want.clone(), want }
+        };
+        let pairs = open.into_iter().zip(&self.wanted);
+        let wishes: Vec<Wish> = pairs.map(|(open, place)| open.unwrap_or_else(|| met(place))).collect();
         let ask = |host: &Arc<Host>| self.drifts(&Seen { host: Some(Arc::clone(host)), ..Seen::default() });
-        ahead::moved(seen, wishes, plain, &ask)
+        let reached = ahead::moved(seen, &wishes, plain, &ask)?;
+        Ok((wishes, reached))
     }
 
     /// The files that a host loads when it starts: where our jump comes before all others in force, it does there too.
@@ -224,8 +239,8 @@ impl<'a> Job<'a> {
             let mut of_place = changes.iter().filter(|change| change.wish.holding == *place);
             let moves = of_place.any(|change| place.is_in_place(&change.wish.want));
             if moves || !place.is_behind(&place.own_in_place(listed)) {
-                *text =
-                    place.ahead(&Some(std::mem::take(text).into())).as_deref().unwrap_or_default().to_owned();
+                let ahead = place.ahead(&Some(std::mem::take(text).into()));
+                text.push_str(ahead.as_deref().unwrap_or_default());
             }
         }
         files
@@ -272,28 +287,23 @@ impl<'a> Job<'a> {
     }
 
     /// What was read: the places of ours that are to change, without what changes by itself, and who gets in. What is as wanted
-    /// is named as that: the digest of all of it names what is wanted.
+    /// is named as that: the digest of all of it names what is wanted. So is what nothing is undecided in.
     fn observed(&self, drifts: &[TargetDrift], wishes: &[Wish], changes: &[Change]) -> Digest {
-        const AS_WANTED: &str = "=";
         let mut names = Names::new();
-        for Wish { holding, have, .. } in wishes {
+        for (_, holding) in self.places() {
             names.add(holding.to_string());
-            if changes.iter().any(|change| change.wish.holding == *holding) {
-                names.add(have.as_deref().map_or(Cow::Borrowed("-"), without_handles).as_ref());
-            } else {
-                names.add(AS_WANTED);
+            let changes = changes.iter().any(|change| change.wish.holding == *holding);
+            match wishes.iter().find(|wish| wish.holding == *holding).filter(|_| changes) {
+                Some(wish) => names.add(wish.have.as_deref().map_or("-".into(), without_handles).as_ref()),
+                None => names.add(KNOWN),
             }
         }
         for asked in drifts.iter().flat_map(|drift| &drift.asked) {
             names.add(asked.port.to_string());
-            for admitted in [&asked.admission.surely, &asked.admission.possibly] {
-                // No set is as short as this.
-                if admitted.is_of(self.allowlist.entries().iter().map(|entry| &entry.prefix)) {
-                    names.add(AS_WANTED);
-                } else {
-                    names.add_set(admitted);
-                }
-            }
+            let Admission { surely, possibly, .. } = &*asked.admission;
+            let is_wanted = surely.is_of(self.allowlist.entries().iter().map(|entry| &entry.prefix));
+            name_set(&mut names, (!is_wanted).then_some(surely));
+            name_set(&mut names, (possibly != surely).then_some(possibly));
         }
         names.digest()
     }
@@ -337,6 +347,16 @@ impl Seen {
             }
             LayerKind::SecurityGroup => aws::layer_of(&self.clouds, target),
         }
+    }
+}
+
+/// Names what is known by other names; no set and no text is as short.
+const KNOWN: &str = "=";
+
+fn name_set(names: &mut Names, set: Option<&PrefixSet>) {
+    match set {
+        Some(set) => names.add_set(set),
+        None => names.add(KNOWN),
     }
 }
 

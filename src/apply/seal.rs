@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::policy::Digest;
 
 /// The version that is written, and the only one that is read.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Why a sealed text is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn another_version_is_told_apart_from_damage() {
-        let text = r#"{"callgate": "journal", "version": 2, "new": {}, "content": 7}"#;
-        assert_eq!(open::<Journal>("journal", text), Err(SealError::Version(2)));
+        let text = r#"{"callgate": "journal", "version": 9, "new": {}, "content": 7}"#;
+        assert_eq!(open::<Journal>("journal", text), Err(SealError::Version(9)));
     }
 
     #[test]

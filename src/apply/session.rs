@@ -18,7 +18,8 @@ use super::state::{Holder, Lock, StateError, StateFolder};
 use super::timer::{self, Home, TimerError};
 use super::tools::{self, ToolError};
 use crate::allowlist::{Allowlist, Origin, Stamp};
-use crate::plan::{self, Wish};
+use crate::holding::Holding;
+use crate::plan;
 use crate::system::ReadError;
 use crate::system::boot::Uptime;
 use crate::system::fault::{self, Fault};
@@ -186,7 +187,7 @@ impl Session {
 
     /// What is in force already counts as applied, whoever put it there: a run that was killed before it wrote so, too.
     fn remember(&self, job: &Job<'_>, survey: &Survey) -> Result<(), SessionError> {
-        let in_force = in_force(job.allowlist, survey);
+        let in_force = in_force(job);
         if !self.folder().is_in_force(&in_force)? {
             self.lock.write_baseline(&baseline(job.allowlist, survey, in_force))?;
         }
@@ -383,11 +384,11 @@ fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> J
         deadline: orders.confirm.map(|wait| Deadline::after(wait, orders.now, uptime)),
         phase: Phase::Applying,
         snapshots: survey.changes.iter().map(snapshot).collect(),
-        baseline: baseline(job.allowlist, survey, in_force(job.allowlist, survey)),
+        baseline: baseline(job.allowlist, survey, in_force(job)),
     }
 }
 
-fn in_force(allowlist: &Allowlist, survey: &Survey) -> InForce {
+fn in_force(job: &Job<'_>) -> InForce {
     let revision = |stamp: &Stamp| Revision {
         provider: stamp.provider.to_string(),
         revision: stamp.revision,
@@ -398,11 +399,12 @@ fn in_force(allowlist: &Allowlist, survey: &Survey) -> InForce {
         source: origin.source.to_string(),
         state: origin.state.as_str().to_owned(),
     };
-    let held = |wish: &Wish| Held { target: wish.target.clone(), holding: wish.holding.clone() };
+    let held =
+        |(target, holding): (&str, &Holding)| Held { target: target.to_owned(), holding: holding.clone() };
     InForce {
-        policies: allowlist.policies.iter().map(revision).collect(),
-        sources: allowlist.origins.iter().map(applied).collect(),
-        places: survey.wishes.iter().map(held).collect(),
+        policies: job.allowlist.policies.iter().map(revision).collect(),
+        sources: job.allowlist.origins.iter().map(applied).collect(),
+        places: job.places().map(held).collect(),
     }
 }
 

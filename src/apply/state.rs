@@ -89,8 +89,11 @@ impl StateError {
                 "nothing was changed; look what is in force (`callgate diff`) and, as far as it can be read, at what was to come back \
                  (`before` in `{path}`); once the rules are as you want them, move it away: `mv {path} {path}.damaged`"
             ),
-            StateError::Version { path, .. } => {
-                format!("use the callgate that wrote `{path}` to confirm or to roll back, then this one")
+            StateError::Version { path, found } => {
+                format!(
+                    "use the callgate that wrote `{path}` to confirm or to roll back; where nothing waits for that, move it away: \
+                     `mv {path} {path}.{found}`"
+                )
             }
             StateError::TooLarge { .. } | StateError::NotSealed { .. } => {
                 "nothing was changed; please report it".to_owned()
@@ -424,9 +427,9 @@ mod tests {
             assert!(error.help().contains("nothing was changed"), "{}", error.help());
             assert!(error.help().contains(".damaged"), "{}", error.help());
         }
-        put(text.replacen("\"version\": 1", "\"version\": 9", 1).as_bytes());
+        put(text.replacen("\"version\": 2", "\"version\": 9", 1).as_bytes());
         let error = folder.journal().unwrap_err();
-        assert!(error.to_string().ends_with("is of version 9, and this callgate reads version 1"), "{error}");
+        assert!(error.to_string().ends_with("is of version 9, and this callgate reads version 2"), "{error}");
         put(text.as_bytes());
         assert!(folder.journal().unwrap().is_some());
     }

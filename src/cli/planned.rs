@@ -350,8 +350,7 @@ impl Telling<'_> {
         let chains = || host.tables.iter().flat_map(|table| &table.chains);
         let mut notes = Vec::new();
         // Chains of ufw stand where our jump does; a table of ours stands beside them, and each has its say.
-        let of_iptables =
-            self.survey.wishes.iter().any(|wish| matches!(wish.holding, Holding::Iptables { .. }));
+        let of_iptables = self.job.places().any(|(_, holding)| matches!(holding, Holding::Iptables { .. }));
         if chains().any(|chain| chain.name.starts_with("ufw-") || chain.name.starts_with("ufw6-")) {
             let follows = if of_iptables {
                 "what our chain accepts or drops before theirs are reached, they are not asked"

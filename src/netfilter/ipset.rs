@@ -14,9 +14,8 @@ use std::sync::Arc;
 use self::kind::Kind;
 use self::member::{Fault, Members};
 use super::words::Words;
-use super::{Elements, Place, ReadError, Reading, Set};
-use crate::prefix::list::{plain_line, plain_v4_until};
-use crate::prefix::span::{Number as _, add_up_to};
+use super::{Place, ReadError, Reading, Set};
+use crate::prefix::list::plain_v4_until;
 
 /// Reads the output of `ipset save`.
 ///
@@ -61,34 +60,6 @@ pub fn read(text: &str, listing: u16) -> Result<Reading, ReadError> {
     Ok(reader.finish())
 }
 
-/// Whether the dump of one set of IPv4, whose plain lines ascend, is of a set with just these elements; where it is not, or is
-/// written otherwise, only [`read`] can tell. It makes nothing of them, so it costs a third.
-pub fn is_plainly(set: &Set, name: &str, text: &str) -> bool {
-    let mut reader = Reader::default();
-    let Some((create, adds)) = text.split_once('\n') else { return false };
-    let (Ok(()), Elements::V4(spans)) = (reader.line(create), &set.elements) else { return false };
-    if !reader.by_name.contains_key(name) || !reader.sets.iter().all(Members::is_plain) {
-        return false;
-    }
-    let made = reader.finish().ipsets.remove(name).map(|made| Set { elements: set.elements.clone(), ..made });
-    let head = format!("add {name} ");
-    let mut start = text.len().saturating_sub(adds.len());
-    let next = |at| {
-        let element = text.get(start..)?.strip_prefix(&head)?;
-        let place = text.len().saturating_sub(element.len());
-        let (span, next) = plain_v4_until::<b'\n'>(text.as_bytes(), place).or_else(|| {
-            // The quick reader leaves the last lines of a text to others.
-            let (element, _) = element.split_once('\n')?;
-            Some((
-                u32::spanned(&element.parse().ok()?)?,
-                place.saturating_add(element.len()).saturating_add(1),
-            ))
-        })?;
-        (span.0 == at).then(|| start = next).map(|()| span)
-    };
-    made.as_ref() == Some(set) && add_up_to(spans, next) && start == text.len()
-}
-
 fn error(place: Place, fault: &Fault) -> ReadError {
     let help = "give the whole output of `ipset save` of the loaded sets";
     ReadError { place, message: fault.message.clone(), help: help.to_owned() }
@@ -114,10 +85,10 @@ impl<'a> Reader<'a> {
         let head = format!("add {name} ");
         let mut lines = 0_u32;
         while text.as_bytes().get(start..).is_some_and(|rest| rest.starts_with(head.as_bytes())) {
-            let Some((prefix, next)) = plain_line(text.as_bytes(), start + head.len()) else { break };
-            if !members.add_plain(prefix) {
+            let Some((span, next)) = plain_v4_until::<b'\n'>(text.as_bytes(), start + head.len()) else {
                 break;
-            }
+            };
+            members.add_plain(span);
             lines = lines.saturating_add(1);
             start = next;
         }
@@ -197,7 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::address::Address;
-    use super::super::{Dimension, NamePattern, Span, Values};
+    use super::super::{Dimension, Elements, NamePattern, Span, Values};
     use super::*;
 
     fn spans<N: Copy + PartialEq>(spans: &[Span<N>], show: impl Fn(N) -> String) -> String {
@@ -257,67 +228,6 @@ mod tests {
     fn check(kind: &str, elements: &[&str], expected: &str) {
         let added: Vec<String> = elements.iter().map(|element| format!("add x {element}\n")).collect();
         assert_eq!(shown(&format!("create x {kind}\n{}", added.concat())), expected, "{kind} {elements:?}");
-    }
-
-    /// A set with these prefixes of `10.0.0.0/26`, given as number and length.
-    fn saved(prefixes: &[(u32, u8)]) -> String {
-        let add = |(number, length): &(u32, u8)| {
-            let first = number & u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
-            match length {
-                32 => format!("add x 10.0.0.{first}\n"),
-                length => format!("add x 10.0.0.{first}/{length}\n"),
-            }
-        };
-        let adds: String = prefixes.iter().map(add).collect();
-        format!("create x hash:net family inet hashsize 1024 maxelem 65536\n{adds}")
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_plainly_so_is_so(
-            mut one in prop::collection::vec((0_u32..64, 27_u8..=32), 0..6),
-            mut other in prop::collection::vec((0_u32..64, 27_u8..=32), 0..6),
-            (is_sorted, is_same) in (any::<bool>(), any::<bool>()),
-        ) {
-            if is_sorted {
-                one.sort_unstable();
-                other.sort_unstable();
-            }
-            let other = if is_same { one.clone() } else { other };
-            let (one, other) = (saved(&one), saved(&other));
-            let (have, want) = (read(&one, 0).unwrap(), read(&other, 0).unwrap());
-            let (have, want) = (&have.ipsets["x"], &want.ipsets["x"]);
-            prop_assert!(!is_plainly(have, "x", &other) || have == want);
-            // In order, and none inside another: what the set itself holds, written as prefixes.
-            let Elements::V4(spans) = &have.elements else { panic!() };
-            let prefixes = crate::prefix::PrefixSet::from_spans(spans.to_vec(), Vec::new()).to_prefixes();
-            let adds: String = prefixes.iter().map(|prefix| format!("add x {}\n", prefix.short())).collect();
-            let (create, _) = one.split_once('\n').unwrap();
-            let again = create.to_owned() + "\n" + &adds;
-            prop_assert!(is_plainly(have, "x", &again));
-        }
-    }
-
-    #[test]
-    fn only_a_plain_dump_of_the_same_set_is_plainly_so() {
-        let text = saved(&[(1, 32), (4, 30)]);
-        let have = &read(&text, 0).unwrap().ipsets["x"];
-        assert!(is_plainly(have, "x", &text));
-        for other in [
-            text.replace(" x ", " y "),
-            text.replace("hash:net", "hash:ip netmask 24"),
-            text.replace("hash:net family inet", "hash:net,port family inet"),
-            text.replace("family inet", "family inet6"),
-            text.replace("10.0.0.4/30", "10.0.0.4/31"),
-            text.replace("10.0.0.4/30\n", "10.0.0.4/30 nomatch\n"),
-            text.clone() + "add x 10.0.0.9\n",
-            text.clone() + "create y hash:net\n",
-            text.clone() + "\n",
-            text.trim_end().to_owned(),
-            String::new(),
-        ] {
-            assert!(!is_plainly(have, "x", &other), "{other}");
-        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{Environment, Hosting, PageKind, Precision, Protocol, Role};
+use crate::prefix::list::plain_line;
 use crate::prefix::{Prefix, PrefixError};
 use crate::yaml::decode::{At, Decode, Decoder, Fields, Named, record};
 use crate::yaml::{Node, Value};
@@ -127,7 +128,12 @@ pub struct RawPrefix(pub Result<Prefix, Box<PrefixError>>);
 
 impl Decode for RawPrefix {
     fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
-        Some(Self(node.text(decoder)?.parse().map_err(Box::new)))
+        let text = node.text(decoder)?;
+        // Mostly it stands alone at the end of a line, where it can be read without a copy.
+        match plain_line(decoder.source.text.as_bytes(), node.span.start) {
+            Some((prefix, next)) if next == node.span.end + 1 => Some(Self(Ok(prefix))),
+            _ => Some(Self(text.parse().map_err(Box::new))),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 //! Every operation is linear in the number of intervals (building sorts first), and no address is ever
 //! looked at by itself. The ends of the address space need no special care: arithmetic is checked.
 
-use std::iter::Peekable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,8 +10,8 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::span::{
-    Number, Span, add_up_to, complement, covers, difference, intersection, is_everything, is_normal,
-    normalise, union,
+    Number, Span, complement, covers, difference, intersection, is_everything, is_normal, is_of, normalise,
+    union,
 };
 use super::{Family, Prefix, v6_number};
 
@@ -215,17 +214,6 @@ impl PrefixSet {
 fn holds<N: Number>(spans: &[Span<N>], number: N) -> bool {
     let after = spans.partition_point(|(first, _)| *first <= number);
     after.checked_sub(1).and_then(|at| spans.get(at)).is_some_and(|(_, last)| number <= *last)
-}
-
-/// Whether the prefixes of a family that come next are these intervals.
-fn is_of<'a, N: Number>(
-    spans: &[Span<N>],
-    prefixes: &mut Peekable<impl Iterator<Item = &'a Prefix>>,
-) -> bool {
-    add_up_to(spans, |at| {
-        let found = prefixes.next_if(|prefix| N::spanned(prefix).is_some_and(|span| span.0 == at));
-        found.and_then(N::spanned)
-    })
 }
 
 /// Intervals in any order, without those that end before they start.

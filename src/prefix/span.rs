@@ -5,6 +5,7 @@
 
 mod sort;
 
+use std::iter::Peekable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::first::{Both, Grounded};
@@ -193,14 +194,20 @@ pub(crate) fn covers<N: Number>(all: &[Span<N>], some: &[Span<N>]) -> bool {
     })
 }
 
-/// Whether parts, one after the other, are all of the intervals; asked where one has to start, `next` gives the part that comes
-/// next if it starts there.
-pub(crate) fn add_up_to<N: Number>(spans: &[Span<N>], mut next: impl FnMut(N) -> Option<Span<N>>) -> bool {
+/// Whether the prefixes that come next, one after the other, are all of the intervals.
+pub(crate) fn is_of<'a, N: Number>(
+    spans: &[Span<N>],
+    prefixes: &mut Peekable<impl Iterator<Item = &'a Prefix>>,
+) -> bool {
     spans.iter().all(|(first, last)| {
-        let mut start = Some(*first);
-        while let Some(at) = start.filter(|at| at <= last) {
-            let Some((_, end)) = next(at).filter(|(_, end)| end <= last) else { return false };
-            start = end.after();
+        let mut next = Some(*first);
+        while let Some(at) = next.filter(|at| at <= last) {
+            let found = prefixes.next_if(|prefix| N::spanned(prefix).is_some_and(|span| span.0 == at));
+            let Some((_, end)) = found.and_then(N::spanned) else { return false };
+            if end > *last {
+                return false;
+            }
+            next = end.after();
         }
         true
     })

@@ -12,7 +12,7 @@ use crate::admission::LayerKind;
 use crate::allowlist::{Allowlist, Entry};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::holding::aws::MARKER;
-use crate::holding::{Content, Holding};
+use crate::holding::{Holding, Want};
 use crate::plain::counted;
 use crate::prefix::Family;
 use crate::security_group::select::Selection;
@@ -300,13 +300,14 @@ impl Target for AwsSecurityGroup {
         LayerKind::SecurityGroup
     }
 
-    fn holdings(
+    fn holdings<'a>(
         &self,
-        allowlist: &Allowlist,
+        allowlist: &'a Allowlist,
         _templates: &Templates,
-    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+    ) -> Result<Vec<(Holding, Want<'a>)>, RenderError> {
         let Some(place) = &self.place else { return Ok(Vec::new()) };
-        place.holdings(self.prefix_lists.as_ref(), &self.common.formed(allowlist))
+        let held = place.holdings(self.prefix_lists.as_ref(), &self.common.formed(allowlist))?;
+        Ok(held.into_iter().map(|(holding, content)| (holding, content.into())).collect())
     }
 
     fn security_group(&self) -> Option<Selection> {

@@ -3,16 +3,20 @@
 //!
 //! Both families are always rendered: a family without prefixes gets a chain that admits nobody.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::comment::{Comments, ascii_word, header};
 use super::template::Templates;
-use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
+use super::{
+    Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, contents, kind_word,
+};
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
+use crate::holding::ipset::Wanted;
 use crate::holding::lasting::{self, Lasting, Means};
-use crate::holding::{Content, Holding, Listed};
+use crate::holding::{Holding, Listed, Want};
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -212,20 +216,6 @@ impl Iptables {
         Ok(templates.render(TargetKind::Iptables, "ipset", values)?)
     }
 
-    /// A set as `ipset save` prints it.
-    fn set_saved(&self, allowlist: &Allowlist, family: Family) -> String {
-        let (set, entries) = (self.set_name(family), allowlist.family(family));
-        let mut text = Vec::with_capacity(200 + entries.len() * (set.len() + 24));
-        text.extend_from_slice(format!("create {set} {}\n", set_kind(entries.len(), family)).as_bytes());
-        let add = format!("add {set} ");
-        for entry in entries {
-            text.extend_from_slice(add.as_bytes());
-            entry.prefix.short().push_to(&mut text);
-            text.push(b'\n');
-        }
-        String::from_utf8(text).unwrap_or_default()
-    }
-
     fn set(&self, allowlist: &Allowlist, family: Family, comments: &Comments) -> String {
         let (set, entries) = (self.set_name(family), allowlist.family(family));
         let kind = set_kind(entries.len(), family);
@@ -321,17 +311,22 @@ impl Target for Iptables {
         file.or(artifact.files.first())
     }
 
-    fn holdings(
+    fn holdings<'a>(
         &self,
-        allowlist: &Allowlist,
+        allowlist: &'a Allowlist,
         templates: &Templates,
-    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+    ) -> Result<Vec<(Holding, Want<'a>)>, RenderError> {
         let allowlist = self.common.formed(allowlist);
         let mut all = Vec::with_capacity(4);
         if self.matching == Matching::Ipset {
             for family in Family::ALL {
-                let holding = Holding::Ipset { name: self.set_name(family) };
-                all.push((holding, Some(self.set_saved(&allowlist, family).into())));
+                let entries = match &allowlist {
+                    Cow::Borrowed(allowlist) => Cow::Borrowed(allowlist.family(family)),
+                    Cow::Owned(allowlist) => Cow::Owned(allowlist.family(family).to_vec()),
+                };
+                let (name, kind) = (self.set_name(family), set_kind(entries.len(), family));
+                let holding = Holding::Ipset { name: name.clone() };
+                all.push((holding, Want::Ipset(Wanted { name, kind, entries })));
             }
         }
         for family in Family::ALL {
@@ -347,18 +342,18 @@ impl Target for Iptables {
                 Family::V4 => Listed { iptables: text, ..Listed::default() },
                 Family::V6 => Listed { ip6tables: text, ..Listed::default() },
             });
-            all.push((holding, Some(content.ok_or_else(|| no_chain(chain))?)));
+            all.push((holding, Some(content.ok_or_else(|| no_chain(chain))?).into()));
         }
         Ok(all)
     }
 
-    fn lasting(&self, held: &[(Holding, Content)]) -> Vec<Lasting> {
+    fn lasting(&self, held: &[(Holding, Want<'_>)]) -> Vec<Lasting> {
         let means = match self.persist {
             Persist::None => return Vec::new(),
             Persist::IptablesPersistent => Means::IptablesPersistent,
             Persist::Unit => Means::Unit,
         };
-        lasting::files(&self.common.name, means, held)
+        lasting::files(&self.common.name, means, &contents(held))
     }
 
     fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

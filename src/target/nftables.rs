@@ -5,12 +5,14 @@
 
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
-use super::{Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, kind_word};
+use super::{
+    Artifact, ArtifactFile, Common, Jump, Mode, RenderError, Target, TargetKind, contents, kind_word,
+};
 use crate::admission::{Decider, FindingKind, LayerKind, Listing};
 use crate::allowlist::Allowlist;
 use crate::diagnostic::Code;
 use crate::holding::lasting::{self, Lasting, Means};
-use crate::holding::{Content, Holding, Listed};
+use crate::holding::{Holding, Listed, Want};
 use crate::prefix::Family;
 use crate::site::Service;
 use crate::yaml::decode::{At, Decoder, choices, record};
@@ -412,11 +414,11 @@ impl Target for Nftables {
         (!text.is_empty()).then_some(text)
     }
 
-    fn holdings(
+    fn holdings<'a>(
         &self,
-        allowlist: &Allowlist,
+        allowlist: &'a Allowlist,
         templates: &Templates,
-    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+    ) -> Result<Vec<(Holding, Want<'a>)>, RenderError> {
         let allowlist = self.common.formed(allowlist);
         let artifact = self.write(&allowlist, templates)?;
         let text = artifact.files.first().map(|file| file.text.clone()).unwrap_or_default();
@@ -425,7 +427,7 @@ impl Target for Nftables {
                 let listed = Listed { nft: Some(text.into()), ..Listed::default() };
                 let holding = Holding::NftTable { table: self.own_table.clone() };
                 let content = holding.own(&listed).ok_or_else(|| no_table(&self.own_table))?;
-                vec![(holding, Some(content))]
+                vec![(holding, Some(content).into())]
             }
             Some(chain) => {
                 let jump = self.jump.owner();
@@ -435,18 +437,18 @@ impl Target for Nftables {
                     parent: chain.name.clone(),
                     jump,
                 };
-                vec![(holding, Some(self.block(chain, &allowlist).into()))]
+                vec![(holding, Want::Text(Some(self.block(chain, &allowlist).into())))]
             }
         })
     }
 
-    fn lasting(&self, held: &[(Holding, Content)]) -> Vec<Lasting> {
+    fn lasting(&self, held: &[(Holding, Want<'_>)]) -> Vec<Lasting> {
         let means = match self.persist {
             Persist::None => return Vec::new(),
             Persist::NftablesD => Means::NftablesD,
             Persist::Unit => Means::Unit,
         };
-        lasting::files(&self.common.name, means, held)
+        lasting::files(&self.common.name, means, &contents(held))
     }
 
     fn write(&self, allowlist: &Allowlist, templates: &Templates) -> Result<Artifact, RenderError> {

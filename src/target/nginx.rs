@@ -5,10 +5,10 @@ pub(super) mod location;
 use super::comment::{Comments, header, plain};
 use super::template::Templates;
 use super::{Artifact, ArtifactFile, Common, Mode, RenderError, Target, TargetKind, kind_word};
-use crate::admission::{Decider, FindingKind, LayerKind, Listing};
+use crate::admission::{Decider, FindingKind, LayerKind, Listing, Text};
 use crate::allowlist::{Allowlist, Entry};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::holding::{Content, Holding};
+use crate::holding::{Holding, Want};
 use crate::policy::validate::prefix_fault;
 use crate::prefix::Prefix;
 use crate::site::path::LayerSettings;
@@ -202,16 +202,16 @@ impl Target for Nginx {
         self.location.as_ref()
     }
 
-    fn holdings(
+    fn holdings<'a>(
         &self,
-        allowlist: &Allowlist,
+        allowlist: &'a Allowlist,
         templates: &Templates,
-    ) -> Result<Vec<(Holding, Content)>, RenderError> {
+    ) -> Result<Vec<(Holding, Want<'a>)>, RenderError> {
         let Some(location) = &self.location else { return Ok(Vec::new()) };
         let artifact = self.write(&self.common.formed(allowlist), templates)?;
-        let content = artifact.files.into_iter().next().map(|file| file.text.into());
+        let content = artifact.files.into_iter().next().map(|file| Text::from(file.text));
         let holding = Holding::NginxFile { path: location.file.clone(), config: location.config.clone() };
-        Ok(vec![(holding, content)])
+        Ok(vec![(holding, content.into())])
     }
 
     fn owns(&self, rule: &Decider) -> bool {

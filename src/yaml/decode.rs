@@ -149,11 +149,7 @@ impl<T: Decode> Decode for Vec<T> {
             Value::Sequence(items) => {
                 let mut sound = Self::with_capacity(items.len());
                 for item in items {
-                    sound.extend(T::decode(item, decoder));
-                    let Some(run) = decoder.left_out_after(item) else { continue };
-                    sound.reserve(run.count);
-                    sound
-                        .extend(run.nodes(&decoder.source.text).filter_map(|item| T::decode(&item, decoder)));
+                    decode_item(item, decoder, &mut sound);
                 }
                 (!sound.is_empty() || items.is_empty()).then_some(sound)
             }
@@ -162,6 +158,15 @@ impl<T: Decode> Decode for Vec<T> {
                 None
             }
         }
+    }
+}
+
+/// An item, and those that were left out after it.
+fn decode_item<T: Decode>(item: &Node<'_>, decoder: &mut Decoder<'_>, sound: &mut Vec<T>) {
+    sound.extend(T::decode(item, decoder));
+    if let Some(run) = decoder.left_out_after(item) {
+        sound.reserve(run.count);
+        sound.extend(run.nodes(&decoder.source.text).filter_map(|item| T::decode(&item, decoder)));
     }
 }
 

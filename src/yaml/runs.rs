@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::{Node, Quoting, Reader, Value};
 use crate::diagnostic::{Diagnostics, SourceText};
 use crate::lines::lines;
+use crate::prefix::list::address_bytes;
 
 /// Fewest lines that are worth it.
 const LINES_MIN: usize = 16;
@@ -97,11 +98,12 @@ fn find(text: &str) -> Vec<Run> {
     // A line that an entry can't follow costs no more than the look for its end.
     let mut open: Option<Open> = None;
     for line in lines(text) {
-        match (&mut open, text.get(line.clone()).and_then(word)) {
-            (Some(run), Some(before)) if run.before == before => run.take(line),
-            (_, word) => {
+        let shown = text.get(line.clone()).unwrap_or_default();
+        match &mut open {
+            Some(run) if run.goes_on(shown, text) => run.take(line),
+            _ => {
                 runs.extend(open.take().and_then(Open::run));
-                open = word.map(|before| Open::new(before, line));
+                open = before_word(shown).map(|before| Open::new(before, line));
             }
         }
     }
@@ -122,6 +124,12 @@ impl Open {
         Self { before, count: 1, last: first.clone(), first }
     }
 
+    /// Whether a line begins as the first one does, and has a word as well.
+    fn goes_on(&self, line: &str, text: &str) -> bool {
+        let dash = text.get(self.first.start..self.first.start + self.before).unwrap_or_default();
+        line.strip_prefix(dash).and_then(|entry| entry.strip_suffix('\n')).is_some_and(is_alone)
+    }
+
     fn take(&mut self, line: Range<usize>) {
         self.count += 1;
         self.last = line;
@@ -138,16 +146,22 @@ impl Open {
     }
 }
 
-/// How many bytes there are before the word of a line that is nothing but an entry. Of words, those are taken that can mean nothing
-/// else: addresses and the like.
-fn word(line: &str) -> Option<usize> {
+/// How many bytes there are before the word of a line that is nothing but an entry.
+fn before_word(line: &str) -> Option<usize> {
     let entry = line.trim_start_matches(' ').strip_prefix("- ")?.strip_suffix('\n')?;
+    is_alone(entry).then(|| line.len() - entry.len() - 1)
+}
+
+/// Whether an entry is a word that can mean nothing else: addresses and the like.
+fn is_alone(entry: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b':');
-    let bytes = entry.as_bytes();
-    let is_word = bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.last().is_some_and(|byte| *byte != b':')
-        && bytes.iter().all(|byte| plain(*byte));
-    is_word.then(|| line.len() - entry.len() - 1)
+    let mut rest = entry.as_bytes();
+    let is_word = rest.first().is_some_and(u8::is_ascii_alphanumeric) && rest.last() != Some(&b':');
+    // Mostly digits and dots.
+    while let Some((_, after)) = rest.split_first_chunk().filter(|(some, _)| address_bytes(**some) == 8) {
+        rest = after;
+    }
+    is_word && rest.iter().all(|byte| plain(*byte))
 }
 
 /// Nodes of the shortened text, moved to their places in the whole one.

@@ -1,6 +1,5 @@
 //! The elements of one set, as they come, and what they amount to.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::address::{Address, SPANS_MAX, block, length, prefixes, spans, under_mask};
@@ -8,7 +7,6 @@ use super::super::words::Words;
 use super::super::{Elements, Set, Span, Spans, TableFamily, Values};
 use super::kind::{Kind, Mask, Shape};
 use super::tuple::{self, Tuples};
-use crate::prefix::Prefix;
 use crate::prefix::span::normalise;
 
 /// Elements and intervals that lines of one set may make besides their first one.
@@ -96,11 +94,9 @@ impl Members {
         of_v4 && self.kind.mask.is_none() && self.unknown.is_none()
     }
 
-    /// Takes an element of such a set that has no options; not one of another family.
-    pub(super) fn add_plain(&mut self, prefix: Prefix) -> bool {
-        let (IpAddr::V4(first), IpAddr::V4(last)) = (prefix.first(), prefix.last()) else { return false };
-        self.v4.spans.push((first.into(), last.into()));
-        true
+    /// Takes an element of such a set that has no options.
+    pub(super) fn add_plain(&mut self, span: Span<u32>) {
+        self.v4.spans.push(span);
     }
 
     /// Takes the rest of an `add` line: the element and its options.
