@@ -83,6 +83,8 @@ impl Difference {
 pub struct Drift {
     /// The differences, what is certain first.
     pub differences: Vec<Difference>,
+    /// Whether those who surely get in are exactly those who are wanted.
+    pub is_exact: bool,
 }
 
 impl Drift {
@@ -119,7 +121,7 @@ pub fn compare(allowlist: &Allowlist, admission: &Admission, mode: Mode, own: &P
         compared.undecided(Part::PossiblyForeign, &foreign(&between), &mut found);
     }
     found.sort_by_key(|one| (!one.part.is_certain(), one.part, one.example()));
-    Drift { differences: found }
+    Drift { differences: found, is_exact: is_wanted }
 }
 
 /// Addresses that share rule and sources.

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 
+use self::decode::{Decode, Decoder};
+use self::runs::Short;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 
 /// More nodes than any policy that is written by hand; long lists belong into a file of their own.
@@ -96,7 +98,16 @@ pub fn parse<'a>(source: &'a Arc<SourceText>, sink: &mut Diagnostics) -> Option<
     runs::parse(source).map(|short| short.whole(&source.text)).or_else(|| parse_whole(source, sink))
 }
 
-/// The same, by the parser alone.
+/// Reads one document as a value that keeps no nodes: of long lists none are made but one at a time. All faults go to `sink`.
+pub fn read<T: Decode>(source: &Arc<SourceText>, sink: &mut Diagnostics) -> Option<T> {
+    let Short { node, runs } = match runs::parse(source) {
+        Some(short) => short,
+        None => Short { node: parse_whole(source, sink)?, runs: Vec::new() },
+    };
+    T::decode(&node, &mut Decoder { source, sink, runs })
+}
+
+/// The tree, by the parser alone.
 fn parse_whole<'a>(source: &'a Arc<SourceText>, sink: &mut Diagnostics) -> Option<Node<'a>> {
     Reader { source, sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read()
 }

@@ -301,8 +301,7 @@ impl<'a> Job<'a> {
         for asked in drifts.iter().flat_map(|drift| &drift.asked) {
             names.add(asked.port.to_string());
             let Admission { surely, possibly, .. } = &*asked.admission;
-            let is_wanted = surely.is_of(self.allowlist.entries().iter().map(|entry| &entry.prefix));
-            name_set(&mut names, (!is_wanted).then_some(surely));
+            name_set(&mut names, (!asked.drift.is_exact).then_some(surely));
             name_set(&mut names, (possibly != surely).then_some(possibly));
         }
         names.digest()

@@ -399,8 +399,9 @@ impl<N: Address> Found<N> {
         let lost = self.lost.into_iter().map(|loss| ((loss.first, loss.last), held(loss.rule, loss.ruling)));
         let lost = deciding(lost.collect());
         let (got, gone) = (spans(&accepted), spans(&lost));
-        let between = intersection(&got, &gone);
         let refused = complement(&got);
+        // Mostly one rule refuses all the rest.
+        let between = if gone == refused { Vec::new() } else { intersection(&got, &gone) };
         let open = |(key, spans)| open(key, spans, &between);
         let undecided = self.notes.into_iter().filter_map(open).collect();
         let possibly = N::set(got);

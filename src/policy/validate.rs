@@ -31,7 +31,7 @@ pub type Lists = HashMap<String, Arc<SourceText>>;
 
 /// Reads the shape of a policy; `None` where nothing can be made of the text.
 pub fn parse_raw(text: &Arc<SourceText>, sink: &mut Diagnostics) -> Option<RawPolicy> {
-    crate::yaml::decode::read(text, sink)
+    crate::yaml::read(text, sink)
 }
 
 /// Checks a policy as written; `None` where any error remains. Errors that a waiver of the file accepts at

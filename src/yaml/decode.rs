@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::runs::{self, Run, Short};
+use super::runs::Run;
 use super::{Node, Value};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 
@@ -20,17 +20,7 @@ pub struct Decoder<'s> {
     /// Where faults go.
     pub sink: &'s mut Diagnostics,
     /// Lines that the nodes leave out.
-    runs: Vec<Run>,
-}
-
-/// Reads a text as a value that keeps no nodes; on faults, which go to `sink`, `None`. Of long lists no nodes are made but
-/// one at a time.
-pub fn read<T: Decode>(source: &Arc<SourceText>, sink: &mut Diagnostics) -> Option<T> {
-    let (node, runs) = match runs::parse(source) {
-        Some(Short { node, runs }) => (node, runs),
-        None => (super::parse_whole(source, sink)?, Vec::new()),
-    };
-    T::decode(&node, &mut Decoder { source, sink, runs })
+    pub(super) runs: Vec<Run>,
 }
 
 impl<'s> Decoder<'s> {

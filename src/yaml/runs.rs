@@ -242,8 +242,8 @@ fn is_word(node: &Node<'_>, span: &Range<usize>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::decode::{self, At, Decode, Decoder, Named};
-    use super::super::parse_whole;
+    use super::super::decode::{At, Decode, Decoder, Named};
+    use super::super::{parse_whole, read};
     use super::*;
 
     /// A tree of values that keep no nodes.
@@ -278,7 +278,7 @@ mod tests {
         }
         let wanted = node.and_then(|node| Tree::decode(&node, &mut Decoder::new(&source, &mut sink)));
         let mut told = Diagnostics::new();
-        let found: Option<Tree> = decode::read(&source, &mut told);
+        let found: Option<Tree> = read(&source, &mut told);
         assert_eq!(format!("{found:?} {told:?}"), format!("{wanted:?} {sink:?}"), "{text}");
         is_quick
     }

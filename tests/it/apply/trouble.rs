@@ -239,7 +239,7 @@ fn what_could_not_be_undone_is_owed() {
 fn a_damaged_journal_is_refused() {
     let Some(bench) = applied("nft-exclusive") else { return };
     let before = bench.rules();
-    for text in ["", "{", "null", "{\"version\": 1}"] {
+    for text in ["", "{", "null", "{\"version\": 2}"] {
         bench.scene.write("state/journal.json", text);
         for command in [&["apply", "--at", AT][..], &["confirm"], &["rollback"], &["rollback", "--pending"]] {
             let run = bench.run(command).expect(2);
