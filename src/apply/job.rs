@@ -140,7 +140,7 @@ impl<'a> Job<'a> {
 
     /// Whether a part of it is in AWS.
     pub fn is_in_aws(&self) -> bool {
-        aws::is_among(self.wanted.iter().map(|(_, holding, _)| holding))
+        aws::is_among(self.places().map(|(_, holding)| holding))
     }
 
     /// Its places, each with its target's name.
