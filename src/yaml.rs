@@ -95,21 +95,16 @@ impl Node<'_> {
 
 /// Reads one document; all faults go to `sink`, and the tree is `None` only where nothing can be made of it.
 pub fn parse<'a>(source: &'a Arc<SourceText>, sink: &mut Diagnostics) -> Option<Node<'a>> {
-    runs::parse(source).map(|short| short.whole(&source.text)).or_else(|| parse_whole(source, sink))
+    Reader { source, sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read()
 }
 
 /// Reads one document as a value that keeps no nodes: of long lists none are made but one at a time. All faults go to `sink`.
 pub fn read<T: Decode>(source: &Arc<SourceText>, sink: &mut Diagnostics) -> Option<T> {
     let Short { node, runs } = match runs::parse(source) {
         Some(short) => short,
-        None => Short { node: parse_whole(source, sink)?, runs: Vec::new() },
+        None => Short { node: parse(source, sink)?, runs: Vec::new() },
     };
     T::decode(&node, &mut Decoder { source, sink, runs })
-}
-
-/// The tree, by the parser alone.
-fn parse_whole<'a>(source: &'a Arc<SourceText>, sink: &mut Diagnostics) -> Option<Node<'a>> {
-    Reader { source, sink, open: Vec::new(), root: None, nodes: 0, documents: 0 }.read()
 }
 
 /// A collection whose end has not been seen.

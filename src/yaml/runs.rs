@@ -2,13 +2,11 @@
 //!
 //! Lines `- word` of one indentation, with nothing else on them, are entries of one list wherever the first of them is one: an
 //! entry ends where a line of its own indentation begins. So the parser is given a text in which each long run of them is
-//! its first and its last line. Where it takes both for neighbours in a list, those between go back in; where it does
+//! its first and its last line. Where it takes both for neighbours in a list, those between are entries as well; where it does
 //! not (in a block of text, say), or finds any fault, nothing of this counts and the whole text is read.
 
 use std::borrow::Cow;
-use std::iter::Peekable;
 use std::ops::Range;
-use std::slice;
 use std::sync::Arc;
 
 use super::{Node, Quoting, Reader, Value};
@@ -55,13 +53,6 @@ pub(super) struct Short<'a> {
     pub(super) node: Node<'a>,
     /// What it leaves out, in the order of the text.
     pub(super) runs: Vec<Run>,
-}
-
-impl<'a> Short<'a> {
-    /// The tree with all that was left out.
-    pub(super) fn whole(self, text: &'a str) -> Node<'a> {
-        filled(self.node, &mut self.runs.iter().peekable(), text)
-    }
 }
 
 /// Reads a text that has long lists; `None` where it has none, or has to be read whole.
@@ -212,27 +203,6 @@ impl Placed<'_> {
     }
 }
 
-/// A node with the hidden lines of its lists.
-fn filled<'a>(node: Node<'a>, runs: &mut Peekable<slice::Iter<'_, Run>>, text: &'a str) -> Node<'a> {
-    let value = match node.value {
-        Value::Scalar(text, quoting) => Value::Scalar(text, quoting),
-        Value::Sequence(items) => {
-            let mut all = Vec::with_capacity(items.len());
-            for item in items {
-                let run = runs.next_if(|run| run.start() == item.span.start);
-                all.push(filled(item, runs, text));
-                all.extend(run.into_iter().flat_map(|run| run.nodes(text)));
-            }
-            Value::Sequence(all)
-        }
-        Value::Mapping(entries, layout) => {
-            let fill = |(key, value)| (filled(key, runs, text), filled(value, runs, text));
-            Value::Mapping(entries.into_iter().map(fill).collect(), layout)
-        }
-    };
-    Node { span: node.span, value }
-}
-
 /// Whether a node is the word at a place.
 fn is_word(node: &Node<'_>, span: &Range<usize>) -> bool {
     node.span == *span && matches!(node.value, Value::Scalar(_, Quoting::Plain))
@@ -243,39 +213,36 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::decode::{At, Decode, Decoder, Named};
-    use super::super::{parse_whole, read};
+    use super::super::{Layout, read};
     use super::*;
 
-    /// A tree of values that keep no nodes.
+    /// What a tree says, with the places of all of it, in values that keep no nodes.
     #[derive(Debug)]
     #[allow(dead_code, reason = "what is compared is its debug text")]
     enum Tree {
-        Word(At<String>),
-        List(Vec<Tree>),
-        Map(Named<Tree>),
+        Word(At<String>, Quoting),
+        List(Vec<Tree>, Range<usize>),
+        Map(Named<Tree>, Layout, Range<usize>),
     }
 
     impl Decode for Tree {
         fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+            let place = node.span.clone();
             Some(match &node.value {
-                Value::Scalar(..) => Tree::Word(At::decode(node, decoder)?),
-                Value::Sequence(_) => Tree::List(Vec::decode(node, decoder)?),
-                Value::Mapping(..) => Tree::Map(Named::decode(node, decoder)?),
+                Value::Scalar(_, quoting) => Tree::Word(At::decode(node, decoder)?, *quoting),
+                Value::Sequence(_) => Tree::List(Vec::decode(node, decoder)?, place),
+                Value::Mapping(_, layout) => Tree::Map(Named::decode(node, decoder)?, *layout, place),
             })
         }
     }
 
-    /// Whether it was read without the parser; what is said of it is the same, as a tree and as values.
+    /// Whether lists were read without the parser; what is said of the text is the same.
     fn check(text: &str) -> bool {
         let source = SourceText::new("x.yaml", text.to_owned());
         let mut sink = Diagnostics::new();
-        let node = parse_whole(&source, &mut sink);
-        let quick = parse(&source);
-        let is_quick = quick.is_some();
-        if let (Some(quick), Some(node)) = (quick, &node) {
-            assert!(sink.is_empty(), "{text}");
-            assert_eq!(format!("{:?}", quick.whole(&source.text)), format!("{node:?}"), "{text}");
-        }
+        let node = super::super::parse(&source, &mut sink);
+        let is_quick = parse(&source).is_some();
+        assert!(!is_quick || node.is_some() && sink.is_empty(), "{text}");
         let wanted = node.and_then(|node| Tree::decode(&node, &mut Decoder::new(&source, &mut sink)));
         let mut told = Diagnostics::new();
         let found: Option<Tree> = read(&source, &mut told);
