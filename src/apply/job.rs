@@ -66,7 +66,7 @@ pub struct Survey {
 }
 
 /// What is done, and what comes of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reached {
     /// The changes, in their order.
     pub(super) changes: Vec<Change>,
@@ -209,14 +209,12 @@ impl<'a> Job<'a> {
     fn reached(&self, seen: &Seen, drifts: &[TargetDrift]) -> Result<(Vec<Wish>, Reached), ToolError> {
         let open = self.open(seen)?;
         let changes = plan::changes(open.iter().flatten())?;
-        let Some(host) = &seen.host else {
-            let plain = Reached { changes, ..Reached::default() };
-            return Ok((open.into_iter().flatten().collect(), plain));
-        };
         let is_settled = changes.is_empty() && !drifts.iter().any(TargetDrift::is_certain);
-        let after =
-            if changes.is_empty() { Arc::clone(host) } else { Arc::new(plan::predicted(host, &changes)?) };
-        let plain = Reached { changes, host: Some(after), overruled: Vec::new() };
+        let host = match &seen.host {
+            Some(host) if !changes.is_empty() => Some(Arc::new(plan::predicted(host, &changes)?)),
+            host => host.clone(),
+        };
+        let plain = Reached { changes, host, overruled: Vec::new() };
         if is_settled {
             return Ok((open.into_iter().flatten().collect(), plain));
         }
@@ -290,10 +288,10 @@ impl<'a> Job<'a> {
     /// is named as that: the digest of all of it names what is wanted. So is what nothing is undecided in.
     fn observed(&self, drifts: &[TargetDrift], wishes: &[Wish], changes: &[Change]) -> Digest {
         let mut names = Names::new();
+        let changes = |wish: &&Wish| changes.iter().any(|change| change.wish.holding == wish.holding);
         for (_, holding) in self.places() {
             names.add(holding.to_string());
-            let changes = changes.iter().any(|change| change.wish.holding == *holding);
-            match wishes.iter().find(|wish| wish.holding == *holding).filter(|_| changes) {
+            match wishes.iter().find(|wish| wish.holding == *holding).filter(changes) {
                 Some(wish) => names.add(wish.have.as_deref().map_or("-".into(), without_handles).as_ref()),
                 None => names.add(KNOWN),
             }
