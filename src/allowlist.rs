@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::instant::Moment;
@@ -41,6 +42,25 @@ pub struct Stamp {
     pub revision: u32,
     /// The digest of its meaning.
     pub digest: Digest,
+}
+
+/// The same in words, as files and reports have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revision {
+    /// The provider's id. Text: a policy may be gone since.
+    pub provider: String,
+    /// The revision.
+    pub revision: u32,
+    /// The digest of its meaning.
+    pub digest: String,
+}
+
+impl From<&Stamp> for Revision {
+    fn from(stamp: &Stamp) -> Self {
+        let Stamp { provider, revision, digest, .. } = stamp;
+        Self { provider: provider.to_string(), revision: *revision, digest: digest.to_string() }
+    }
 }
 
 /// A source that is admitted.

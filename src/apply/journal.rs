@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::allowlist::Revision;
 use crate::holding::lasting::Lasting;
 use crate::holding::{Content, Holding};
 use crate::prefix::Prefix;
@@ -199,18 +200,6 @@ impl InForce {
     pub(super) fn is_written_in(&self, json: &str) -> bool {
         serde_json::to_string(self).is_ok_and(|words| json.contains(&format!("\"in_force\":{words},")))
     }
-}
-
-/// Which policy, in which revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Revision {
-    /// The provider's id.
-    pub provider: String,
-    /// The revision.
-    pub revision: u32,
-    /// The digest of its meaning.
-    pub digest: String,
 }
 
 /// A source that was admitted.

@@ -10,14 +10,14 @@ use jiff::Timestamp;
 
 use super::job::{Job, Survey, TargetDrift};
 use super::journal::{
-    Applied, Baseline, Deadline, Ending, Held, InForce, Journal, Last, Phase, Revision, RunId, Snapshot,
+    Applied, Baseline, Deadline, Ending, Held, InForce, Journal, Last, Phase, RunId, Snapshot,
 };
 use super::lasting::{self, Fault as Unwritten};
 use super::restore::{self, RestoreError};
 use super::state::{Holder, Lock, StateError, StateFolder};
 use super::timer::{self, Home, TimerError};
 use super::tools::{self, ToolError};
-use crate::allowlist::{Allowlist, Origin, Stamp};
+use crate::allowlist::{Allowlist, Origin};
 use crate::holding::Holding;
 use crate::plan;
 use crate::system::ReadError;
@@ -389,11 +389,6 @@ fn journal(job: &Job<'_>, survey: &Survey, orders: Orders, uptime: &Uptime) -> J
 }
 
 fn in_force(job: &Job<'_>) -> InForce {
-    let revision = |stamp: &Stamp| Revision {
-        provider: stamp.provider.to_string(),
-        revision: stamp.revision,
-        digest: stamp.digest.to_string(),
-    };
     let applied = |origin: &Origin| Applied {
         provider: origin.provider.to_string(),
         source: origin.source.to_string(),
@@ -402,7 +397,7 @@ fn in_force(job: &Job<'_>) -> InForce {
     let held =
         |(target, holding): (&str, &Holding)| Held { target: target.to_owned(), holding: holding.clone() };
     InForce {
-        policies: job.allowlist.policies.iter().map(revision).collect(),
+        policies: job.allowlist.policies.iter().map(Into::into).collect(),
         sources: job.allowlist.origins.iter().map(applied).collect(),
         places: job.places().map(held).collect(),
     }

@@ -23,8 +23,7 @@ use crate::report::admission_v1::{FindingReport, RuleReport, ranges};
 use crate::report::drift_v1::Outcome;
 use crate::report::json_v1;
 use crate::report::plan_v1::{
-    AfterReport, GuardrailReport, LayerChange, MoveReport, OverruledReport, PlanReport, PlanStamp,
-    PolicyStamp, StepReport,
+    AfterReport, GuardrailReport, LayerChange, MoveReport, OverruledReport, PlanReport, PlanStamp, StepReport,
 };
 use crate::system::peers;
 use crate::target::Target;
@@ -202,15 +201,7 @@ impl Telling<'_> {
             version: json_v1::VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             at: allowlist.instant.to_string(),
-            policies: allowlist
-                .policies
-                .iter()
-                .map(|stamp| PolicyStamp {
-                    provider: stamp.provider.to_string(),
-                    revision: stamp.revision,
-                    digest: stamp.digest.to_string(),
-                })
-                .collect(),
+            policies: allowlist.policies.iter().map(Into::into).collect(),
             site: plan::digest(site).to_string(),
             targets: self.job.targets.iter().map(|target| target.common().name.clone()).collect(),
             adopt: self.job.adopts(),

@@ -10,7 +10,7 @@ use similar::TextDiff;
 
 use super::inputs::{self, Inputs};
 use super::{Exit, Global, Outcome, complain, print, show};
-use crate::allowlist::{self, Allowlist, Exclusion};
+use crate::allowlist::{self, Allowlist, Exclusion, Revision};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::prefix::Family;
 use crate::report::survey_v1::{RenderedReport, StaleReport};
@@ -271,19 +271,12 @@ fn leftovers(out: &Path, files: &[&ArtifactFile], new_manifest: &str) -> Vec<Str
 #[derive(Serialize)]
 struct Manifest<'a> {
     version: u32,
-    policies: Vec<ManifestPolicy>,
+    policies: Vec<Revision>,
     prefixes: ManifestCount,
     not_admitted: Vec<ManifestExcluded>,
     targets: Vec<ManifestTarget<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     left_over: &'a [String],
-}
-
-#[derive(Serialize)]
-struct ManifestPolicy {
-    provider: String,
-    revision: u32,
-    digest: String,
 }
 
 #[derive(Serialize)]
@@ -326,11 +319,7 @@ fn manifest(allowlist: &Allowlist, rendered: &[Rendered], left_over: &[String]) 
         let (provider, source) = (excluded.provider.to_string(), excluded.source.to_string());
         Some(ManifestExcluded { provider, source, why, since: since.to_string() })
     });
-    let policies = allowlist.policies.iter().map(|stamp| ManifestPolicy {
-        provider: stamp.provider.to_string(),
-        revision: stamp.revision,
-        digest: stamp.digest.to_string(),
-    });
+    let policies = allowlist.policies.iter().map(Revision::from);
     let targets = rendered.iter().map(|target| ManifestTarget {
         name: &target.name,
         mode: target.mode.as_str(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::admission_v1::{FindingReport, RangeReport, RuleReport};
 use super::change_v1::ChangeReport;
 use super::drift_v1::{DifferenceReport, Outcome};
+use crate::allowlist::Revision;
 
 /// What a plan was made from, and what names it. `apply` refuses where any of it is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub struct PlanStamp {
     /// The instant that the allowlist holds for.
     pub at: String,
     /// Each policy's provider, revision and digest.
-    pub policies: Vec<PolicyStamp>,
+    pub policies: Vec<Revision>,
     /// The digest of the site file.
     pub site: String,
     /// The targets that the plan is for.
@@ -28,17 +29,6 @@ pub struct PlanStamp {
     /// The digest of what was read.
     pub observed: String,
     /// The digest of the whole plan.
-    pub digest: String,
-}
-
-/// A policy that a plan was made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyStamp {
-    /// The provider's id.
-    pub provider: String,
-    /// The revision.
-    pub revision: u32,
-    /// The digest of its meaning.
     pub digest: String,
 }
 
