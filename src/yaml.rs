@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 
+pub(crate) use self::runs::Hidden;
+
 use self::decode::{Decode, Decoder};
 use self::runs::Short;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};

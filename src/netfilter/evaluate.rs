@@ -31,8 +31,8 @@ use interface::Interface;
 use jiff::tz::TimeZone;
 use packet::{Bits, End, Packet, Phase, Route, Spot, Tracking};
 use program::{Place, Program, Station};
-use region::{Region, shared};
-use walk::{Loss, Met, State, Walk, settle};
+use region::{Region, layers, shared};
+use walk::{Met, State, Walk, loss, lost_by, settle};
 
 use super::host::{HostAddress, Links};
 use super::{Hook, Host, Listing, Span};
@@ -162,7 +162,7 @@ impl Asked<'_> {
         let why = "a bridge table is not judged: its rules may drop frames if the interface is a bridge: name it with `--interface`, and give `--addresses`";
         let rule = place.policy_id();
         found.notes.insert((rule, why.into()), vec![everyone]);
-        found.lost.push(Loss { first: everyone.0, last: everyone.1, rule, ruling: Ruling::Drop });
+        found.lost.push((everyone.0, everyone.1, loss(rule, Ruling::Drop)));
     }
 }
 
@@ -174,7 +174,7 @@ fn unread<N: Address>(everyone: Span<N>) -> Admission {
     };
     let found = Found {
         accepted: vec![(everyone.0, everyone.1, 0)],
-        lost: vec![Loss { first: everyone.0, last: everyone.1, rule: 0, ruling: Ruling::Drop }],
+        lost: vec![(everyone.0, everyone.1, loss(0, Ruling::Drop))],
         notes: BTreeMap::from([((0, what.into()), vec![everyone])]),
     };
     found.admission()
@@ -248,7 +248,9 @@ impl<N: Address> Handshake<'_, '_, N> {
         let states = if self.walk.is_phased { self.inward(Phase::Ack, again(states)) } else { states };
         self.forwarded = self.forwarded(&states);
         // A source may come through as several kinds of packet.
-        states.iter().flat_map(|state| state.region.pieces()).collect()
+        let mut all = Vec::new();
+        states.into_iter().for_each(|state| state.region.append_to(&mut all));
+        all
     }
 
     /// Whether input rules, where there are some, are passed by.
@@ -385,19 +387,15 @@ fn again<N: Address>(states: Vec<State<N>>) -> Vec<State<N>> {
 struct Found<N> {
     /// Each with the rule that let it in.
     accepted: Vec<region::Piece<N>>,
-    lost: Vec<Loss<N>>,
+    /// Each with the tag of its loss.
+    lost: Vec<region::Piece<N>>,
     notes: BTreeMap<(u32, std::sync::Arc<str>), Vec<Span<N>>>,
 }
 
 impl<N: Address> Found<N> {
     fn admission(self) -> Admission {
-        let held = |rule: u32, ruling| Held::new((ruling, (rule != 0).then_some(RuleId(rule))));
-        let accepted = self.accepted.into_iter();
-        let accepted = accepted.map(|(first, last, tag)| ((first, last), held(tag, Ruling::Accept)));
-        let accepted = deciding(accepted.collect());
         // The loss that comes first on the way is the one that is told.
-        let lost = self.lost.into_iter().map(|loss| ((loss.first, loss.last), held(loss.rule, loss.ruling)));
-        let lost = deciding(lost.collect());
+        let [accepted, lost] = [self.accepted, self.lost].map(layers).map(deciding);
         let (got, gone) = (spans(&accepted), spans(&lost));
         let refused = complement(&got);
         // Mostly one rule refuses all the rest.
@@ -406,37 +404,47 @@ impl<N: Address> Found<N> {
         let undecided = self.notes.into_iter().filter_map(open).collect();
         let possibly = N::set(got);
         let (surely, decided) = if between.is_empty() {
-            (possibly.clone(), beside(accepted, lost, &refused))
+            (possibly.clone(), beside(accepted, &lost, &refused))
         } else {
             let surely = intersection(N::spans(&possibly), &complement(&gone));
             let inside = Grounded::from(accepted).within(&surely).collect();
-            let outside = Grounded::from(lost).within(&refused).collect();
-            (N::set(surely), beside(inside, outside, &refused))
+            let outside: Vec<Tagged<N>> = Grounded::from(lost).within(&refused).collect();
+            (N::set(surely), beside(inside, &outside, &refused))
         };
         Admission { surely, possibly, decided: Decisions::of_one(decided), undecided, findings: Vec::new() }
     }
 }
 
-fn spans<N: Address>(pieces: &[Piece<N>]) -> Vec<Span<N>> {
+/// An interval with its tag.
+type Tagged<N> = (Span<N>, region::Tag);
+
+fn spans<N: Address>(pieces: &[Tagged<N>]) -> Vec<Span<N>> {
     normalise(pieces.iter().map(|piece| piece.0).collect())
 }
 
 /// Who gets in and who does not, side by side. Where one rule refuses the rest, as the last one of a list does, that is the
 /// ground for the others.
 fn beside<N: Address>(
-    mut inside: Vec<Piece<N>>,
-    outside: Vec<Piece<N>>,
+    inside: Vec<Tagged<N>>,
+    outside: &[Tagged<N>],
     refused: &[Span<N>],
 ) -> Grounded<N, Held> {
+    let held = |rule: u32, ruling| Held::new((ruling, (rule != 0).then_some(RuleId(rule))));
+    let lost = |tag| {
+        let (rule, ruling) = lost_by(tag);
+        held(rule, ruling)
+    };
+    let accepted = inside.into_iter().map(|(span, rule)| (span, held(rule, Ruling::Accept)));
+    let mut pieces: Vec<Piece<N>> = accepted.collect();
     let one = outside.first().map(|piece| piece.1);
     let is_rest = one.is_some_and(|one| outside.iter().all(|piece| piece.1 == one))
         && outside.iter().map(|piece| &piece.0).eq(refused);
     if is_rest {
-        return Grounded { pieces: inside, ground: one };
+        return Grounded { pieces, ground: one.map(lost) };
     }
-    inside.extend(outside);
-    inside.sort_by_key(|piece| piece.0.0);
-    inside.into()
+    pieces.extend(outside.iter().map(|(span, tag)| (*span, lost(*tag))));
+    pieces.sort_by_key(|piece| piece.0.0);
+    pieces.into()
 }
 
 /// An undecided condition, where the answer hangs on it.

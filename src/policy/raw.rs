@@ -2,15 +2,15 @@
 //!
 //! These types are the format; their documentation becomes the JSON Schema. See `docs/policy-format.md`.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 
 use super::{Environment, Hosting, PageKind, Precision, Protocol, Role};
 use crate::prefix::list::plain_line;
 use crate::prefix::{Prefix, PrefixError};
 use crate::yaml::decode::{At, Decode, Decoder, Fields, Named, record};
-use crate::yaml::{Node, Value};
+use crate::yaml::{Hidden, Node, Value};
 
 record! {
     /// One payment provider's published sources, with lifecycle and evidence.
@@ -122,30 +122,91 @@ record! {
     }
 }
 
-/// An address or a prefix, or why it is none.
-#[derive(Debug, Clone)]
-pub struct RawPrefix(pub Result<Prefix, Box<PrefixError>>);
+/// Addresses and prefixes as they are written, in the order of the text.
+#[derive(Debug, Clone, Default)]
+pub struct RawPrefixes {
+    /// Those that can be read.
+    pub read: Vec<Prefix>,
+    /// First byte of each of these, and the first one past it.
+    places: Vec<(u32, u32)>,
+    /// Why the others can't be, and where they are.
+    faults: Vec<(Range<usize>, PrefixError)>,
+}
 
-impl Decode for RawPrefix {
-    fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
-        let text = node.text(decoder)?;
+impl RawPrefixes {
+    /// Whether nothing is written.
+    pub fn is_empty(&self) -> bool {
+        self.read.is_empty() && self.faults.is_empty()
+    }
+
+    /// Those that can be read, each with its place.
+    pub fn placed(&self) -> impl Iterator<Item = (Range<usize>, &Prefix)> {
+        let byte = |place: u32| usize::try_from(place).unwrap_or(usize::MAX);
+        let places = self.places.iter().map(move |(start, end)| byte(*start)..byte(*end));
+        places.zip(&self.read)
+    }
+
+    /// All of them, each with its place.
+    pub fn each(&self) -> impl Iterator<Item = (Range<usize>, Result<&Prefix, &PrefixError>)> {
+        let mut faults = self.faults.iter().peekable();
+        let mut read = self.placed().peekable();
+        std::iter::from_fn(move || {
+            let next = read.peek().map(|(place, _)| place.start);
+            match faults.next_if(|(place, _)| next.is_none_or(|next| place.start < next)) {
+                Some((place, error)) => Some((place.clone(), Err(error))),
+                None => read.next().map(|(place, prefix)| (place, Ok(prefix))),
+            }
+        })
+    }
+
+    fn take(&mut self, node: &Node<'_>, decoder: &mut Decoder<'_>) {
+        let Some(text) = node.text(decoder) else { return };
         // Mostly it stands alone at the end of a line, where it can be read without a copy.
         match plain_line(decoder.source.text.as_bytes(), node.span.start) {
-            Some((prefix, next)) if next == node.span.end + 1 => Some(Self(Ok(prefix))),
-            _ => Some(Self(text.parse().map_err(Box::new))),
+            Some((prefix, next)) if next == node.span.end + 1 => self.push(prefix, node.span.clone()),
+            _ => match text.parse() {
+                Ok(prefix) => self.push(prefix, node.span.clone()),
+                Err(error) => self.faults.push((node.span.clone(), error)),
+            },
+        }
+    }
+
+    /// Policies have 2^24 bytes at most.
+    fn push(&mut self, prefix: Prefix, place: Range<usize>) {
+        let byte = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+        self.read.push(prefix);
+        self.places.push((byte(place.start), byte(place.end)));
+    }
+
+    fn take_hidden(&mut self, mut items: Hidden<'_>, decoder: &mut Decoder<'_>) {
+        let count = items.size_hint().0;
+        self.read.reserve(count);
+        self.places.reserve(count);
+        while let Some(start) = items.start() {
+            if let Some((prefix, next)) = plain_line(decoder.source.text.as_bytes(), start) {
+                self.push(prefix, start..next - 1);
+                items.pass(next);
+            } else if let Some(item) = items.next() {
+                self.take(&item, decoder);
+            }
         }
     }
 }
 
-impl JsonSchema for RawPrefix {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        String::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<String>()
+impl Decode for RawPrefixes {
+    fn decode(node: &Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let Value::Sequence(items) = &node.value else {
+            decoder.wrong_type(node, "a list");
+            return None;
+        };
+        let mut all = Self::default();
+        for item in items {
+            all.take(item, decoder);
+            if let Some(hidden) = decoder.left_out_after(item) {
+                all.take_hidden(hidden, decoder);
+            }
+        }
+        Some(all)
     }
 }
 
@@ -156,8 +217,8 @@ record! {
         #[schemars(required)]
         id: required At<String>,
         /// Addresses and prefixes.
-        #[schemars(default)]
-        prefixes: list At<RawPrefix>,
+        #[schemars(with = "Vec<String>", default)]
+        prefixes: optional RawPrefixes,
         /// A list of prefixes in a file beside this one, one a line, `#` starts a comment.
         prefixes_from: optional At<String>,
         /// The provider's own word for it.
@@ -342,5 +403,54 @@ record! {
         /// The last day on which it holds.
         #[schemars(required)]
         until: required At<String>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diagnostic::{Diagnostics, SourceText};
+    use crate::yaml;
+
+    const WORDS: [&str; 12] = [
+        "192.0.2.1",
+        "10.0.0.0/8",
+        "10.0.0.1/8",
+        "203.0.113.255",
+        "2001:db8::/32",
+        "::1",
+        "010.0.0.1",
+        "1.2.3.4/33",
+        "256.1.1.1",
+        "null",
+        "example.com",
+        "'198.51.100.7'",
+    ];
+
+    proptest! {
+        #[test]
+        fn prefixes_of_a_long_list_are_those_of_its_lines(
+            lines in prop::collection::vec((0_usize..60).prop_map(|word| word.saturating_sub(48)), 1..80),
+            indent in 0_usize..4,
+        ) {
+            let line = |word: &usize| format!("{}- {}\n", " ".repeat(indent), WORDS[*word]);
+            let source = SourceText::new("x.yaml", lines.iter().map(line).collect());
+            let (mut told, mut told_of_nodes) = (Diagnostics::new(), Diagnostics::new());
+            let found: RawPrefixes = yaml::read(&source, &mut told).unwrap();
+            let node = yaml::parse(&source, &mut told_of_nodes).unwrap();
+            let of_nodes = RawPrefixes::decode(&node, &mut Decoder::new(&source, &mut told_of_nodes)).unwrap();
+            prop_assert_eq!(format!("{found:?} {told:?}"), format!("{of_nodes:?} {told_of_nodes:?}"));
+
+            let words = lines.iter().map(|word| WORDS[*word]).filter(|word| *word != "null");
+            let wanted: Vec<(&str, Result<Prefix, PrefixError>)> =
+                words.map(|word| (word, word.trim_matches('\'').parse())).collect();
+            let found: Vec<(&str, Result<Prefix, PrefixError>)> = found
+                .each()
+                .map(|(place, one)| (&source.text[place], one.copied().map_err(Clone::clone)))
+                .collect();
+            prop_assert_eq!(found, wanted);
+        }
     }
 }

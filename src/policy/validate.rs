@@ -230,16 +230,17 @@ impl Checker<'_> {
 
     fn source(
         &mut self,
-        raw: RawSource,
+        mut raw: RawSource,
         pages: &BTreeMap<String, Page>,
         ids: &BTreeSet<String>,
         bounds: prefixes::Bounds,
     ) -> Option<Source> {
+        let written = raw.prefixes.take().unwrap_or_default();
         let id = raw.id.as_ref().and_then(|id| self.id(id, SourceId::new));
         let role = raw.role.as_ref().map_or(Role::Callback, |role| role.value);
         let hosting = raw.hosting.as_ref().map_or(Hosting::Dedicated, |hosting| hosting.value);
         let subject = raw.id.as_ref().map_or("", |id| id.value.as_str());
-        let prefixes = self.prefixes(&raw, subject, hosting, bounds);
+        let prefixes = self.prefixes(written, &raw, subject, (hosting, bounds));
         let environments = self.environments(&raw, subject);
         let place = raw.id.as_ref().map_or(raw.span.start..raw.span.start, |id| id.span.clone());
         if raw.evidence.is_empty() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::runs::Run;
+use super::runs::{Hidden, Run};
 use super::{Node, Value};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
 
@@ -29,10 +29,10 @@ impl<'s> Decoder<'s> {
         Self { source, sink, runs: Vec::new() }
     }
 
-    /// The lines that were left out after an item.
-    fn left_out_after(&self, item: &Node<'_>) -> Option<Run> {
+    /// The items that were left out after one.
+    pub(crate) fn left_out_after(&self, item: &Node<'_>) -> Option<Hidden<'s>> {
         let at = self.runs.binary_search_by_key(&item.span.start, Run::start).ok()?;
-        self.runs.get(at).cloned()
+        self.runs.get(at).map(|run| run.items(&self.source.text))
     }
 
     /// Reports a fault at a place.
@@ -154,9 +154,9 @@ impl<T: Decode> Decode for Vec<T> {
 /// An item, and those that were left out after it.
 fn decode_item<T: Decode>(item: &Node<'_>, decoder: &mut Decoder<'_>, sound: &mut Vec<T>) {
     sound.extend(T::decode(item, decoder));
-    if let Some(run) = decoder.left_out_after(item) {
-        sound.reserve(run.count);
-        sound.extend(run.nodes(&decoder.source.text).filter_map(|item| T::decode(&item, decoder)));
+    if let Some(items) = decoder.left_out_after(item) {
+        sound.reserve(items.size_hint().0);
+        sound.extend(items.filter_map(|item| T::decode(&item, decoder)));
     }
 }
 

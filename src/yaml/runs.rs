@@ -9,9 +9,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::memchr;
+
 use super::{Node, Quoting, Reader, Value};
 use crate::diagnostic::{Diagnostics, SourceText};
-use crate::lines::lines;
 use crate::prefix::list::address_bytes;
 
 /// Fewest lines that are worth it.
@@ -25,7 +26,7 @@ pub(super) struct Run {
     /// The lines that the parser is not shown: all but the first and the last.
     hidden: Range<usize>,
     /// How many they are.
-    pub(super) count: usize,
+    count: usize,
     /// Where the word of the first line is, and that of the last.
     ends: [Range<usize>; 2],
 }
@@ -36,14 +37,51 @@ impl Run {
         self.ends[0].start
     }
 
-    /// The nodes of its hidden lines.
-    pub(super) fn nodes<'a>(&self, text: &'a str) -> impl Iterator<Item = Node<'a>> {
-        let Self { before, hidden: Range { start, .. }, .. } = *self;
-        lines(text.get(self.hidden.clone()).unwrap_or_default()).map(move |line| {
-            let span = start + line.start + before..start + line.end - 1;
-            let word = Cow::Borrowed(text.get(span.clone()).unwrap_or_default());
-            Node { span, value: Value::Scalar(word, Quoting::Plain) }
-        })
+    /// What its hidden lines say.
+    pub(super) fn items<'a>(&self, text: &'a str) -> Hidden<'a> {
+        Hidden { text, before: self.before, left: self.hidden.clone(), count: self.count }
+    }
+}
+
+/// The items of hidden lines, one after the other.
+#[derive(Debug)]
+pub(crate) struct Hidden<'a> {
+    text: &'a str,
+    /// Bytes before the word of each line.
+    before: usize,
+    /// The lines that are to come.
+    left: Range<usize>,
+    /// How many they are.
+    count: usize,
+}
+
+impl Hidden<'_> {
+    /// Where the next word starts, which ends with its line.
+    pub(crate) fn start(&self) -> Option<usize> {
+        (self.count > 0).then_some(self.left.start + self.before)
+    }
+
+    /// Passes a line that was read where it stands; the next one starts here.
+    pub(crate) fn pass(&mut self, next: usize) {
+        self.left.start = next;
+        self.count -= 1;
+    }
+}
+
+impl<'a> Iterator for Hidden<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Node<'a>> {
+        let start = self.start()?;
+        let rest = self.text.as_bytes().get(start..self.left.end)?;
+        let end = start + memchr(b'\n', rest)?;
+        self.pass(end + 1);
+        let word = Cow::Borrowed(self.text.get(start..end)?);
+        Some(Node { span: start..end, value: Value::Scalar(word, Quoting::Plain) })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count, Some(self.count))
     }
 }
 
@@ -85,74 +123,56 @@ pub(super) fn parse(source: &Arc<SourceText>) -> Option<Short<'_>> {
 
 /// The long runs, in their order.
 fn find(text: &str) -> Vec<Run> {
+    let bytes = text.as_bytes();
     let mut runs = Vec::new();
-    // A line that an entry can't follow costs no more than the look for its end.
-    let mut open: Option<Open> = None;
-    for line in lines(text) {
-        let shown = text.get(line.clone()).unwrap_or_default();
-        match &mut open {
-            Some(run) if run.goes_on(shown, text) => run.take(line),
-            _ => {
-                runs.extend(open.take().and_then(Open::run));
-                open = before_word(shown).map(|before| Open::new(before, line));
-            }
+    let mut start = 0;
+    while let Some(rest) = bytes.get(start..).filter(|rest| !rest.is_empty()) {
+        let Some((dash, length)) = entry(rest) else {
+            start = memchr(b'\n', rest).map_or(bytes.len(), |end| start + end + 1);
+            continue;
+        };
+        let before = dash.len();
+        let first = start + before..start + before + length;
+        let (mut last, mut count) = (first.clone(), 1);
+        while let Some(next) = bytes.get(last.end + 1..).and_then(|next| next.strip_prefix(dash))
+            && let Some(length) = word_length(next)
+        {
+            let start = last.end + 1 + before;
+            last = start..start + length;
+            count += 1;
+        }
+        start = last.end + 1;
+        if count >= LINES_MIN {
+            let hidden = first.end + 1..last.start - before;
+            runs.push(Run { before, hidden, count: count - 2, ends: [first, last] });
         }
     }
-    runs.extend(open.and_then(Open::run));
     runs
 }
 
-/// A run whose end has not been seen.
-struct Open {
-    before: usize,
-    count: usize,
-    first: Range<usize>,
-    last: Range<usize>,
+/// What is before the word of a line that is nothing but an entry, and the length of the word.
+fn entry(line: &[u8]) -> Option<(&[u8], usize)> {
+    let spaces = line.iter().take_while(|byte| **byte == b' ').count();
+    let (dash, word) = line.split_at_checked(spaces + 2)?;
+    Some((dash, word_length(word)?)).filter(|_| dash.ends_with(b"- "))
 }
 
-impl Open {
-    fn new(before: usize, first: Range<usize>) -> Self {
-        Self { before, count: 1, last: first.clone(), first }
-    }
-
-    /// Whether a line begins as the first one does, and has a word as well.
-    fn goes_on(&self, line: &str, text: &str) -> bool {
-        let dash = text.get(self.first.start..self.first.start + self.before).unwrap_or_default();
-        line.strip_prefix(dash).and_then(|entry| entry.strip_suffix('\n')).is_some_and(is_alone)
-    }
-
-    fn take(&mut self, line: Range<usize>) {
-        self.count += 1;
-        self.last = line;
-    }
-
-    fn run(self) -> Option<Run> {
-        let word = |line: &Range<usize>| line.start + self.before..line.end - 1;
-        (self.count >= LINES_MIN).then(|| Run {
-            before: self.before,
-            hidden: self.first.end..self.last.start,
-            count: self.count - 2,
-            ends: [word(&self.first), word(&self.last)],
-        })
-    }
-}
-
-/// How many bytes there are before the word of a line that is nothing but an entry.
-fn before_word(line: &str) -> Option<usize> {
-    let entry = line.trim_start_matches(' ').strip_prefix("- ")?.strip_suffix('\n')?;
-    is_alone(entry).then(|| line.len() - entry.len() - 1)
-}
-
-/// Whether an entry is a word that can mean nothing else: addresses and the like.
-fn is_alone(entry: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b':');
-    let mut rest = entry.as_bytes();
-    let is_word = rest.first().is_some_and(u8::is_ascii_alphanumeric) && rest.last() != Some(&b':');
+/// The bytes of a word that ends with its line and can mean nothing else: an address and the like.
+fn word_length(bytes: &[u8]) -> Option<usize> {
+    bytes.first().filter(|byte| byte.is_ascii_alphanumeric())?;
+    let mut length = 0;
     // Mostly digits and dots.
-    while let Some((_, after)) = rest.split_first_chunk().filter(|(some, _)| address_bytes(**some) == 8) {
-        rest = after;
+    while let Some(some) = bytes.get(length..).and_then(<[u8]>::first_chunk) {
+        let count = address_bytes(*some);
+        length += count;
+        if count < 8 {
+            break;
+        }
     }
-    is_word && rest.iter().all(|byte| plain(*byte))
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b':');
+    length += bytes.get(length..)?.iter().take_while(|byte| plain(byte)).count();
+    let ends = (bytes.get(length - 1)?, bytes.get(length)?);
+    matches!(ends, (last, b'\n') if *last != b':').then_some(length)
 }
 
 /// Nodes of the shortened text, moved to their places in the whole one.

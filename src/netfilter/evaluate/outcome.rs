@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::address::Address;
 use super::packet::Phase;
 use super::region::{Region, Tag};
-use super::walk::{Loss, Met, Room, State, Walk, among};
+use super::walk::{Met, Room, State, Walk, among, loss};
 use crate::admission::Ruling;
 use crate::netfilter::ChainKind;
 use crate::prefix::span::normalise;
@@ -34,53 +34,46 @@ impl<N: Address> Walk<'_, '_, N> {
         self.note(id, why, &state.region);
         self.met(id, "may do anything to it");
         Rc::make_mut(&mut state.packet).forget_marks();
-        self.lose(&state, id, Ruling::Drop);
-        self.accept(&state, id, By::Rule);
+        self.lose(state.clone(), id, Ruling::Drop);
+        self.accept(state.clone(), id, By::Rule);
         state
     }
 
     /// Through with this base chain. A rule's number stays with the sources, a policy's only where there is no
     /// other.
-    pub(super) fn accept(&mut self, state: &State<N>, id: u32, by: By) {
+    pub(super) fn accept(&mut self, State { packet, region }: State<N>, id: u32, by: By) {
         let is_telling = self.trial.spot.phase == Phase::Syn && self.trial.spot.kind != ChainKind::Nat;
         let tagged = |tag: Tag| match by {
             By::Rule if is_telling => id,
             By::Policy if is_telling && tag == 0 => id,
             By::Rule | By::Policy | By::Nothing => tag,
         };
-        let pieces = state.region.pieces().map(|(first, last, tag)| (first, last, tagged(tag)));
         let room = Room::of(self.accepted.len());
-        let packet = among(self.accepted.iter().map(|(packet, _)| packet), &state.packet, room);
+        let packet = among(self.accepted.iter().map(|(packet, _)| packet), &packet, room);
         let at = packet.unwrap_or_else(|packet| {
             self.accepted.push((packet, Vec::new()));
             self.accepted.len().saturating_sub(1)
         });
         if let Some((_, all)) = self.accepted.get_mut(at) {
-            all.extend(pieces);
+            region.retagged(tagged).append_to(all);
         }
     }
 
     /// Through, by what a rule did that is no verdict.
-    pub(super) fn pass(&mut self, state: &State<N>) {
+    pub(super) fn pass(&mut self, state: State<N>) {
         self.accept(state, 0, By::Nothing);
     }
 
-    pub(super) fn lose(&mut self, state: &State<N>, rule: u32, ruling: Ruling) {
+    pub(super) fn lose(&mut self, state: State<N>, rule: u32, ruling: Ruling) {
         // Callers choose an ephemeral port: what is lost from others only is no loss.
         if state.packet.far_ports.iter().all(|(_, last)| *last < EPHEMERAL_FIRST) {
             return;
         }
-        let lost = state.region.pieces().map(|(first, last, _)| Loss { first, last, rule, ruling });
-        self.lost.extend(lost);
+        state.region.retagged(|_| loss(rule, ruling)).append_to(&mut self.lost);
         // What may be lost is lost by many rules at times: each source is kept once, by the first of them.
         if self.lost.len() > self.compact_at {
-            let lost = std::mem::take(&mut self.lost);
-            let pieces = lost.into_iter().map(|loss| (loss.first, loss.last, loss.tag()));
-            let kept = Region::from_pieces(pieces.collect());
-            self.lost.extend(kept.pieces().map(|(first, last, tag)| {
-                let (rule, ruling) = Loss::<N>::untag(tag);
-                Loss { first, last, rule, ruling }
-            }));
+            let kept = Region::from_pieces(std::mem::take(&mut self.lost));
+            kept.append_to(&mut self.lost);
             self.compact_at = self.lost.len().saturating_mul(2).max(LOSSES_COMPACTED);
         }
     }

@@ -17,6 +17,11 @@ pub(super) type Tag = u32;
 /// An interval and its tag.
 pub(super) type Piece<N> = (N, N, Tag);
 
+/// Pieces as layers, of which the first decides.
+pub(super) fn layers<N>(pieces: Vec<Piece<N>>) -> Vec<(Span<N>, Tag)> {
+    pieces.into_iter().map(|(first, last, tag)| ((first, last), tag)).collect()
+}
+
 /// Which sources a condition holds for.
 #[derive(Debug, Clone)]
 pub(super) enum Cover<'a, N: Clone> {
@@ -128,8 +133,7 @@ impl<N: Address> Region<N> {
 
     /// These pieces in any order; where they overlap, the tag of the one given earlier stays.
     pub(super) fn from_pieces(pieces: Vec<Piece<N>>) -> Self {
-        let layers = pieces.into_iter().map(|(first, last, tag)| ((first, last), tag)).collect();
-        let pieces = deciding(layers).into_iter().map(|((first, last), tag)| (first, last, tag));
+        let pieces = deciding(layers(pieces)).into_iter().map(|((first, last), tag)| (first, last, tag));
         pieces.collect::<Vec<_>>().into()
     }
 
@@ -145,6 +149,23 @@ impl<N: Address> Region<N> {
     /// All of it, in order.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<N>> + '_ {
         self.list.iter().copied().chain(self.tree.iter().map(piece))
+    }
+
+    /// The same with other tags.
+    pub(super) fn retagged(mut self, tagged: impl Fn(Tag) -> Tag) -> Self {
+        let of_tree = self.tree.values_mut().map(|(_, tag)| tag);
+        for tag in self.list.iter_mut().map(|(.., tag)| tag).chain(of_tree) {
+            *tag = tagged(*tag);
+        }
+        self
+    }
+
+    /// Adds its pieces to others. To the first of all it costs nothing: there can be many.
+    pub(super) fn append_to(mut self, all: &mut Vec<Piece<N>>) {
+        if all.is_empty() {
+            std::mem::swap(all, &mut self.list);
+        }
+        all.extend(self.pieces());
     }
 
     /// Its pieces, to change some of them.

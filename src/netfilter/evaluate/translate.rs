@@ -21,7 +21,7 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         if nat.kind == NatKind::Source || matches!(self.hook(), Hook::Input | Hook::Postrouting) {
             // The caller's address is another from here on, and no rule of a later chain is asked about it.
             Rc::make_mut(&mut state.packet).nat_settled = true;
-            self.pass(&state);
+            self.pass(state);
             return;
         }
         let lookup = match &nat.to {
@@ -68,7 +68,7 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
             None => None,
             Some(Some(to)) => Some(to.to_vec()),
             // An address of the other family: the kernel can't translate to it.
-            Some(None) => return self.pass(&state),
+            Some(None) => return self.pass(state),
         };
         let here = self.first_address(&state.packet);
         let packet = Rc::make_mut(&mut state.packet);
@@ -80,9 +80,9 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         if kind == NatKind::Redirect {
             packet.near.addresses = here.unwrap_or_else(|| packet.near.addresses.clone());
             packet.route = Route::Local;
-            return self.pass(&state);
+            return self.pass(state);
         }
-        let Some(to) = to else { return self.pass(&state) };
+        let Some(to) = to else { return self.pass(state) };
         let before = std::mem::replace(&mut packet.near.addresses, to);
         let routes = self.routes(&before, &state.packet.near);
         self.routed(routes, id, &state);
@@ -105,7 +105,7 @@ impl<'p, N: Address> Walk<'_, 'p, N> {
         for route in routes {
             let mut one = state.clone();
             Rc::make_mut(&mut one.packet).route = *route;
-            self.pass(&one);
+            self.pass(one);
         }
     }
 

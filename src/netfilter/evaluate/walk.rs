@@ -13,7 +13,7 @@ use super::interface::Tried;
 use super::outcome::{By, LOSSES_COMPACTED};
 use super::packet::{Packet, Phase, Spot, Tracking};
 use super::program::{Place, Program, Station};
-use super::region::{Piece, Region};
+use super::region::{Piece, Region, Tag};
 use crate::admission::Ruling;
 use crate::netfilter::host::Links;
 use crate::netfilter::{
@@ -41,28 +41,17 @@ impl<N: Address> State<N> {
     }
 }
 
-/// Sources whose connection was lost, by the rule that lost it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Loss<N> {
-    pub(super) first: N,
-    pub(super) last: N,
-    pub(super) rule: u32,
-    pub(super) ruling: Ruling,
-}
-
-/// Set in a tag for a loss that is answered. Rules are fewer.
+/// Set in the tag of a loss that is answered. Rules are fewer.
 const ANSWERED: u32 = 1 << 31;
 
-impl<N> Loss<N> {
-    /// Rule and ruling in one.
-    pub(super) fn tag(&self) -> u32 {
-        if self.ruling == Ruling::Reject { self.rule | ANSWERED } else { self.rule }
-    }
+/// The tag of sources whose connection was lost: the rule that lost it, and how.
+pub(super) fn loss(rule: u32, ruling: Ruling) -> Tag {
+    if ruling == Ruling::Reject { rule | ANSWERED } else { rule }
+}
 
-    /// Rule and ruling of a tag.
-    pub(super) fn untag(tag: u32) -> (u32, Ruling) {
-        if tag & ANSWERED == 0 { (tag, Ruling::Drop) } else { (tag & !ANSWERED, Ruling::Reject) }
-    }
+/// Rule and ruling of such a tag.
+pub(super) fn lost_by(tag: Tag) -> (u32, Ruling) {
+    if tag & ANSWERED == 0 { (tag, Ruling::Drop) } else { (tag & !ANSWERED, Ruling::Reject) }
 }
 
 /// One rule that an address met.
@@ -100,7 +89,8 @@ pub(super) struct Walk<'a, 'p, N: Address> {
     /// The host's interfaces, where they are known.
     links: Option<&'a Links>,
     pub(super) accepted: Vec<Through<N>>,
-    pub(super) lost: Vec<Loss<N>>,
+    /// Sources whose connection was lost, with the tag of the [`loss`].
+    pub(super) lost: Vec<Piece<N>>,
     pub(super) notes: Notes<N>,
     /// Whether a rule was met that may treat the packets of one connection differently.
     pub(super) is_phased: bool,
@@ -142,7 +132,7 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         self.trial.spot = spot;
         self.trial.table = place.table;
         let Asked { asked, passing } = self.asked(place, base, states);
-        for state in &passing {
+        for state in passing {
             self.pass(state);
         }
         let mut settled = Vec::new();
@@ -153,11 +143,11 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
             match base.policy {
                 Policy::Drop => {
                     self.met(policy, "drops it");
-                    self.lose(&state, policy, Ruling::Drop);
+                    self.lose(state, policy, Ruling::Drop);
                 }
                 Policy::Accept => {
                     self.met(policy, "accepts it");
-                    self.accept(&state, policy, By::Policy);
+                    self.accept(state, policy, By::Policy);
                 }
             }
         }
@@ -331,15 +321,15 @@ impl<'a, 'p, N: Address> Walk<'a, 'p, N> {
         match verdict {
             Verdict::Accept => {
                 self.met(id, "accepts it");
-                self.accept(&state, id, By::Rule);
+                self.accept(state, id, By::Rule);
             }
             Verdict::Drop => {
                 self.met(id, "drops it");
-                self.lose(&state, id, Ruling::Drop);
+                self.lose(state, id, Ruling::Drop);
             }
             Verdict::Reject => {
                 self.met(id, "rejects it");
-                self.lose(&state, id, Ruling::Reject);
+                self.lose(state, id, Ruling::Reject);
             }
             Verdict::Return => {
                 self.met(id, "returns it to the calling chain");

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Checker;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceText};
-use crate::policy::raw::{RawSource, RawWidest};
+use crate::policy::raw::{RawPrefixes, RawSource, RawWidest};
 use crate::policy::{Hosting, Lifecycle, Role, Source};
 use crate::prefix::list;
 use crate::prefix::{Family, Prefix, PrefixError, Space, special_space};
@@ -129,34 +129,43 @@ impl Checker<'_> {
     /// The prefixes of one source, ascending.
     pub(super) fn prefixes(
         &mut self,
+        written: RawPrefixes,
         raw: &RawSource,
         subject: &str,
-        hosting: Hosting,
-        bounds: Bounds,
+        (hosting, bounds): (Hosting, Bounds),
     ) -> Vec<Prefix> {
-        let mut found = Vec::with_capacity(raw.prefixes.len());
-        for At { value, span } in &raw.prefixes {
-            let fault = match &value.0 {
+        for (place, prefix) in written.each() {
+            let fault = match prefix {
                 Ok(prefix) => judge(prefix, hosting, bounds),
                 Err(error) => Some(prefix_fault(error)),
             };
             if let Some(fault) = fault {
-                self.sink.push(fault.at(self.text, span.clone(), "").about(subject));
+                self.sink.push(fault.at(self.text, place, "").about(subject));
             }
-            found.extend(value.0.as_ref().ok());
         }
-        if let Some(path) = &raw.prefixes_from {
-            // The list is the longer one.
-            let own = std::mem::replace(&mut found, self.listed(path, subject, hosting, bounds));
-            found.extend(own);
-        }
-        if raw.prefixes.is_empty() && raw.prefixes_from.is_none() {
+        let mut listed = match &raw.prefixes_from {
+            Some(path) => self.listed(path, subject, hosting, bounds),
+            None => Vec::new(),
+        };
+        if written.is_empty() && raw.prefixes_from.is_none() {
             let place = raw.id.as_ref().map_or(&raw.span, |id| &id.span);
             let empty = Diagnostic::new(Code::EmptySource, format!("source `{subject}` has no prefix"));
             let help = "write `prefixes: […]` or `prefixes_from: FILE`";
             self.sink.push(empty.at(self.text, place.clone(), "").help(help).about(subject));
         }
-        self.sorted(found, raw, subject)
+        // Mostly all is in order already.
+        if listed.is_empty() && is_ascending(&written.read) {
+            return written.read;
+        }
+        listed.extend(&written.read);
+        if !is_ascending(&listed) {
+            listed.sort_unstable();
+        }
+        if !is_ascending(&listed) {
+            self.report_twice(&written, raw, subject);
+            listed.dedup();
+        }
+        listed
     }
 
     fn listed(&mut self, path: &At<String>, subject: &str, hosting: Hosting, bounds: Bounds) -> Vec<Prefix> {
@@ -177,24 +186,9 @@ impl Checker<'_> {
         found
     }
 
-    /// Sorts, and reports what one source says twice.
-    fn sorted(&mut self, mut prefixes: Vec<Prefix>, raw: &RawSource, subject: &str) -> Vec<Prefix> {
-        if !prefixes.is_sorted() {
-            prefixes.sort_unstable();
-        }
-        if prefixes.windows(2).any(|pair| pair.first() == pair.last()) {
-            self.report_twice(raw, subject);
-        }
-        prefixes.dedup();
-        prefixes
-    }
-
     /// Reports each place at which a prefix is written again.
-    fn report_twice(&mut self, raw: &RawSource, subject: &str) {
-        let written = raw
-            .prefixes
-            .iter()
-            .filter_map(|At { value, span }| Some((*value.0.as_ref().ok()?, self.text, span.clone())));
+    fn report_twice(&mut self, written: &RawPrefixes, raw: &RawSource, subject: &str) {
+        let written = written.placed().map(|(place, prefix)| (*prefix, self.text, place));
         let list = raw.prefixes_from.as_ref().and_then(|path| self.lists.get(&path.value));
         let listed = list.into_iter().flat_map(|list| {
             let mut places = Vec::new();
@@ -250,6 +244,11 @@ impl Checker<'_> {
             covering.push((prefix, source));
         }
     }
+}
+
+/// Whether each comes after the one before it.
+fn is_ascending(prefixes: &[Prefix]) -> bool {
+    prefixes.is_sorted_by(|one, next| one < next)
 }
 
 /// What is wrong with a prefix by itself.

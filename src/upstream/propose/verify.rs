@@ -76,7 +76,7 @@ fn lists(policy: &Policy, raw: &RawPolicy) -> Lists {
     for source in raw.sources.iter().flatten() {
         let Some((path, id)) = source.prefixes_from.as_ref().zip(source.id.as_ref()) else { continue };
         let own: BTreeSet<Prefix> =
-            source.prefixes.iter().filter_map(|written| written.value.0.as_ref().ok().copied()).collect();
+            source.prefixes.iter().flat_map(|written| &written.read).copied().collect();
         let held = policy.sources.iter().find(|held| held.id.as_str() == id.value);
         let listed = held.into_iter().flat_map(|held| &held.prefixes).filter(|prefix| !own.contains(prefix));
         let text: Vec<String> = listed.map(ToString::to_string).collect();
