@@ -184,6 +184,11 @@ impl Ruling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(pub u32);
 
+impl RuleId {
+    /// The highest number: no ruleset has as many.
+    pub const MAX: u32 = (1 << 30) - 2;
+}
+
 /// A condition that can't be decided from the listing, and matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecided {

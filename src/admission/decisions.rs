@@ -34,30 +34,41 @@ pub(crate) type Fate = (Ruling, Option<RuleId>);
 #[derive(Debug, Clone, Default)]
 pub struct Decisions(Both<Held>);
 
-/// A fate in little room.
+/// A fate in little room: a rule's number or [`NO_RULE`], then two bits for the ruling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
-    /// A rule's number, or [`NO_RULE`].
-    rule: u32,
-    ruling: Ruling,
-}
+pub(crate) struct Held(u32);
 
-/// Stands for no rule: no ruleset has as many.
-const NO_RULE: u32 = u32::MAX;
+/// Stands for no rule.
+const NO_RULE: u32 = RuleId::MAX + 1;
 
 impl Held {
     pub(crate) fn new((ruling, rule): Fate) -> Self {
-        Self { rule: rule.map_or(NO_RULE, |rule| rule.0), ruling }
+        debug_assert!(rule.is_none_or(|rule| rule.0 <= RuleId::MAX));
+        let rule = rule.map_or(NO_RULE, |rule| rule.0.min(NO_RULE));
+        let ruling = match ruling {
+            Ruling::Accept => 0,
+            Ruling::Drop => 1,
+            Ruling::Reject => 2,
+        };
+        Self(rule << 2 | ruling)
+    }
+
+    fn ruling(self) -> Ruling {
+        match self.0 & 3 {
+            0 => Ruling::Accept,
+            1 => Ruling::Drop,
+            _ => Ruling::Reject,
+        }
     }
 
     fn fate(self) -> Fate {
-        (self.ruling, (self.rule != NO_RULE).then_some(RuleId(self.rule)))
+        let rule = self.0 >> 2;
+        (self.ruling(), (rule != NO_RULE).then_some(RuleId(rule)))
     }
 
     fn renumber(&mut self, number: &mut impl FnMut(RuleId) -> RuleId) {
-        if self.rule != NO_RULE {
-            self.rule = number(RuleId(self.rule)).0;
-        }
+        let (ruling, rule) = self.fate();
+        *self = Self::new((ruling, rule.map(number)));
     }
 }
 
@@ -118,7 +129,7 @@ impl Decisions {
 
     /// The addresses that are accepted.
     pub(super) fn accepted(&self) -> PrefixSet {
-        self.0.set_of(|held| held.ruling == Ruling::Accept)
+        self.0.set_of(|held| held.ruling() == Ruling::Accept)
     }
 
     /// Puts them in order.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::prefix::span::{complement, intersection, normalise};
+use crate::prefix::span::{complement, gaps, intersection, normalise};
 use address::Address;
 use answer::Clock;
 use interface::Interface;
@@ -249,7 +249,9 @@ impl<N: Address> Handshake<'_, '_, N> {
         self.forwarded = self.forwarded(&states);
         // A source may come through as several kinds of packet.
         let mut all = Vec::new();
-        states.into_iter().for_each(|state| state.region.append_to(&mut all));
+        for state in states {
+            state.region.append_to(&mut all);
+        }
         all
     }
 
@@ -396,20 +398,19 @@ impl<N: Address> Found<N> {
     fn admission(self) -> Admission {
         // The loss that comes first on the way is the one that is told.
         let [accepted, lost] = [self.accepted, self.lost].map(layers).map(deciding);
-        let (got, gone) = (spans(&accepted), spans(&lost));
-        let refused = complement(&got);
-        // Mostly one rule refuses all the rest.
-        let between = if gone == refused { Vec::new() } else { intersection(&got, &gone) };
+        let got = spans(&accepted);
+        let between = if is_rest(&lost, &got) { Vec::new() } else { intersection(&got, &spans(&lost)) };
         let open = |(key, spans)| open(key, spans, &between);
         let undecided = self.notes.into_iter().filter_map(open).collect();
         let possibly = N::set(got);
+        let got = N::spans(&possibly);
         let (surely, decided) = if between.is_empty() {
-            (possibly.clone(), beside(accepted, &lost, &refused))
+            (possibly.clone(), beside(accepted, &lost, got))
         } else {
-            let surely = intersection(N::spans(&possibly), &complement(&gone));
+            let surely = intersection(got, &complement(&spans(&lost)));
             let inside = Grounded::from(accepted).within(&surely).collect();
-            let outside: Vec<Tagged<N>> = Grounded::from(lost).within(&refused).collect();
-            (N::set(surely), beside(inside, &outside, &refused))
+            let outside: Vec<Tagged<N>> = Grounded::from(lost).within(&complement(got)).collect();
+            (N::set(surely), beside(inside, &outside, got))
         };
         Admission { surely, possibly, decided: Decisions::of_one(decided), undecided, findings: Vec::new() }
     }
@@ -422,13 +423,14 @@ fn spans<N: Address>(pieces: &[Tagged<N>]) -> Vec<Span<N>> {
     normalise(pieces.iter().map(|piece| piece.0).collect())
 }
 
-/// Who gets in and who does not, side by side. Where one rule refuses the rest, as the last one of a list does, that is the
-/// ground for the others.
-fn beside<N: Address>(
-    inside: Vec<Tagged<N>>,
-    outside: &[Tagged<N>],
-    refused: &[Span<N>],
-) -> Grounded<N, Held> {
+/// Whether one rule refuses all but these, as the last one of a list does.
+fn is_rest<N: Address>(lost: &[Tagged<N>], got: &[Span<N>]) -> bool {
+    let one = lost.first().map(|piece| piece.1);
+    lost.iter().all(|piece| Some(piece.1) == one) && lost.iter().map(|piece| piece.0).eq(gaps(got))
+}
+
+/// Who gets in and who does not, side by side. What one rule refuses is the ground for the others, where it is all the rest.
+fn beside<N: Address>(inside: Vec<Tagged<N>>, outside: &[Tagged<N>], got: &[Span<N>]) -> Grounded<N, Held> {
     let held = |rule: u32, ruling| Held::new((ruling, (rule != 0).then_some(RuleId(rule))));
     let lost = |tag| {
         let (rule, ruling) = lost_by(tag);
@@ -436,11 +438,8 @@ fn beside<N: Address>(
     };
     let accepted = inside.into_iter().map(|(span, rule)| (span, held(rule, Ruling::Accept)));
     let mut pieces: Vec<Piece<N>> = accepted.collect();
-    let one = outside.first().map(|piece| piece.1);
-    let is_rest = one.is_some_and(|one| outside.iter().all(|piece| piece.1 == one))
-        && outside.iter().map(|piece| &piece.0).eq(refused);
-    if is_rest {
-        return Grounded { pieces, ground: one.map(lost) };
+    if is_rest(outside, got) {
+        return Grounded { pieces, ground: outside.first().map(|piece| lost(piece.1)) };
     }
     pieces.extend(outside.iter().map(|(span, tag)| (*span, lost(*tag))));
     pieces.sort_by_key(|piece| piece.0.0);

@@ -179,7 +179,8 @@ impl RawPrefixes {
     }
 
     fn take_hidden(&mut self, mut items: Hidden<'_>, decoder: &mut Decoder<'_>) {
-        let count = items.size_hint().0;
+        // The last line of the list is no hidden one.
+        let count = items.size_hint().0 + 1;
         self.read.reserve(count);
         self.places.reserve(count);
         while let Some(start) = items.start() {

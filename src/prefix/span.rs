@@ -150,20 +150,25 @@ pub(crate) fn is_everything<N: Number>(spans: &[Span<N>]) -> bool {
     spans == N::ALL
 }
 
-/// The gaps between sorted, disjoint intervals.
-pub(crate) fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
-    let mut gaps = Vec::with_capacity(spans.len().saturating_add(1));
+/// The gaps between sorted, disjoint intervals, in order.
+pub(crate) fn gaps<N: Number>(spans: &[Span<N>]) -> impl Iterator<Item = Span<N>> {
     let mut start = Some(N::MIN);
-    for (first, last) in spans {
-        if let (Some(from), Some(to)) = (start, first.before())
-            && from <= to
-        {
-            gaps.push((from, to));
+    let ends = spans.iter().map(Some).chain([None]);
+    ends.filter_map(move |span| match span {
+        Some((first, last)) => {
+            let gap = start.zip(first.before()).filter(|(from, to)| from <= to);
+            start = last.after();
+            gap
         }
-        start = last.after();
-    }
-    gaps.extend(start.map(|from| (from, N::MAX)));
-    gaps
+        None => start.map(|from| (from, N::MAX)),
+    })
+}
+
+/// The same as a list.
+pub(crate) fn complement<N: Number>(spans: &[Span<N>]) -> Vec<Span<N>> {
+    let mut all = Vec::with_capacity(spans.len().saturating_add(1));
+    all.extend(gaps(spans));
+    all
 }
 
 /// What either of two lists has.

@@ -1,5 +1,6 @@
 //! A host's listings, taken by running its own tools, and its interfaces, as the kernel tells them. Nothing is changed by it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::CommandError;
@@ -160,8 +161,9 @@ fn has_tables(names: &Path) -> bool {
 
 /// Whether two names are names of one program: `iptables-save` leads to one of the two iptables.
 fn is_one(name: &str, other: &str) -> bool {
-    let place = |name: &str| super::found(name).and_then(|path| std::fs::canonicalize(path).ok());
-    name == other || place(name).is_some_and(|path| place(other) == Some(path))
+    let file = |name: &str| super::found(name).and_then(|path| path.metadata().ok());
+    let number = |name: &str| file(name).map(|file| (file.dev(), file.ino()));
+    name == other || number(name).is_some_and(|one| number(other) == Some(one))
 }
 
 /// What a tool prints; `None` where it is not here.

@@ -155,7 +155,7 @@ impl<T: Decode> Decode for Vec<T> {
 fn decode_item<T: Decode>(item: &Node<'_>, decoder: &mut Decoder<'_>, sound: &mut Vec<T>) {
     sound.extend(T::decode(item, decoder));
     if let Some(items) = decoder.left_out_after(item) {
-        sound.reserve(items.size_hint().0);
+        sound.reserve(items.size_hint().0 + 1);
         sound.extend(items.filter_map(|item| T::decode(&item, decoder)));
     }
 }

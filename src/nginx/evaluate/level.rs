@@ -134,7 +134,8 @@ pub(super) fn rule(number: Number, role: Role) -> RuleId {
 }
 
 /// The first of the numbers that stand for a port that nothing listens on.
-const UNHEARD: u32 = 0xfffe_0000;
+const UNHEARD: u32 = 0x3ffc_0000;
+const _: () = assert!(UNHEARD | 0x1_ffff <= RuleId::MAX);
 
 /// The rule that nothing listens on a port, over a family.
 pub(super) fn unheard(family: Family, port: u16) -> RuleId {
