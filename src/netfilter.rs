@@ -31,7 +31,7 @@ pub enum Spans<N> {
     /// Exactly one interval.
     One(Span<N>),
     /// Any number of them.
-    Many(Arc<[Span<N>]>),
+    Many(Arc<Vec<Span<N>>>),
 }
 
 impl<N> Spans<N> {

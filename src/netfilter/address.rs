@@ -162,10 +162,11 @@ pub(super) fn prefixes<A: Address>(span: Span<A>) -> Vec<Span<A>> {
 
 /// Intervals as a field is compared with; `None` where there is none.
 pub(super) fn spans<A: Address>(spans: Vec<Span<A>>) -> Option<Spans<A>> {
-    match normalise(spans).as_slice() {
+    let spans = normalise(spans);
+    match spans.as_slice() {
         [] => None,
         [one] => Some(Spans::One(*one)),
-        many => Some(Spans::Many(many.into())),
+        _ => Some(Spans::Many(spans.into())),
     }
 }
 

@@ -103,16 +103,16 @@ impl Dimension {
     }
 }
 
-/// What is in a set.
+/// What is in a set. Lists of intervals can be long: they are held as they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Elements {
     /// One IPv4 address field. An ipset of a family never matches a packet of the other one, and its
     /// negation always does.
-    V4(Arc<[Span<u32>]>),
+    V4(Arc<Vec<Span<u32>>>),
     /// One IPv6 address field.
-    V6(Arc<[Span<u128>]>),
+    V6(Arc<Vec<Span<u128>>>),
     /// One numeric field.
-    Numbers(Arc<[Span<u32>]>),
+    Numbers(Arc<Vec<Span<u32>>>),
     /// Several fields, names, or a map. Where ranges overlap, an earlier one decides: an ipset's longest
     /// prefix is listed first, by its first network, then by its second.
     Tuples(Vec<Element>),

@@ -16,7 +16,7 @@ pub(super) trait Address: Number + Hash + Debug + 'static {
     /// The intervals, where the values are addresses of this family.
     fn among(values: &Values) -> Option<&[Span<Self>]>;
     /// The intervals, where the set is of addresses of this family.
-    fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>>;
+    fn in_set(elements: &Elements) -> Option<&Arc<Vec<Span<Self>>>>;
 
     /// Whether packets of this family pass a table.
     fn passes(family: TableFamily) -> bool {
@@ -39,7 +39,7 @@ impl Address for u32 {
             Values::V6(_) | Values::Numbers(_) | Values::Masked { .. } | Values::Names(_) => None,
         }
     }
-    fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>> {
+    fn in_set(elements: &Elements) -> Option<&Arc<Vec<Span<Self>>>> {
         match elements {
             Elements::V4(spans) => Some(spans),
             _ => None,
@@ -57,7 +57,7 @@ impl Address for u128 {
             Values::V4(_) | Values::Numbers(_) | Values::Masked { .. } | Values::Names(_) => None,
         }
     }
-    fn in_set(elements: &Elements) -> Option<&Arc<[Span<Self>]>> {
+    fn in_set(elements: &Elements) -> Option<&Arc<Vec<Span<Self>>>> {
         match elements {
             Elements::V6(spans) => Some(spans),
             _ => None,

@@ -142,13 +142,13 @@ impl Gathered {
             };
         };
         match kind {
-            Some(Kind::V4) => Elements::V4(Arc::from([(0, u32::MAX)])),
-            Some(Kind::V6) => Elements::V6(Arc::from([(0, u128::MAX)])),
+            Some(Kind::V4) => Elements::V4(Arc::new(vec![(0, u32::MAX)])),
+            Some(Kind::V6) => Elements::V6(Arc::new(vec![(0, u128::MAX)])),
             Some(Kind::Name | Kind::Address) | None => {
                 self.tuples.push(rest);
                 Elements::Tuples(self.tuples)
             }
-            Some(_) => Elements::Numbers(Arc::from([(0, u32::MAX)])),
+            Some(_) => Elements::Numbers(Arc::new(vec![(0, u32::MAX)])),
         }
     }
 }

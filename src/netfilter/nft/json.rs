@@ -492,9 +492,9 @@ mod tests {
         let sets = &reading.tables[0].sets;
         assert_eq!(
             sets["s"].elements,
-            Elements::V4([(0x0102_0304, 0x0102_0305), (0x0900_0000, 0x09ff_ffff)].into())
+            Elements::V4(vec![(0x0102_0304, 0x0102_0305), (0x0900_0000, 0x09ff_ffff)].into())
         );
-        assert_eq!(sets["n"].elements, Elements::Numbers([(80, 80), (443, 444)].into()));
+        assert_eq!(sets["n"].elements, Elements::Numbers(vec![(80, 80), (443, 444)].into()));
         assert!(matches!(sets["u"].elements, Elements::Unknown(_)));
     }
 

@@ -330,7 +330,7 @@ mod tests {
         let reading = read_text(text, 3).unwrap();
         let table = &reading.tables[0];
         let Elements::V4(spans) = &table.sets["a"].elements else { panic!("{table:?}") };
-        assert_eq!(spans.as_ref(), [(0x0102_0300, 0x0102_04ff), (0x0909_0909, 0x0909_0909)]);
+        assert_eq!(spans[..], [(0x0102_0300, 0x0102_04ff), (0x0909_0909, 0x0909_0909)]);
         let base = table.chains[0].base.as_ref().unwrap();
         assert_eq!((base.hook, base.priority, base.policy), (Hook::Input, 10, Policy::Drop));
         assert_eq!(table.chains[0].rules.len(), 2);
