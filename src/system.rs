@@ -127,39 +127,54 @@ fn decoded(bytes: Vec<u8>, name: &str) -> Result<String, ReadError> {
 
 /// Reads a regular file of at most `bytes_max` bytes, as it is.
 pub fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
-    let shown = || path.display().to_string();
-    let failed = |cause: io::Error| match cause.kind() {
-        io::ErrorKind::NotFound => ReadError::Missing { path: shown() },
-        _ => ReadError::Io { path: shown(), cause },
-    };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        let kind = if metadata.is_dir() { Kind::Folder } else { Kind::Other };
-        return Err(ReadError::NotAFile { path: shown(), kind });
+    let too_large = || ReadError::TooLarge { path: path.display().to_string(), bytes_max };
+    let length = length_of(path)?;
+    if length > bytes_max {
+        return Err(too_large());
     }
-    if metadata.len() > bytes_max {
-        return Err(ReadError::TooLarge { path: shown(), bytes_max });
+    // One more tells whether it has grown meanwhile.
+    let bytes = read_at_most(path, bytes_max + 1, length)?;
+    if bytes.len() as u64 > bytes_max { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// The first bytes of a regular file, `bytes_max` at most.
+pub fn read_start(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+    read_at_most(path, bytes_max, length_of(path)?.min(bytes_max))
+}
+
+/// The bytes that a regular file has. What is none is never opened.
+fn length_of(path: &Path) -> Result<u64, ReadError> {
+    let metadata = std::fs::metadata(path).map_err(|cause| unread(path, cause))?;
+    if metadata.is_file() {
+        return Ok(metadata.len());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    File::open(path).map_err(failed)?.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(ReadError::TooLarge { path: shown(), bytes_max });
-    }
+    let kind = if metadata.is_dir() { Kind::Folder } else { Kind::Other };
+    Err(ReadError::NotAFile { path: path.display().to_string(), kind })
+}
+
+fn read_at_most(path: &Path, bytes_max: u64, expected: u64) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    let file = File::open(path).map_err(|cause| unread(path, cause))?;
+    file.take(bytes_max).read_to_end(&mut bytes).map_err(|cause| unread(path, cause))?;
     Ok(bytes)
+}
+
+fn unread(path: &Path, cause: io::Error) -> ReadError {
+    let path = path.display().to_string();
+    if cause.kind() == io::ErrorKind::NotFound {
+        ReadError::Missing { path }
+    } else {
+        ReadError::Io { path, cause }
+    }
 }
 
 /// Opens what a script may name as a list: a file, or the pipe or device that stands for another command's
 /// output. A folder is refused. Whoever reads it needs bounds, because it may have no end.
 pub fn open_stream(path: &Path) -> Result<File, ReadError> {
-    let shown = || path.display().to_string();
-    let failed = |cause: io::Error| match cause.kind() {
-        io::ErrorKind::NotFound => ReadError::Missing { path: shown() },
-        _ => ReadError::Io { path: shown(), cause },
-    };
-    if std::fs::metadata(path).map_err(failed)?.is_dir() {
-        return Err(ReadError::NotAFile { path: shown(), kind: Kind::Folder });
+    if std::fs::metadata(path).map_err(|cause| unread(path, cause))?.is_dir() {
+        return Err(ReadError::NotAFile { path: path.display().to_string(), kind: Kind::Folder });
     }
-    File::open(path).map_err(failed)
+    File::open(path).map_err(|cause| unread(path, cause))
 }
 
 /// Names of the files in a folder that have one of these extensions, sorted; a missing folder has none.

@@ -171,7 +171,7 @@ pub struct Baseline {
     pub plan: String,
     /// The version of the program that carried it out.
     pub tool_version: String,
-    /// What was put in force, and where.
+    /// What was put in force, and where: before the prefixes, which can be many.
     pub in_force: InForce,
     /// The prefixes of the allowlist.
     #[serde(with = "texts")]
@@ -195,10 +195,9 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// Whether the JSON of a baseline tells of the same in the same words. No text in it can look like a key, because its
-    /// quotes would be escaped.
-    pub(super) fn is_written_in(&self, json: &str) -> bool {
-        serde_json::to_string(self).is_ok_and(|words| json.contains(&format!("\"in_force\":{words},")))
+    /// The same as the JSON of a baseline has it. No text in one can look like it, because its quotes would be escaped.
+    pub(super) fn written(&self) -> Option<String> {
+        serde_json::to_string(self).ok().map(|words| format!("\"in_force\":{words},"))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use memchr::memmem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +21,8 @@ use crate::system::{self, ReadError};
 
 /// Most bytes of a file there. A million elements before and after, with the baseline, fit three times.
 const FILE_BYTES_MAX: u64 = 512 << 20;
+/// Most bytes that a baseline's content has before what is in force: an instant, a digest, a version.
+const BEFORE_BYTES_MAX: usize = 256;
 /// How often a lock is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -196,15 +199,22 @@ impl StateFolder {
         }
     }
 
-    /// Whether this is what is remembered to be in force. The prefixes can be many: they are read only where it is not written
-    /// alike, and told if they can't be.
+    /// Whether this is what is remembered to be in force. Mostly the start of the baseline says so in the same words, and nobody
+    /// has to read the prefixes, which can be many; a fault among them is told by whoever needs them.
     pub fn is_in_force(&self, now: &InForce) -> Result<bool, StateError> {
-        let Some(text) = self.text(Kind::Baseline)? else { return Ok(false) };
-        if seal::content(Kind::Baseline.name(), &text).is_some_and(|known| now.is_written_in(known)) {
-            return Ok(true);
+        if let Some(words) = now.written() {
+            let bytes = words.len().saturating_add(seal::HEAD_BYTES_MAX).saturating_add(BEFORE_BYTES_MAX);
+            let start = match system::read_start(&Kind::Baseline.path(&self.path), bytes as u64) {
+                Ok(start) => start,
+                Err(ReadError::Missing { .. }) => return Ok(false),
+                Err(error) => return Err(StateError::NotRead(error)),
+            };
+            let known = seal::started(Kind::Baseline.name(), &start);
+            if known.is_some_and(|known| memmem::find(known, words.as_bytes()).is_some()) {
+                return Ok(true);
+            }
         }
-        let known: Baseline = self.opened(Kind::Baseline, &text)?;
-        Ok(known.in_force == *now)
+        Ok(self.baseline()?.is_some_and(|known| known.in_force == *now))
     }
 
     fn read<T: DeserializeOwned>(&self, kind: Kind) -> Result<Option<T>, StateError> {
@@ -306,11 +316,13 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::os::unix::fs::MetadataExt as _;
 
     use super::super::journal::tests::{instant, journal};
     use super::super::journal::{Ending, Phase};
     use super::*;
+    use crate::prefix::Prefix;
 
     fn holder() -> Holder {
         Holder { command: "callgate apply", since: instant() }
@@ -386,6 +398,41 @@ mod tests {
         spaced["more"] = 1.into();
         lock.write(Kind::Baseline, &spaced).unwrap();
         assert!(matches!(folder.is_in_force(now), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn of_a_baseline_that_says_the_same_only_the_start_is_read() {
+        let (_base, folder) = scene();
+        let lock = folder.lock(&holder()).unwrap();
+        let prefixes = (0..10_000).map(|number| Prefix::single(Ipv4Addr::from_bits(number).into())).collect();
+        let known = Baseline { prefixes, ..journal("a").baseline };
+        lock.write_baseline(&known).unwrap();
+        let path = Kind::Baseline.path(folder.path());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let put = |text: &str| crate::system::replace_file(&path, text.as_bytes()).unwrap();
+        let same = |folder: &StateFolder| folder.is_in_force(&known.in_force);
+        // Whoever needs the rest is told.
+        put(&text[..text.len() / 2]);
+        assert!(same(&folder).unwrap());
+        assert!(matches!(folder.baseline(), Err(StateError::Damaged { .. })));
+        // Whatever is wrong with the start is told at once.
+        for (from, to) in [
+            ("\"callgate\"", "\"callgat\""),
+            ("\"baseline\"", "\"journal\""),
+            ("\"version\": 2", "\"version\": 9"),
+            ("\"sha256\": \"", "\"sha256\": \"x"),
+            ("\"in_force\":", "\"in-force\":"),
+            ("\"state\":\"active\"", "\"state\":\"legacy\""),
+        ] {
+            let edited = text.replacen(from, to, 1);
+            assert_ne!(edited, text, "{from}");
+            put(&edited);
+            assert!(!matches!(same(&folder), Ok(true)), "{from}");
+        }
+        put("");
+        assert!(matches!(same(&folder), Err(StateError::Damaged { .. })));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!same(&folder).unwrap());
     }
 
     #[test]
