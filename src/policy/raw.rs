@@ -187,9 +187,10 @@ impl RawPrefixes {
             if let Some((prefix, next)) = plain_line(decoder.source.text.as_bytes(), start) {
                 self.push(prefix, start..next - 1);
                 items.pass(next);
-            } else if let Some(item) = items.next() {
-                self.take(&item, decoder);
+                continue;
             }
+            let Some(item) = items.next() else { return };
+            self.take(&item, decoder);
         }
     }
 }

@@ -19,8 +19,8 @@ use super::{command, found};
 
 /// Most bytes of complaints that are kept.
 const COMPLAINTS_MAX: u64 = 64 << 10;
-/// How often it is looked how much a command has printed.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How often it is looked how much a command has printed. Its pipe mostly has room for all that it prints meanwhile.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Room for what a command prints and nobody has taken yet, in bytes: as much as the kernel gives anybody.
 const ROOM: usize = 1 << 20;
 /// How often a command is asked whether it ended, where the kernel can't tell by itself.
@@ -166,17 +166,17 @@ fn wait(
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let handle = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        rest(handle.as_ref(), left);
         if let Some(status) = child.try_wait()? {
             return Ok(Waited::Ended(status));
         }
         if is_too_much()? {
             return Ok(Waited::PrintedTooMuch);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(Waited::TookTooLong);
         }
-        rest(handle.as_ref(), left);
     }
 }
 

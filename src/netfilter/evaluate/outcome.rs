@@ -34,8 +34,8 @@ impl<N: Address> Walk<'_, '_, N> {
         self.note(id, why, &state.region);
         self.met(id, "may do anything to it");
         Rc::make_mut(&mut state.packet).forget_marks();
-        self.lose(state.clone(), id, Ruling::Drop);
-        self.accept(state.clone(), id, By::Rule);
+        self.lose(state.listed(), id, Ruling::Drop);
+        self.accept(state.listed(), id, By::Rule);
         state
     }
 

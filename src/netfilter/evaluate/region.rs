@@ -396,6 +396,13 @@ mod tests {
             check(&region, &whole);
             let inside_now: Model = whole.iter().filter(|(at, _)| covered(&spans, **at)).map(|(at, tag)| (*at, *tag)).collect();
             check(&region.copied(&cover), &inside_now);
+            let retagged: Vec<Piece<u32>> =
+                region.pieces().chain(taken.pieces()).map(|(first, last, tag)| (first, last, tag + 9)).collect();
+            let mut all = Vec::new();
+            for one in [&region, &taken] {
+                one.clone().retagged(|tag| tag + 9).append_to(&mut all);
+            }
+            prop_assert_eq!(all, retagged);
             let before = whole.clone();
             region.merge(taken);
             for (at, tag) in &inside {

@@ -39,6 +39,12 @@ impl<N: Address> State<N> {
     pub(super) fn nobody(packet: Rc<Packet<N>>) -> Self {
         Self { packet, region: Region::default() }
     }
+
+    /// A copy, of which only a list is needed.
+    pub(super) fn listed(&self) -> Self {
+        let pieces: Vec<Piece<N>> = self.region.pieces().collect();
+        Self { packet: Rc::clone(&self.packet), region: pieces.into() }
+    }
 }
 
 /// Set in the tag of a loss that is answered. Rules are fewer.
