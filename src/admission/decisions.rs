@@ -178,3 +178,21 @@ impl FromIterator<Decided> for Decisions {
         decisions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fate_is_the_same_in_little_room() {
+        for ruling in [Ruling::Accept, Ruling::Drop, Ruling::Reject] {
+            for rule in [None, Some(0), Some(1), Some(0x1234_5678), Some(RuleId::MAX)] {
+                let fate = (ruling, rule.map(RuleId));
+                let mut held = Held::new(fate);
+                assert_eq!(held.fate(), fate);
+                held.renumber(&mut |RuleId(rule)| RuleId(RuleId::MAX - rule));
+                assert_eq!(held.fate(), (ruling, rule.map(|rule| RuleId(RuleId::MAX - rule))));
+            }
+        }
+    }
+}
