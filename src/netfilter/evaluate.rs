@@ -399,18 +399,19 @@ impl<N: Address> Found<N> {
         // The loss that comes first on the way is the one that is told.
         let [accepted, lost] = [self.accepted, self.lost].map(layers).map(deciding);
         let got = spans(&accepted);
-        let between = if is_rest(&lost, &got) { Vec::new() } else { intersection(&got, &spans(&lost)) };
+        let ground = rest(&lost, &got);
+        let between = if ground.is_some() { Vec::new() } else { intersection(&got, &spans(&lost)) };
         let open = |(key, spans)| open(key, spans, &between);
         let undecided = self.notes.into_iter().filter_map(open).collect();
         let possibly = N::set(got);
         let got = N::spans(&possibly);
         let (surely, decided) = if between.is_empty() {
-            (possibly.clone(), beside(accepted, &lost, got))
+            (possibly.clone(), beside(accepted, &lost, ground))
         } else {
             let surely = intersection(got, &complement(&spans(&lost)));
             let inside = Grounded::from(accepted).within(&surely).collect();
             let outside: Vec<Tagged<N>> = Grounded::from(lost).within(&complement(got)).collect();
-            (N::set(surely), beside(inside, &outside, got))
+            (N::set(surely), beside(inside, &outside, rest(&outside, got)))
         };
         Admission { surely, possibly, decided: Decisions::of_one(decided), undecided, findings: Vec::new() }
     }
@@ -423,14 +424,19 @@ fn spans<N: Address>(pieces: &[Tagged<N>]) -> Vec<Span<N>> {
     normalise(pieces.iter().map(|piece| piece.0).collect())
 }
 
-/// Whether one rule refuses all but these, as the last one of a list does.
-fn is_rest<N: Address>(lost: &[Tagged<N>], got: &[Span<N>]) -> bool {
-    let one = lost.first().map(|piece| piece.1);
-    lost.iter().all(|piece| Some(piece.1) == one) && lost.iter().map(|piece| piece.0).eq(gaps(got))
+/// The tag of the one loss of all but these, where there is one, as by the last rule of a list.
+fn rest<N: Address>(lost: &[Tagged<N>], got: &[Span<N>]) -> Option<region::Tag> {
+    let one = lost.first()?.1;
+    let is_rest = lost.iter().all(|piece| piece.1 == one) && lost.iter().map(|piece| piece.0).eq(gaps(got));
+    is_rest.then_some(one)
 }
 
 /// Who gets in and who does not, side by side. What one rule refuses is the ground for the others, where it is all the rest.
-fn beside<N: Address>(inside: Vec<Tagged<N>>, outside: &[Tagged<N>], got: &[Span<N>]) -> Grounded<N, Held> {
+fn beside<N: Address>(
+    inside: Vec<Tagged<N>>,
+    outside: &[Tagged<N>],
+    ground: Option<region::Tag>,
+) -> Grounded<N, Held> {
     let held = |rule: u32, ruling| Held::new((ruling, (rule != 0).then_some(RuleId(rule))));
     let lost = |tag| {
         let (rule, ruling) = lost_by(tag);
@@ -438,8 +444,8 @@ fn beside<N: Address>(inside: Vec<Tagged<N>>, outside: &[Tagged<N>], got: &[Span
     };
     let accepted = inside.into_iter().map(|(span, rule)| (span, held(rule, Ruling::Accept)));
     let mut pieces: Vec<Piece<N>> = accepted.collect();
-    if is_rest(outside, got) {
-        return Grounded { pieces, ground: outside.first().map(|piece| lost(piece.1)) };
+    if ground.is_some() {
+        return Grounded { pieces, ground: ground.map(lost) };
     }
     pieces.extend(outside.iter().map(|(span, tag)| (*span, lost(*tag))));
     pieces.sort_by_key(|piece| piece.0.0);
