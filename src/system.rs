@@ -180,16 +180,10 @@ pub fn open_stream(path: &Path) -> Result<File, ReadError> {
 /// Names of the files in a folder that have one of these extensions, sorted; a missing folder has none.
 pub fn list_folder(folder: &Path, extensions: &[&str]) -> Result<Vec<String>, ReadError> {
     let shown = || folder.display().to_string();
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return Err(ReadError::Missing { path: shown() });
-        }
-        Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {
-            return Err(ReadError::NotAFolder { path: shown() });
-        }
-        Err(cause) => return Err(ReadError::Io { path: shown(), cause }),
-    };
+    let entries = std::fs::read_dir(folder).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotADirectory => ReadError::NotAFolder { path: shown() },
+        _ => unread(folder, cause),
+    })?;
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(|cause| ReadError::Io { path: shown(), cause })?.file_name();

@@ -202,19 +202,16 @@ impl StateFolder {
     /// Whether this is what is remembered to be in force. Mostly the start of the baseline says so in the same words, and nobody
     /// has to read the prefixes, which can be many; a fault among them is told by whoever needs them.
     pub fn is_in_force(&self, now: &InForce) -> Result<bool, StateError> {
-        if let Some(words) = now.written() {
-            let bytes = words.len().saturating_add(seal::HEAD_BYTES_MAX).saturating_add(BEFORE_BYTES_MAX);
-            let start = match system::read_start(&Kind::Baseline.path(&self.path), bytes as u64) {
-                Ok(start) => start,
-                Err(ReadError::Missing { .. }) => return Ok(false),
-                Err(error) => return Err(StateError::NotRead(error)),
-            };
-            let known = seal::started(Kind::Baseline.name(), &start);
-            if known.is_some_and(|known| memmem::find(known, words.as_bytes()).is_some()) {
-                return Ok(true);
-            }
-        }
-        Ok(self.baseline()?.is_some_and(|known| known.in_force == *now))
+        Ok(self.starts_alike(now) || self.baseline()?.is_some_and(|known| known.in_force == *now))
+    }
+
+    /// Whether the start of the baseline says this in the same words. What can't be read is told by whoever reads all of it.
+    fn starts_alike(&self, now: &InForce) -> bool {
+        let Some(words) = now.written() else { return false };
+        let bytes = words.len().saturating_add(seal::HEAD_BYTES_MAX).saturating_add(BEFORE_BYTES_MAX);
+        let start = system::read_start(&Kind::Baseline.path(&self.path), bytes as u64).unwrap_or_default();
+        let known = seal::started(Kind::Baseline.name(), &start);
+        known.is_some_and(|known| memmem::find(known, words.as_bytes()).is_some())
     }
 
     fn read<T: DeserializeOwned>(&self, kind: Kind) -> Result<Option<T>, StateError> {

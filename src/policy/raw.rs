@@ -162,12 +162,11 @@ impl RawPrefixes {
     fn take(&mut self, node: &Node<'_>, decoder: &mut Decoder<'_>) {
         let Some(text) = node.text(decoder) else { return };
         // Mostly it stands alone at the end of a line, where it can be read without a copy.
-        match plain_line(decoder.source.text.as_bytes(), node.span.start) {
-            Some((prefix, next)) if next == node.span.end + 1 => self.push(prefix, node.span.clone()),
-            _ => match text.parse() {
-                Ok(prefix) => self.push(prefix, node.span.clone()),
-                Err(error) => self.faults.push((node.span.clone(), error)),
-            },
+        let plain = plain_line(decoder.source.text.as_bytes(), node.span.start);
+        let plain = plain.filter(|(_, next)| *next == node.span.end + 1);
+        match plain.map_or_else(|| text.parse(), |(prefix, _)| Ok(prefix)) {
+            Ok(prefix) => self.push(prefix, node.span.clone()),
+            Err(error) => self.faults.push((node.span.clone(), error)),
         }
     }
 
