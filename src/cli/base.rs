@@ -22,7 +22,7 @@ const TEMPLATES_MAX: usize = 64;
 pub(super) fn base_library(against: &str, folder: &Path) -> anyhow::Result<Box<dyn Library>> {
     let path = Path::new(against);
     if path.is_dir() {
-        return Ok(Box::new(Folder(path.to_path_buf())));
+        return Ok(Box::new(Folder::new(path.to_path_buf())));
     }
     let tree = Tree::new(against, folder)?;
     if tree.names.is_empty() { Ok(Box::new(Embedded)) } else { Ok(Box::new(tree)) }
@@ -59,7 +59,7 @@ pub(super) fn read(
 
 /// The policy folder of now, or the place where it would be.
 fn policy_place(global: &Global) -> PathBuf {
-    inputs::policy_folder(global).map_or_else(|| inputs::base(global).join("policies"), |folder| folder.0)
+    inputs::policy_folder(global).map_or_else(|| inputs::base(global).join("policies"), |folder| folder.path)
 }
 
 fn read_folder(given: &str, global: &Global, at: Timestamp, sink: &mut Diagnostics) -> Base {
@@ -71,7 +71,7 @@ fn read_folder(given: &str, global: &Global, at: Timestamp, sink: &mut Diagnosti
     let shown = |path: &Path| path.display().to_string();
     let now = policy_place(global);
     if !is_whole {
-        let there = Folder(folder.to_path_buf());
+        let there = Folder::new(folder.to_path_buf());
         let policies = load(&there, at, sink);
         let renamed = vec![(shown(folder), shown(&now))];
         return Base {
@@ -89,7 +89,7 @@ fn read_folder(given: &str, global: &Global, at: Timestamp, sink: &mut Diagnosti
     };
     let built_in_policies = of_folder.policies.is_none();
     let policies = match &of_folder.policies {
-        Some(policies) => load(&Folder(policies.clone()), at, sink),
+        Some(policies) => load(&Folder::new(policies.clone()), at, sink),
         None => load(&Embedded, at, sink),
     };
     let site_text = of_folder.site.as_ref().map(|site| system::read_text(site, site::BYTES_MAX));

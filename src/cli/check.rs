@@ -75,7 +75,7 @@ impl Check {
             Some(path) if path.is_dir() => path.clone(),
             Some(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
             None => inputs::policy_folder(global)
-                .map_or_else(|| inputs::base(global).join("policies"), |folder| folder.0),
+                .map_or_else(|| inputs::base(global).join("policies"), |folder| folder.path),
         }
     }
 
@@ -219,7 +219,7 @@ fn load_paths(paths: &[PathBuf], at: Timestamp, sink: &mut Diagnostics) -> Polic
     let mut policies = Policies::default();
     for path in paths {
         if path.is_dir() {
-            let folder = Folder(path.clone());
+            let folder = Folder::new(path.clone());
             match folder.policies() {
                 Ok(names) => names.iter().for_each(|name| load_into(&folder, name, at, &mut policies, sink)),
                 Err(error) => sink.push(read_fault(&error)),
@@ -228,7 +228,7 @@ fn load_paths(paths: &[PathBuf], at: Timestamp, sink: &mut Diagnostics) -> Polic
         }
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        load_into(&Folder(folder), &name, at, &mut policies, sink);
+        load_into(&Folder::new(folder), &name, at, &mut policies, sink);
     }
     policies
 }

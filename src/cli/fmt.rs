@@ -27,7 +27,7 @@ impl Fmt {
         let paths = if self.paths.is_empty() {
             let folder =
                 inputs::policy_folder(global).context("no policy folder here; name the files to format")?;
-            folder.policies()?.into_iter().map(|name| folder.0.join(name)).collect()
+            folder.policies()?.into_iter().map(|name| folder.path.join(name)).collect()
         } else {
             self.paths
         };

@@ -75,9 +75,9 @@ pub(super) fn base(global: &Global) -> PathBuf {
 /// The user's folder of policies, named or found.
 pub(super) fn policy_folder(global: &Global) -> Option<Folder> {
     if let Some(folder) = &global.policies {
-        return Some(Folder(folder.clone()));
+        return Some(Folder::new(folder.clone()));
     }
-    let beside = Folder(base(global).join("policies"));
+    let beside = Folder::new(base(global).join("policies")).listed();
     let absent = match beside.policies() {
         Ok(names) => names.is_empty(),
         // What is there and can't be listed is a fault to tell, never a reason to use other policies.

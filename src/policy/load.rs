@@ -51,19 +51,37 @@ impl Library for Embedded {
 
 /// A folder of policies.
 #[derive(Debug, Clone)]
-pub struct Folder(pub PathBuf);
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Names of its policy files, where it was listed already.
+    names: Option<Vec<String>>,
+}
+
+impl Folder {
+    /// The folder at this path.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, names: None }
+    }
+
+    /// The same, listed once for all; itself where it can't be, so that whoever asks for its policies is told why.
+    #[must_use]
+    pub fn listed(self) -> Self {
+        Self { names: self.policies().ok(), ..self }
+    }
+}
 
 impl Library for Folder {
     fn policies(&self) -> Result<Vec<String>, ReadError> {
-        system::list_folder(&self.0, &["yaml", "yml"])
+        self.names.clone().map_or_else(|| system::list_folder(&self.path, &["yaml", "yml"]), Ok)
     }
 
     fn read(&self, path: &str, bytes_max: u64) -> Result<Arc<SourceText>, ReadError> {
-        system::read_text(&self.0.join(path), bytes_max)
+        system::read_text(&self.path.join(path), bytes_max)
     }
 
     fn shown(&self, path: &str) -> String {
-        self.0.join(path).display().to_string()
+        self.path.join(path).display().to_string()
     }
 }
 
