@@ -95,18 +95,29 @@ struct Arguments {
     command: Subcommands,
 }
 
-/// Options that every command has.
+/// Options that every command has, before its name or after it.
 #[derive(Debug, Clone, clap::Args)]
 struct Global {
     /// The folder of policies; `policies` beside the site file where it holds any, else the embedded ones
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
     /// The site file; `callgate.yaml` in this folder where there is one, else the built-in site
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
     /// The instant to judge at: RFC 3339, `2025-03-12T12:00[Europe/Stockholm]`, or a date (its start in UTC)
-    #[arg(long, global = true, value_name = "INSTANT", value_parser = parse_at)]
+    #[arg(long, value_name = "INSTANT", value_parser = parse_at)]
     at: Option<Timestamp>,
+}
+
+impl Global {
+    /// With the other's options, where there are none of these.
+    fn or(self, other: Self) -> Self {
+        Self {
+            policies: self.policies.or(other.policies),
+            site: self.site.or(other.site),
+            at: self.at.or(other.at),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -216,26 +227,26 @@ fn keep_memory() {
 fn dispatch(arguments: Arguments) -> Outcome {
     let Arguments { global, command } = arguments;
     match command {
-        Subcommands::Check(Late(check)) => check.run(&global),
-        Subcommands::Review(Late(review)) => review.run(&global),
-        Subcommands::Ci(Late(ci)) => ci.run(&global),
-        Subcommands::Report(Late(report)) => report.run(&global),
-        Subcommands::Render(Late(render)) => render.run(&global),
-        Subcommands::Explain(Late(explain)) => explain.run(&global),
-        Subcommands::Admitted(Late(admitted)) => admitted.run(&global),
-        Subcommands::Diff(Late(diff)) => diff.run(&global),
-        Subcommands::Plan(Late(plan)) => plan.run(&global),
-        Subcommands::Apply(Late(apply)) => apply.run(&global),
-        Subcommands::Confirm(Late(confirm)) => confirm.run(&global),
-        Subcommands::Rollback(Late(rollback)) => rollback.run(&global),
-        Subcommands::Status(Late(status)) => status.run(),
-        Subcommands::Timer(Late(timer)) => timer.run(&global),
-        Subcommands::Upstream(Late(upstream)) => upstream.run(&global),
-        Subcommands::Timeline(Late(timeline)) => timeline.run(&global),
-        Subcommands::Init(Late(init)) => init.run(),
-        Subcommands::Fmt(Late(fmt)) => fmt.run(&global),
-        Subcommands::Schema(Late(schema)) => schema.run(),
-        Subcommands::Prefixes(Late(prefixes)) => prefixes.run(),
+        Subcommands::Check(check) => check.run(global, check::Check::run),
+        Subcommands::Review(review) => review.run(global, review::Review::run),
+        Subcommands::Ci(ci) => ci.run(global, |ci, global| ci.run(global)),
+        Subcommands::Report(report) => report.run(global, |report, global| report.run(global)),
+        Subcommands::Render(render) => render.run(global, render::Render::run),
+        Subcommands::Explain(explain) => explain.run(global, explain::Explain::run),
+        Subcommands::Admitted(admitted) => admitted.run(global, admitted::Admitted::run),
+        Subcommands::Diff(diff) => diff.run(global, diff::Diff::run),
+        Subcommands::Plan(plan) => plan.run(global, plan::Plan::run),
+        Subcommands::Apply(apply) => apply.run(global, apply::Apply::run),
+        Subcommands::Confirm(confirm) => confirm.run(global, apply::Confirm::run),
+        Subcommands::Rollback(rollback) => rollback.run(global, apply::Rollback::run),
+        Subcommands::Status(status) => status.run(global, |status, _| status.run()),
+        Subcommands::Timer(timer) => timer.run(global, apply::Timer::run),
+        Subcommands::Upstream(upstream) => upstream.run(global, upstream::Upstream::run),
+        Subcommands::Timeline(timeline) => timeline.run(global, timeline::Timeline::run),
+        Subcommands::Init(init) => init.run(global, |init, _| init.run()),
+        Subcommands::Fmt(fmt) => fmt.run(global, fmt::Fmt::run),
+        Subcommands::Schema(schema) => schema.run(global, |schema, _| schema.run()),
+        Subcommands::Prefixes(prefixes) => prefixes.run(global, |prefixes, _| prefixes.run()),
         Subcommands::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut offered(), "callgate", &mut text);

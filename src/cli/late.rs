@@ -1,10 +1,12 @@
 //! Options that are put together only where their command is asked for: a run names one of two dozen, and putting together
-//! those of all costs more than many a command.
+//! those of all costs more than many a command. So do those that every command has, which may also stand before its name.
 
 use std::cell::Cell;
 
 use clap::builder::{Resettable, StyledStr};
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
+
+use super::{Global, Outcome};
 
 thread_local! {
     /// Whether the options of all commands are put together.
@@ -13,7 +15,17 @@ thread_local! {
 
 /// A command's options, put together late.
 #[derive(Debug)]
-pub(super) struct Late<T>(pub(super) T);
+pub(super) struct Late<T> {
+    command: T,
+    global: Global,
+}
+
+impl<T> Late<T> {
+    /// Runs the command. What was given after its name counts before what was given ahead of it.
+    pub(super) fn run(self, ahead: Global, run: impl FnOnce(T, &Global) -> Outcome) -> Outcome {
+        run(self.command, &self.global.or(ahead))
+    }
+}
 
 /// The command line with the options of all commands, for who writes all of them down: each stands where it was declared, before
 /// those that every command has.
@@ -26,18 +38,23 @@ pub(super) fn whole<C: CommandFactory>() -> Command {
 
 impl<T: Args> Args for Late<T> {
     fn augment_args(command: Command) -> Command {
-        if AT_ONCE.get() { T::augment_args(command) } else { command.defer(late::<T>) }
+        if AT_ONCE.get() { options::<T>(command) } else { command.defer(late::<T>) }
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        T::augment_args_for_update(command)
+        Global::augment_args_for_update(T::augment_args_for_update(command).next_help_heading(None))
     }
+}
+
+/// A command's own, then those that every command has.
+fn options<T: Args>(command: Command) -> Command {
+    Global::augment_args(T::augment_args(command).next_help_heading(None))
 }
 
 /// Puts the options in. What the command is about was said before, and does not change with them.
 fn late<T: Args>(command: Command) -> Command {
     let (about, more) = (command.get_about().cloned(), command.get_long_about().cloned());
-    let mut command = T::augment_args(command);
+    let mut command = options::<T>(command);
     if about.is_some() {
         let said = |text: Option<StyledStr>| text.map_or(Resettable::Reset, Resettable::Value);
         command = command.about(said(about)).long_about(said(more));
@@ -47,18 +64,16 @@ fn late<T: Args>(command: Command) -> Command {
 
 impl<T: FromArgMatches> FromArgMatches for Late<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        T::from_arg_matches(matches).map(Self)
+        Self::from_arg_matches_mut(&mut matches.clone())
     }
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
-        T::from_arg_matches_mut(matches).map(Self)
+        let global = Global::from_arg_matches_mut(matches)?;
+        Ok(Self { command: T::from_arg_matches_mut(matches)?, global })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.0.update_from_arg_matches(matches)
-    }
-
-    fn update_from_arg_matches_mut(&mut self, matches: &mut ArgMatches) -> Result<(), clap::Error> {
-        self.0.update_from_arg_matches_mut(matches)
+        self.global.update_from_arg_matches(matches)?;
+        self.command.update_from_arg_matches(matches)
     }
 }

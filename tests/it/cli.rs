@@ -232,6 +232,32 @@ fn every_form_of_an_instant_is_taken() {
 }
 
 #[test]
+fn what_every_command_takes_stands_before_its_name_or_after_it_and_there_it_counts() {
+    let scene = Scene::new();
+    let told = |arguments: &[&str]| scene.run_now(arguments).expect(0).stdout;
+    let wanted = told(&["explain", "13.50.187.51", "--at", "2026-11-20"]);
+    assert!(wanted.contains("2026-11-20"), "{wanted}");
+    assert_eq!(told(&["--at", "2026-11-20", "explain", "13.50.187.51"]), wanted);
+    assert_eq!(told(&["--at", "2020-01-01", "explain", "13.50.187.51", "--at", "2026-11-20"]), wanted);
+    let run = scene.run_now(&["explain", "13.50.187.51", "--policies", "gone"]).expect(2);
+    assert_eq!(
+        scene.run_now(&["--policies", "gone", "explain", "13.50.187.51"]).expect(2).stderr,
+        run.stderr
+    );
+    assert_eq!(
+        scene
+            .run_now(&["--policies", "other", "explain", "13.50.187.51", "--policies", "gone"])
+            .expect(2)
+            .stderr,
+        run.stderr
+    );
+    // A list of prefixes is of no instant.
+    scene.write("list", "192.0.2.1\n");
+    let run = scene.run_now(&["prefixes", "aggregate", "list", "--at", "2026-11-20"]).expect(2);
+    assert!(run.stderr.contains("--at"), "{}", run.stderr);
+}
+
+#[test]
 fn data_is_on_standard_output_and_everything_else_on_standard_error() {
     let scene = Scene::new();
     let commands: [&[&str]; 8] = [

@@ -53,9 +53,7 @@ impl Scene {
 
     /// Runs `callgate` here at [`AT`].
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        let mut all = arguments.to_vec();
-        all.extend(["--at", AT]);
-        self.run_now(&all)
+        self.run_now(&[&["--at", AT], arguments].concat())
     }
 
     /// Runs `callgate` here with these arguments only.
