@@ -1,5 +1,6 @@
 //! Options that are put together only where their command is asked for: a run names one of two dozen, and putting together
-//! those of all costs more than many a command. So do those that every command has, which may also stand before its name.
+//! those of all costs more than many a command. Options that every command has come with its own; they may also stand before
+//! its name.
 
 use std::cell::Cell;
 
